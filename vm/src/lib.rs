@@ -1,2 +1,30 @@
-//! (to be written)
-#![no_std]
+//! Programs of Revenant: objects, allocation and counting, the interpreter, threads, waits, natives.
+//!
+//! Everything a program is made of lives in object space, at every instruction boundary. This crate holds no program
+//! state of its own: a [`Vm`] is a handle with caches that a restart rebuilds. The same code runs in the kernel, over
+//! pages that a pager serves, and on the host, over ordinary memory at the same addresses.
+//!
+//! ```text
+//!            kernel loop / host runner
+//!                     |  turn(), system steps: each inside an attempt
+//!   system    Vm, Turn, SystemStep, Environment        <- the only way in
+//!      |
+//!   scheduler run queue, sleep heap, waits     program  groups, namespaces, start, exit
+//!   thread    frames, locks, life and death    console  output ring, input queue
+//!   dispatch  one instruction after another    natives  the numbered table
+//!   exception handler tables, unwinding        loader   modules to classes and code
+//!      |
+//!   memory    object space: blocks, headers, counts, graces, held frames
+//! ```
+//!
+//! What this crate does not do: page I/O, snapshots, interrupts, devices.
+#![cfg_attr(not(any(test, feature = "host")), no_std)]
+
+extern crate alloc;
+
+mod system;
+
+pub use system::{
+    Creation, CreationError, DiskSpace, Environment, ExitStatus, InspectError, PageVerdict,
+    Requests, ResumeError, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits, Vm, WitnessRecord,
+};

@@ -1,0 +1,29 @@
+//! What programs need from below and cannot have in object space: time, the open epoch, the state of the disk.
+//!
+//! The kernel implements [`Environment`] over its clock and its pager, the host runner over `std`, the tests over numbers that they
+//! choose. None of its methods may touch object space or block.
+
+use revenant_hal::{Epoch, Nanoseconds};
+
+/// How much room the disk has for pages that were never stored before (VM.md 5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiskSpace {
+    /// Allocation goes on.
+    Enough,
+    /// The reserve has been reached: allocation throws, frees go on.
+    Reserve,
+}
+
+/// The world outside object space, as one turn or step sees it.
+pub trait Environment {
+    /// Nanoseconds since this boot; never goes back. The persistent machine clock is built on it.
+    fn monotonic(&self) -> Nanoseconds;
+    /// Nanoseconds since 1970-01-01 UTC; may jump.
+    fn wall(&self) -> Nanoseconds;
+    /// The open epoch: the birth of everything allocated now. Constant during an attempt.
+    fn epoch(&self) -> Epoch;
+    /// Room on the disk.
+    fn disk_space(&self) -> DiskSpace;
+    /// 64 unpredictable bits if the machine has a source of them, else any number that differs from boot to boot.
+    fn entropy(&mut self) -> u64;
+}

@@ -1,0 +1,31 @@
+//! The door between programs and whoever runs them (the kernel's loop, the host runner, the tests).
+//!
+//! **Attempts.** Methods marked *in an attempt* read and write object space, so in the kernel they can meet a page that
+//! is not there. The caller wraps each such call in the machine's recovery point. When the page has to wait, the trap
+//! handler abandons the call: it never returns, and nothing in object space or in the [`Vm`] has half changed, because
+//! every body touches all it needs before it changes anything, allocates nothing from the kernel's heap and holds nothing
+//! with a destructor. The caller then reports the page with [`Vm::abandoned`] and goes on with other work; when the page is there it
+//! calls [`Vm::page_arrived`]. On the host nothing is ever abandoned, except by tests.
+//!
+//! The other methods touch only the handle and can be called at any time between attempts.
+//!
+//! ```text
+//!   loop {
+//!       for page in arrivals        { vm.page_arrived(page) }
+//!       match attempt(|| vm.turn(&mut environment, &attention, limits)) {
+//!           Finished(turn)          => requests = vm.take_requests(), ...
+//!           Abandoned(page)         => vm.abandoned(page),
+//!       }
+//!   }
+//! ```
+
+mod environment;
+mod outcome;
+mod vm;
+
+pub use environment::{DiskSpace, Environment};
+pub use outcome::{
+    CreationError, ExitStatus, InspectError, PageVerdict, Requests, ResumeError, StepOutcome,
+    SystemStep, ThreadId, Turn, TurnLimits, WitnessRecord,
+};
+pub use vm::{Creation, Vm};
