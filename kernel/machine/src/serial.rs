@@ -1,0 +1,193 @@
+//! The first serial port: the console of the machine and the log of the kernel.
+//!
+//! Output goes into a ring that the transmit interrupt empties; before interrupts are on, and from a panic, it is sent by
+//! polling. Input goes from the receive interrupt into a ring of its own; bytes that come while it is full are counted,
+//! and the console says so. Newlines are sent as CR LF.
+
+use crate::cell::ExclusiveCell;
+use crate::cpu;
+use crate::ring::ByteRing;
+use core::fmt::{self, Write};
+use uart_16550::backend::PioBackend;
+use uart_16550::spec::registers::IER;
+use uart_16550::{BaudRate, Config, Uart16550};
+
+/// COM1.
+const PORT: u16 = 0x3f8;
+const OUTPUT_CAPACITY: usize = 64 * 1024;
+const INPUT_CAPACITY: usize = 4 * 1024;
+/// What a 16550 takes at once when its transmitter is empty.
+const FIFO_SIZE: usize = 16;
+
+struct Serial {
+    uart: Option<Uart16550<PioBackend>>,
+    output: ByteRing<OUTPUT_CAPACITY>,
+    input: ByteRing<INPUT_CAPACITY>,
+    lost_input: u64,
+    interrupt_driven: bool,
+}
+
+static SERIAL: ExclusiveCell<Serial> = ExclusiveCell::new(Serial {
+    uart: None,
+    output: ByteRing::new(),
+    input: ByteRing::new(),
+    lost_input: 0,
+    interrupt_driven: false,
+});
+
+impl Serial {
+    /// Sends up to `limit` queued bytes while the device takes them; false if the device would not take the next one.
+    fn send(&mut self, limit: usize) -> bool {
+        let Some(uart) = self.uart.as_mut() else { return true };
+        for _ in 0..limit {
+            let Some(byte) = self.output.front() else { return true };
+            if uart.try_send_byte(byte).is_err() {
+                return false;
+            }
+            self.output.pop();
+        }
+        true
+    }
+
+    /// Sends everything queued, however long the device takes.
+    fn flush(&mut self) {
+        while !self.output.is_empty() && self.uart.is_some() {
+            if !self.send(OUTPUT_CAPACITY) {
+                core::hint::spin_loop();
+            }
+        }
+    }
+
+    fn queue(&mut self, byte: u8) {
+        if !self.output.push(byte) {
+            // A full ring: the log is faster than the wire. Waiting here is bounded by the wire's speed.
+            self.flush();
+            let _queued = self.output.push(byte);
+        }
+    }
+
+    fn receive(&mut self) {
+        let Some(uart) = self.uart.as_mut() else { return };
+        while let Ok(byte) = uart.try_receive_byte() {
+            if !self.input.push(byte) {
+                self.lost_input += 1;
+            }
+        }
+    }
+}
+
+impl Write for Serial {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                self.queue(b'\r');
+            }
+            self.queue(byte);
+        }
+        Ok(())
+    }
+}
+
+/// Sets the port up for polling. Without a port the kernel runs on, mute.
+pub fn initialise() {
+    SERIAL.with_interrupts_off(|serial| {
+        // SAFETY: COM1's registers belong to nothing else; this is the only place that makes a driver for them.
+        let Ok(mut uart) = (unsafe { Uart16550::new_port(PORT) }) else { return };
+        let config = Config {
+            baud_rate: BaudRate::Baud115200,
+            check_cts_before_sending: false,
+            ..Config::DEFAULT
+        };
+        if uart.init(config).is_ok() {
+            serial.uart = Some(uart);
+        }
+    });
+}
+
+/// Lets the port interrupt; call when its interrupt has a handler.
+pub fn enable_interrupts() {
+    SERIAL.with_interrupts_off(|serial| {
+        if let Some(uart) = serial.uart.as_mut() {
+            uart.enable_interrupts(IER::DATA_READY | IER::THR_EMPTY);
+            serial.interrupt_driven = true;
+        }
+        serial.send(FIFO_SIZE);
+    });
+}
+
+/// The interrupt handler's part: take what came, send what fits.
+pub(crate) fn on_interrupt() {
+    SERIAL.with_interrupts_off(|serial| {
+        if let Some(uart) = serial.uart.as_mut() {
+            let _cause = uart.isr(); // reading it takes the transmit interrupt back
+        }
+        serial.receive();
+        serial.send(FIFO_SIZE);
+    });
+}
+
+/// Writes formatted text.
+pub fn write(text: fmt::Arguments<'_>) {
+    SERIAL.with_interrupts_off(|serial| {
+        let _infallible = serial.write_fmt(text);
+        if serial.interrupt_driven {
+            serial.send(FIFO_SIZE);
+        } else {
+            serial.flush();
+        }
+    });
+}
+
+/// Queues bytes as they are and returns how many the ring took: console output, which keeps the rest for later.
+pub fn write_bytes(bytes: &[u8]) -> usize {
+    SERIAL.with_interrupts_off(|serial| {
+        let taken = bytes.iter().take_while(|byte| serial.output.push(**byte)).count();
+        serial.send(FIFO_SIZE);
+        taken
+    })
+}
+
+/// The next input byte.
+pub fn read_byte() -> Option<u8> {
+    SERIAL.with_interrupts_off(|serial| serial.input.pop())
+}
+
+/// Whether input waits.
+pub fn has_input() -> bool {
+    SERIAL.with_interrupts_off(|serial| !serial.input.is_empty())
+}
+
+/// Input bytes lost since the last call because nobody read them in time.
+pub fn take_lost_input() -> u64 {
+    SERIAL.with_interrupts_off(|serial| core::mem::take(&mut serial.lost_input))
+}
+
+/// Sends everything queued and waits until it is gone.
+pub fn drain() {
+    cpu::without_interrupts(|| SERIAL.try_with(Serial::flush));
+}
+
+/// Writes from a panic: everything queued first, by polling, even if the code that panicked was in here.
+pub(crate) fn write_emergency(text: fmt::Arguments<'_>) {
+    let written = SERIAL.try_with(|serial| {
+        serial.flush();
+        let _infallible = serial.write_fmt(text);
+        serial.flush();
+    });
+    if written.is_none() {
+        // SAFETY: interrupts are off for good and the holder of the port never runs again.
+        if let Ok(uart) = unsafe { Uart16550::new_port(PORT) } {
+            let _infallible = Polled(uart).write_fmt(text);
+        }
+    }
+}
+
+/// A port that is written by polling alone.
+struct Polled(Uart16550<PioBackend>);
+
+impl Write for Polled {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.send_bytes_exact(text.as_bytes());
+        Ok(())
+    }
+}
