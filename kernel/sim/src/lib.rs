@@ -16,6 +16,7 @@
 mod clock;
 pub mod disk;
 mod frames;
+mod mmu;
 mod random;
 
 pub use clock::SimClock;
@@ -25,4 +26,5 @@ pub use disk::{
     cuts_to_try, every_subset,
 };
 pub use frames::{NoFrames, SimFrames};
+pub use mmu::{DeviceAccess, FrameRole, RuleBroken, SimFault, SimMmu, index_at};
 pub use random::Random;

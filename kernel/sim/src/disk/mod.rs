@@ -38,12 +38,12 @@ pub use image::Image;
 pub use log::{DiskLog, Replay};
 pub use medium::LogEntry;
 
-use crate::{NoFrames, Random};
+use crate::{DeviceAccess, NoFrames, Random};
 use core::cell::RefCell;
 use medium::Medium;
 use revenant_hal::{
     BlockIndex, Buffer, Disk, DiskCompletion, DiskError, DiskGeometry, DiskOperation, DiskRequest,
-    FrameMemory, PAGE_SIZE, PageBytes,
+    FrameIndex, FrameMemory, PAGE_SIZE, PageBytes,
 };
 use std::{rc::Rc, sync::Arc};
 
@@ -205,6 +205,20 @@ impl SimDisk {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// The frames of all requests in flight, with what the device does to them.
+    pub fn frames_in_flight(&self) -> impl Iterator<Item = (FrameIndex, DeviceAccess)> + '_ {
+        self.in_flight.iter().flat_map(|flight| {
+            let access = match flight.request.operation {
+                DiskOperation::Read => DeviceAccess::Fills,
+                _ => DeviceAccess::Reads,
+            };
+            flight.request.buffers.iter().filter_map(move |buffer| match buffer {
+                Buffer::Frame(frame) => Some((*frame, access)),
+                Buffer::Owned(_) => None,
+            })
+        })
     }
 
     /// Rot: changes what lies on the medium.
