@@ -7,7 +7,15 @@
 
 extern crate alloc;
 
+mod builtin;
+#[cfg(test)]
+mod golden;
+mod native;
 mod opcode;
 mod opcode_table;
+mod types;
 
+pub use builtin::{Builtin, BuiltinKind, EXCEPTION_FIELDS};
+pub use native::{NATIVES, Native, NativeInfo, NativeKind};
 pub use opcode::{Literal, OPCODES, Opcode, OpcodeInfo, Operand, Properties, number};
+pub use types::{ClassReference, ElementKind, Signature, ValueType, WindowSize};

@@ -256,7 +256,6 @@ mod tests {
     /// The golden image of the table: rows may be appended, never changed. Set `REVENANT_BLESS=1` to append.
     #[test]
     fn the_table_only_grows() {
-        extern crate std;
         let mut text = String::new();
         for info in OPCODES {
             text += &format!(
@@ -264,14 +263,7 @@ mod tests {
                 info.number, info.mnemonic, info.operands, info.literal
             );
         }
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/opcodes.txt");
-        let golden = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(text.starts_with(&golden), "a row of golden/opcodes.txt was changed");
-        if std::env::var_os("REVENANT_BLESS").is_some() {
-            std::fs::write(path, &text).unwrap();
-        } else {
-            assert_eq!(text, golden, "new opcodes: run with REVENANT_BLESS=1 and commit the file");
-        }
+        crate::golden::compare("opcodes.txt", &text);
     }
 
     /// ISA.md ends with the table in words; it is written from here, and must say the same.

@@ -1,0 +1,248 @@
+//! The native operations: what `call.native` can call, by number, with signatures.
+//!
+//! **Numbers and signatures are a disk format: rows are only appended.** The `vm` implements them; here stands what the
+//! verifier needs, and the promise each makes about stops (VM.md 4): a *step* happens wholly or not at all; a *stepped* one keeps
+//! its progress in registers or a persistent cursor and throws if another thread changes the object meanwhile; one that *waits* parks
+//! the thread and is completed by the waker, never executed twice. No native calls bytecode.
+//!
+//! Times are nanoseconds, lengths and positions of strings are bytes.
+
+use crate::builtin::Builtin;
+use crate::types::ValueType;
+
+/// How a native behaves when it cannot finish at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NativeKind {
+    /// One step: all of it or, with an exception, nothing.
+    Step,
+    /// In steps, each leaving valid objects.
+    Stepped,
+    /// May park the thread; whoever wakes it writes the results. A wait goes on after a restart.
+    Waits,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct NativeInfo {
+    /// The operation.
+    pub native: Native,
+    /// Its name in assembly.
+    pub name: &'static str,
+    /// Types of the arguments.
+    pub parameters: &'static [ValueType],
+    /// Types of the results.
+    pub results: &'static [ValueType],
+    /// How it stops.
+    pub kind: NativeKind,
+    /// What it does, in one line.
+    pub meaning: &'static str,
+}
+
+/// The class as a type that is never null.
+const fn r(class: Builtin) -> ValueType {
+    ValueType::object(class)
+}
+
+/// The class as a type that may be null.
+const fn n(class: Builtin) -> ValueType {
+    ValueType::nullable(class)
+}
+
+macro_rules! define_natives {
+    ($($number:literal $name:ident $text:literal ($($parameter:expr),*) -> ($($result:expr),*) $kind:ident $meaning:literal;)*) => {
+        /// The native operations.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u16)]
+        pub enum Native {
+            $(#[doc = concat!("`", $text, "`: ", $meaning)] $name = $number,)*
+        }
+
+        /// Every native by number; entry `i` has number `i + 1`.
+        pub static NATIVES: &[NativeInfo] = &[
+            $(NativeInfo {
+                native: Native::$name,
+                name: $text,
+                parameters: &[$($parameter),*],
+                results: &[$($result),*],
+                kind: NativeKind::$kind,
+                meaning: $meaning,
+            },)*
+        ];
+
+        /// Their numbers as written in the table, which the tests compare with their places.
+        #[cfg(test)]
+        const NUMBERS: &[u16] = &[$($number,)*];
+    };
+}
+
+use Builtin::{
+    ByteArray, ByteBuffer, Closure, Condition, Console, Double, Environment, Exception, Long, Map,
+    Mutex, Object, RestartEvent, Semaphore, String, StringArray, StringBuilder, Thread, Vector,
+    WeakReference,
+};
+use ValueType::{F64, I32, I64};
+
+define_natives! {
+    1 EnvironmentArguments "environment.arguments" (r(Environment)) -> (r(StringArray)) Step "The program's arguments.";
+    2 EnvironmentConsole "environment.console" (r(Environment)) -> (r(Console)) Step "The program's console.";
+    3 EnvironmentDirectory "environment.directory" (r(Environment)) -> (r(Map)) Step "The program's own directory, from names to objects; it is what the object tree shows.";
+    4 EnvironmentRestartEvent "environment.restart_event" (r(Environment)) -> (r(RestartEvent)) Step "The event of restarts.";
+    5 ConsolePrint "console.print" (r(Console), r(String)) -> () Waits "Appends the text to the console's output as a whole; waits while the ring is too full.";
+    6 ConsoleReadLine "console.read_line" (r(Console)) -> (r(String)) Waits "The next line of input, without its end.";
+    7 ClockMonotonic "clock.monotonic" () -> (I64) Step "The persistent machine clock: never goes back, stands still while the machine is off.";
+    8 ClockWall "clock.wall" () -> (I64) Step "Time since 1970-01-01 UTC; may jump.";
+    9 RestartGeneration "restart.generation" () -> (I64) Step "How often the machine has restarted.";
+    10 RestartWait "restart.wait" (r(RestartEvent), I64) -> (I64) Waits "Returns the restart generation once it differs from the one given.";
+    11 Commit "commit" () -> (I64) Waits "Returns, with its epoch, when a snapshot that contains this call is durable.";
+    12 EpochCurrent "epoch.current" () -> (I64) Step "The open epoch.";
+    13 Entropy "entropy" () -> (I64) Step "64 unpredictable bits where the machine has them.";
+    14 WitnessStep "witness.step" (I64) -> () Step "Reports the thread's step number to the outside witness.";
+    15 ThreadSpawn "thread.spawn" (r(Closure), I64) -> (r(Thread)) Step "A new thread that calls the closure, of signature (Closure) -> (), on stacks of so many bytes in all (0: the default).";
+    16 ThreadCurrent "thread.current" () -> (r(Thread)) Step "The calling thread.";
+    17 ThreadJoin "thread.join" (r(Thread)) -> (n(Exception)) Waits "Waits for the thread's end; returns the exception that ended it, or null.";
+    18 ThreadYield "thread.yield" () -> () Step "Lets other threads run.";
+    19 ThreadInterrupt "thread.interrupt" (r(Thread)) -> () Step "Throws `InterruptedException` in the thread at its next poll, or out of its wait.";
+    20 Sleep "sleep" (I64) -> () Waits "Parks the thread for so long by the machine clock.";
+    21 SleepUntil "sleep.until" (I64) -> () Waits "Parks the thread until this time of the machine clock.";
+    22 SleepUntilWall "sleep.until_wall" (I64) -> () Waits "Parks the thread until this wall time.";
+    23 MutexNew "mutex.new" () -> (r(Mutex)) Step "A lock.";
+    24 MutexLock "mutex.lock" (r(Mutex)) -> () Waits "Takes the lock, first come first served.";
+    25 MutexLockFor "mutex.lock_for" (r(Mutex), I64) -> (I32) Waits "Takes the lock; 0 if it was not to be had in so long.";
+    26 MutexTryLock "mutex.try_lock" (r(Mutex)) -> (I32) Step "Takes the lock if it is free; whether it did.";
+    27 MutexUnlock "mutex.unlock" (r(Mutex)) -> () Step "Gives the lock to the first waiter.";
+    28 ConditionNew "condition.new" (r(Mutex)) -> (r(Condition)) Step "A condition of the lock.";
+    29 ConditionWait "condition.wait" (r(Condition)) -> () Waits "Lets go of the lock, waits to be notified, and owns the lock again.";
+    30 ConditionWaitFor "condition.wait_for" (r(Condition), I64) -> (I32) Waits "The same for so long at most; whether it was notified.";
+    31 ConditionNotifyOne "condition.notify_one" (r(Condition)) -> () Step "Moves the first waiter to the lock's queue.";
+    32 ConditionNotifyAll "condition.notify_all" (r(Condition)) -> () Step "Moves all waiters to the lock's queue.";
+    33 SemaphoreNew "semaphore.new" (I64) -> (r(Semaphore)) Step "A semaphore with so many permits.";
+    34 SemaphoreAcquire "semaphore.acquire" (r(Semaphore)) -> () Waits "Takes a permit.";
+    35 SemaphoreRelease "semaphore.release" (r(Semaphore), I64) -> () Step "Gives permits.";
+    36 StringLength "string.length" (r(String)) -> (I64) Step "Bytes of the text.";
+    37 StringByte "string.byte" (r(String), I64) -> (I32) Step "The byte at a position.";
+    38 StringCharacter "string.character" (r(String), I64) -> (I32, I64) Step "The code point that begins at a position, and the position after it.";
+    39 StringEquals "string.equals" (n(String), n(String)) -> (I32) Step "Whether the texts are equal, or both null.";
+    40 StringCompare "string.compare" (r(String), r(String)) -> (I32) Step "-1, 0 or 1: order by bytes.";
+    41 StringHash "string.hash" (r(String)) -> (I64) Step "A hash of the text, the same for ever.";
+    42 StringConcat "string.concat" (r(String), r(String)) -> (r(String)) Step "The first followed by the second.";
+    43 StringSlice "string.slice" (r(String), I64, I64) -> (r(String)) Step "From a start to an end, both on boundaries of characters.";
+    44 StringFind "string.find" (r(String), r(String), I64) -> (I64) Step "Where the second stands in the first at or after a position; -1 if nowhere.";
+    45 StringFromI64 "string.from_i64" (I64) -> (r(String)) Step "The number in decimal.";
+    46 StringFromU64 "string.from_u64" (I64) -> (r(String)) Step "The number, unsigned, in decimal.";
+    47 StringFromF64 "string.from_f64" (F64) -> (r(String)) Step "The shortest decimal that reads back as the number.";
+    48 StringFromCharacter "string.from_character" (I32) -> (r(String)) Step "The text of one code point.";
+    49 StringFromBytes "string.from_bytes" (r(ByteArray), I64, I64) -> (r(String)) Step "UTF-8 from a start, so many bytes; throws if it is not.";
+    50 StringToBytes "string.to_bytes" (r(String)) -> (r(ByteArray)) Step "The bytes of the text.";
+    51 StringParseI64 "string.parse_i64" (r(String)) -> (I64) Step "The decimal number; throws if there is none.";
+    52 StringParseF64 "string.parse_f64" (r(String)) -> (F64) Step "The decimal number; throws if there is none.";
+    53 BuilderNew "builder.new" () -> (r(StringBuilder)) Step "An empty builder.";
+    54 BuilderAppend "builder.append" (r(StringBuilder), r(String)) -> () Step "Appends text.";
+    55 BuilderAppendI64 "builder.append_i64" (r(StringBuilder), I64) -> () Step "Appends a number in decimal.";
+    56 BuilderAppendF64 "builder.append_f64" (r(StringBuilder), F64) -> () Step "Appends the shortest decimal that reads back as the number.";
+    57 BuilderAppendFixed "builder.append_fixed" (r(StringBuilder), F64, I32) -> () Step "Appends a number with so many decimals.";
+    58 BuilderAppendCharacter "builder.append_character" (r(StringBuilder), I32) -> () Step "Appends one code point.";
+    59 BuilderLength "builder.length" (r(StringBuilder)) -> (I64) Step "Bytes so far.";
+    60 BuilderClear "builder.clear" (r(StringBuilder)) -> () Step "Makes it empty.";
+    61 BuilderToString "builder.to_string" (r(StringBuilder)) -> (r(String)) Step "The text so far.";
+    62 VectorNew "vector.new" (I64) -> (r(Vector)) Step "An empty vector with room for so many.";
+    63 VectorLength "vector.length" (r(Vector)) -> (I64) Step "Number of elements.";
+    64 VectorGet "vector.get" (r(Vector), I64) -> (n(Object)) Step "The element at an index.";
+    65 VectorSet "vector.set" (r(Vector), n(Object), I64) -> () Step "Replaces the element at an index.";
+    66 VectorPush "vector.push" (r(Vector), n(Object)) -> () Step "Appends an element.";
+    67 VectorPop "vector.pop" (r(Vector)) -> (n(Object)) Step "Removes and returns the last element; throws if there is none.";
+    68 VectorInsert "vector.insert" (r(Vector), n(Object), I64) -> () Stepped "Inserts an element before an index.";
+    69 VectorRemove "vector.remove" (r(Vector), I64) -> (n(Object)) Stepped "Removes the element at an index, keeping order.";
+    70 VectorClear "vector.clear" (r(Vector)) -> () Stepped "Removes all.";
+    71 MapNew "map.new" () -> (r(Map)) Step "An empty map.";
+    72 MapLength "map.length" (r(Map)) -> (I64) Step "Number of keys.";
+    73 MapGet "map.get" (r(Map), r(Object)) -> (n(Object)) Step "The value of a key, or null.";
+    74 MapContains "map.contains" (r(Map), r(Object)) -> (I32) Step "Whether the key is there.";
+    75 MapSet "map.set" (r(Map), r(Object), n(Object)) -> () Step "Sets the value of a key.";
+    76 MapRemove "map.remove" (r(Map), r(Object)) -> (I32) Step "Removes a key; whether it was there.";
+    77 MapClear "map.clear" (r(Map)) -> () Stepped "Removes all.";
+    78 MapNext "map.next" (r(Map), I64) -> (n(Object), n(Object), I64) Step "Key and value at or after a cursor (0 at first), and the next cursor; -1 and nulls at the end.";
+    79 LongNew "long.new" (I64) -> (r(Long)) Step "The number as an object.";
+    80 LongValue "long.value" (r(Long)) -> (I64) Step "The number.";
+    81 DoubleNew "double.new" (F64) -> (r(Double)) Step "The number as an object.";
+    82 DoubleValue "double.value" (r(Double)) -> (F64) Step "The number.";
+    83 ArrayCopy "array.copy" (r(Object), r(Object), I64, I64, I64) -> () Stepped "From the first array to the second, of the same class: start in the first, start in the second, count. Overlap is right.";
+    84 ArrayFill "array.fill" (r(Object), I64, I64, I64) -> () Stepped "Sets raw elements: start, count, value (its low bits).";
+    85 ArrayCompare "array.compare" (r(ByteArray), r(ByteArray)) -> (I32) Step "-1, 0 or 1: order by bytes.";
+    86 BufferGrow "buffer.grow" (r(ByteBuffer), I64) -> (I64) Step "Adds so many zero bytes; the old length, or -1 if its capacity does not allow.";
+    87 BufferCopy "buffer.copy" (r(ByteBuffer), r(ByteBuffer), I64, I64, I64) -> () Stepped "From the first to the second: start in the first, start in the second, count. Overlap is right.";
+    88 BufferFill "buffer.fill" (r(ByteBuffer), I64, I64, I32) -> () Stepped "Sets bytes: start, count, value.";
+    89 ObjectHash "object.hash" (r(Object)) -> (I64) Step "A number that is the object's own for its life.";
+    90 ObjectClassName "object.class_name" (r(Object)) -> (r(String)) Step "The name of the object's class.";
+    91 WeakNew "weak.new" (r(Object)) -> (r(WeakReference)) Step "A weak reference to the object.";
+    92 WeakGet "weak.get" (r(WeakReference)) -> (n(Object)) Step "The object, or null once it is gone.";
+    93 ExceptionDescribe "exception.describe" (r(Exception)) -> (r(String)) Step "Class, message, causes and trace as text.";
+    94 F64Sin "f64.sin" (F64) -> (F64) Step "Sine.";
+    95 F64Cos "f64.cos" (F64) -> (F64) Step "Cosine.";
+    96 F64Tan "f64.tan" (F64) -> (F64) Step "Tangent.";
+    97 F64Asin "f64.asin" (F64) -> (F64) Step "Inverse sine.";
+    98 F64Acos "f64.acos" (F64) -> (F64) Step "Inverse cosine.";
+    99 F64Atan "f64.atan" (F64) -> (F64) Step "Inverse tangent.";
+    100 F64Atan2 "f64.atan2" (F64, F64) -> (F64) Step "Angle of the point (second, first).";
+    101 F64Exp "f64.exp" (F64) -> (F64) Step "e to the power.";
+    102 F64Log "f64.log" (F64) -> (F64) Step "Natural logarithm.";
+    103 F64Log2 "f64.log2" (F64) -> (F64) Step "Logarithm to base 2.";
+    104 F64Log10 "f64.log10" (F64) -> (F64) Step "Logarithm to base 10.";
+    105 F64Pow "f64.pow" (F64, F64) -> (F64) Step "The first to the power of the second.";
+    106 F64Rem "f64.rem" (F64, F64) -> (F64) Step "Remainder of the division, sign of the first.";
+}
+
+impl Native {
+    /// The native with this number, if there is one.
+    #[must_use]
+    pub fn from_number(number: u16) -> Option<Self> {
+        let index = usize::from(number).checked_sub(1)?;
+        NATIVES.get(index).map(|info| info.native)
+    }
+
+    /// The native with this name in assembly, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        NATIVES.iter().find(|info| info.name == name).map(|info| info.native)
+    }
+
+    /// Its number, the disk format.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// Its row of the table.
+    #[must_use]
+    pub fn info(self) -> &'static NativeInfo {
+        // Numbers are dense from 1, which the tests hold.
+        &NATIVES[usize::from(self.number()) - 1]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NATIVES, NUMBERS, Native};
+    use crate::golden::compare;
+    use alloc::{collections::BTreeSet, format, string::String};
+
+    #[test]
+    fn numbers_are_dense_and_names_unique() {
+        let mut names = BTreeSet::new();
+        for (index, info) in NATIVES.iter().enumerate() {
+            assert_eq!(usize::from(NUMBERS[index]), index + 1, "{}", info.name);
+            assert_eq!(usize::from(info.native.number()), index + 1, "{}", info.name);
+            assert!(names.insert(info.name), "{} stands twice", info.name);
+            assert_eq!(Native::from_name(info.name), Some(info.native));
+        }
+        assert_eq!(Native::from_number(0), None);
+    }
+
+    #[test]
+    fn the_table_only_grows() {
+        let mut text = String::new();
+        for (number, info) in NUMBERS.iter().zip(NATIVES) {
+            text += &format!("{number} {} {:?} {:?}\n", info.name, info.parameters, info.results);
+        }
+        compare("natives.txt", &text);
+    }
+}
