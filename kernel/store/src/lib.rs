@@ -1,3 +1,49 @@
-//! (to be written)
+//! The store: pages on a disk that may lose power at any instant.
+//!
+//! ```text
+//!   Formatting                     Opening ------------> Store ------------------------------> events
+//!   ring, empty allocator          ring, guard,          lookup / read_page / reserve
+//!                                  tombstones            begin_snapshot, write_page.., finish_snapshot
+//!
+//!   superblock ring (8 slots, both ends of the device)
+//!     '-- snapshot table -- root of a page map -- 5 levels of nodes, 128 references each -- pages
+//!     '-- free-space roots -- the same kind of nodes -- bitmaps
+//!   one commit: pages; nodes; bitmaps | flush | superblock | flush
+//! ```
+//!
+//! Invariants (FORMAT.md states them all): no block that the two newest superblocks or a retained snapshot reach is
+//! overwritten; every block is named by a reference with its checksum and birth; after a cut the state is exactly the
+//! last or the next snapshot; the allocator of a superblock is exactly what that superblock reaches.
+//!
+//! Everything is a state machine over [`revenant_hal::Disk`]: `step` never blocks, completions come in by `complete`.
+//! What this crate does not do: decide when to snapshot, hold pages in RAM, know what pages mean.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod api;
+mod error;
+mod format;
+mod layout;
+mod open;
+mod reference;
+mod snapshot;
+mod store;
+
+pub use api::{
+    Access, Copies, Epitaph, Lookup, OpenFrom, OpenReport, OpenRequest, PageContent, Planted,
+    Purpose, SessionId, Space, SpaceState, StepOutcome, StoreEvent, StoreId, StoreOptions,
+};
+pub use error::{
+    AbandonReason, BlockRole, DamagedBlock, NoSpace, ReadOnlyReason, Refusal, SnapshotError,
+};
+pub use format::{FormatOutcome, Formatting};
+pub use layout::{
+    EPITAPH_BLOCK, FORMAT_VERSION, GUARD_BLOCK, LABEL_BLOCK, Layout, MAXIMUM_BLOCKS,
+    MINIMUM_BLOCKS, RING_SLOTS, SLOT_BLOCKS,
+};
+pub use open::{OpenOutcome, Opening};
+pub use reference::{FANOUT, MAP_LEVELS, Node, Reference, checksum};
+pub use snapshot::{BranchId, MAXIMUM_SNAPSHOTS, Retention, Snapshot, SnapshotTable};
+pub use store::Store;
