@@ -8,14 +8,26 @@
 extern crate alloc;
 
 mod builtin;
+mod file;
 #[cfg(test)]
 mod golden;
+mod module;
 mod native;
 mod opcode;
 mod opcode_table;
 mod types;
+mod wire;
 
 pub use builtin::{Builtin, BuiltinKind, EXCEPTION_FIELDS};
+pub use file::{
+    DecodeError, FILE_BYTES_MAX, FORMAT_VERSION, HEADER_BYTES, MAGIC, decode, encode, reseal,
+};
+pub use module::{
+    Block, CLASS_DEPTH_MAX, ClassDefinition, ClassImport, ClassKind, ClassShape, Export,
+    ExportItem, FIELDS_MAX, Field, FunctionDefinition, FunctionImport, HANDLERS_NESTED_MAX,
+    Handler, Line, Method, MethodBody, Module, RAW_REGISTERS_MAX, REFERENCE_REGISTERS_MAX,
+    RegisterType,
+};
 pub use native::{NATIVES, Native, NativeInfo, NativeKind};
 pub use opcode::{Literal, OPCODES, Opcode, OpcodeInfo, Operand, Properties, number};
 pub use types::{ClassReference, ElementKind, Signature, ValueType, WindowSize};

@@ -15,6 +15,8 @@ pub struct ClassReference(pub u32);
 impl ClassReference {
     /// The first number of the built-in range.
     pub const BUILTIN_BASE: u32 = 0x8000_0000;
+    /// The class that no object has: below all classes, in declared types of registers that can only be null.
+    pub const NOTHING: Self = Self(u32::MAX);
 
     /// The reference to a built-in class.
     #[must_use]
