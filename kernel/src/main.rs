@@ -13,13 +13,39 @@ revenant_machine::entry_point!(kernel_main);
 
 #[cfg(target_os = "none")]
 fn kernel_main(mut handover: revenant_machine::boot::Handover) -> ! {
-    use revenant_machine::{exit, heap, serial};
+    use revenant_machine::{clock, command_line, cpu, descriptors, exit, frames, fw_cfg, heap};
+    use revenant_machine::{interrupts, serial};
 
     serial::initialise(); // first of all: everything that fails later can say why
     log!("revenant version={}", env!("CARGO_PKG_VERSION"));
-    log!("memory usable_mib={}", handover.usable_bytes() >> 20);
     heap::initialise(&mut handover); // before anything allocates
-    log!("heap size_mib={} used={}", heap::size_bytes() >> 20, heap::used_bytes());
+    descriptors::initialise(); // from here on a fault is a message instead of a reset
+    let clock = clock::MachineClock::calibrate(); // while interrupts are off and cannot disturb it
+    clock::start_ticking();
+    interrupts::initialise(); // every line has a handler now
+    serial::enable_interrupts(); // the log no longer waits for the wire
+    cpu::enable_interrupts();
+    let line = fw_cfg::read_text(command_line::FILE).unwrap_or_default();
+    let (options, problems) = command_line::parse(&line);
+    for problem in &problems {
+        log!("{problem}");
+    }
+    let (frames, _tables) = frames::take_all(handover); // what is left belongs to the pager
+    use revenant_hal::{Clock, FrameMemory};
+    log!(
+        "memory frames={} heap={} tsc_khz={} wall={} {options:?}",
+        frames.frame_count(),
+        heap::size_bytes(),
+        clock.rate_khz(),
+        clock.wall()
+    );
+    let ticks = clock::ticks();
+    let start = clock.monotonic().get();
+    while clock::ticks() < ticks + 100 {
+        revenant_machine::attention::wait();
+        revenant_machine::attention::take();
+    }
+    log!("100 ticks took us={}", (clock.monotonic().get() - start) / 1000);
     exit::exit(exit::ExitCode::Success)
 }
 

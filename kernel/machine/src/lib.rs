@@ -6,7 +6,10 @@
 //! ```text
 //!   entry ──> boot        _start enables SSE; the loader's information becomes a `Handover`
 //!   cpu, cell             one processor: interrupts on and off, cells that one holder at a time may open
-//!   memory, heap          the loader's map of physical memory; the kernel's own heap in it
+//!   memory, heap, frames  the loader's map of physical memory; the kernel's own heap in it; the pager's frames and tables
+//!   descriptors ──> trap ──┬─> interrupts ──> clock, serial, attention
+//!                          └─> attempt: page faults of slices, and the point they return to
+//!   pci ──> virtio        the disk          fw_cfg ──> command_line: what the machine was asked to do
 //!   serial, exit, panic   the ways out: text, an exit code for QEMU, the epitaph
 //! ```
 //!
@@ -25,13 +28,24 @@
 
 extern crate alloc;
 
+pub mod attempt;
+pub mod attention;
 pub mod boot;
 pub mod cell;
+pub mod clock;
+pub mod command_line;
 pub mod cpu;
+pub mod descriptors;
 mod entry;
 pub mod exit;
+pub mod frames;
+pub mod fw_cfg;
 pub mod heap;
+pub mod interrupts;
 mod memory;
 mod panic;
+mod pci;
 pub mod ring;
+mod rtc;
 pub mod serial;
+mod trap;

@@ -1,0 +1,198 @@
+//! The kernel's command line: words `key=value` separated by blanks, in the fw_cfg file `opt/revenant/cmdline`.
+//!
+//! | key | value | default | meaning |
+//! |---|---|---|---|
+//! | `snapshot_interval_ms` | number, at least 10 | 1000 | time from one flip to the next request |
+//! | `retain` | number | 8 | snapshots kept beside the newest |
+//! | `rollback` | `N@R` | none | resume snapshot N, if the store's restore generation is R |
+//! | `safe` | 0 or 1 | 0 | resume, but run no program: only the console |
+//! | `exit_on_main` | 0 or 1 | 0 | leave the emulator when the main program ends |
+//! | `exit_after_ms` | number | none | stop in order after so long (tests) |
+//! | `test` | name | none | run a built-in test instead of programs |
+//! | `bench` | name | none | run a built-in measurement instead of programs |
+//! | `pages` | number | 1024 | pages that a test or measurement uses |
+//! | `rounds` | number | 100 | repetitions of a test or measurement |
+//!
+//! An unknown key or a bad value is reported and the rest is used: a machine that will not start because of a typing
+//! mistake helps nobody. `rollback` is the exception: a rollback that cannot be read stops the boot.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// The file that holds the command line.
+pub const FILE: &str = "opt/revenant/cmdline";
+const MIN_INTERVAL_MS: u64 = 10;
+
+/// What the command line asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Milliseconds from one flip to the next request.
+    pub snapshot_interval_ms: u64,
+    /// Snapshots kept beside the newest.
+    pub retain: u32,
+    /// The snapshot to go back to.
+    pub rollback: Option<Rollback>,
+    /// Run no program.
+    pub safe: bool,
+    /// Leave the emulator when the main program ends.
+    pub exit_on_main: bool,
+    /// Milliseconds after which the machine stops in order.
+    pub exit_after_ms: Option<u64>,
+    /// The built-in test to run.
+    pub test: Option<String>,
+    /// The built-in measurement to run.
+    pub bench: Option<String>,
+    /// Pages that a test or measurement uses.
+    pub pages: u64,
+    /// Repetitions of a test or measurement.
+    pub rounds: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            snapshot_interval_ms: 1000,
+            retain: 8,
+            rollback: None,
+            safe: false,
+            exit_on_main: false,
+            exit_after_ms: None,
+            test: None,
+            bench: None,
+            pages: 1024,
+            rounds: 100,
+        }
+    }
+}
+
+/// Which snapshot to resume, and the restore generation for which the wish holds: a forgotten command line does not roll
+/// back twice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rollback {
+    /// The snapshot's epoch.
+    pub epoch: u64,
+    /// The store's restore generation.
+    pub restore_generation: u64,
+}
+
+/// Something on the command line that could not be used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Problem {
+    /// No such key.
+    UnknownKey(String),
+    /// The key exists; the value is not what it takes.
+    BadValue(String),
+}
+
+impl Problem {
+    /// Whether to stop instead of going on without the word.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, Self::BadValue(word) if word.starts_with("rollback="))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKey(word) => write!(formatter, "command line: no such key: {word}"),
+            Self::BadValue(word) => write!(formatter, "command line: bad value: {word}"),
+        }
+    }
+}
+
+/// Reads a command line. What is wrong with it comes beside what could be read.
+#[must_use]
+pub fn parse(line: &str) -> (Options, Vec<Problem>) {
+    let mut options = Options::default();
+    let mut problems = Vec::new();
+    for word in line.split_whitespace() {
+        let (key, value) = word.split_once('=').unwrap_or((word, "1"));
+        match options.set(key, value) {
+            Some(true) => {}
+            Some(false) => problems.push(Problem::BadValue(word.to_string())),
+            None => problems.push(Problem::UnknownKey(word.to_string())),
+        }
+    }
+    (options, problems)
+}
+
+impl Options {
+    /// None: no such key. False: the value does not fit, and nothing was changed.
+    fn set(&mut self, key: &str, value: &str) -> Option<bool> {
+        Some(match key {
+            "snapshot_interval_ms" => store(
+                &mut self.snapshot_interval_ms,
+                value.parse().ok().filter(|interval| *interval >= MIN_INTERVAL_MS),
+            ),
+            "retain" => store(&mut self.retain, value.parse().ok()),
+            "rollback" => store(&mut self.rollback, parse_rollback(value).map(Some)),
+            "safe" => store(&mut self.safe, parse_switch(value)),
+            "exit_on_main" => store(&mut self.exit_on_main, parse_switch(value)),
+            "exit_after_ms" => store(&mut self.exit_after_ms, value.parse().ok().map(Some)),
+            "test" => store(&mut self.test, Some(Some(value.to_string()))),
+            "bench" => store(&mut self.bench, Some(Some(value.to_string()))),
+            "pages" => store(&mut self.pages, value.parse().ok()),
+            "rounds" => store(&mut self.rounds, value.parse().ok()),
+            _ => return None,
+        })
+    }
+}
+
+fn store<T>(place: &mut T, value: Option<T>) -> bool {
+    match value {
+        Some(value) => {
+            *place = value;
+            true
+        }
+        None => false,
+    }
+}
+
+fn parse_switch(value: &str) -> Option<bool> {
+    match value {
+        "1" => Some(true),
+        "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn parse_rollback(value: &str) -> Option<Rollback> {
+    let (epoch, generation) = value.split_once('@')?;
+    Some(Rollback { epoch: epoch.parse().ok()?, restore_generation: generation.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_and_the_rest_keeps_its_default() {
+        let (options, problems) =
+            parse(" snapshot_interval_ms=50  rollback=12@3 safe exit_on_main=1 test=paging ");
+        assert_eq!(problems, []);
+        assert_eq!(options.snapshot_interval_ms, 50);
+        assert_eq!(options.rollback, Some(Rollback { epoch: 12, restore_generation: 3 }));
+        assert!(options.safe && options.exit_on_main);
+        assert_eq!((options.test.as_deref(), options.bench), (Some("paging"), None));
+        assert_eq!(options.retain, Options::default().retain);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_only_a_bad_rollback_is_fatal() {
+        let (options, problems) = parse("snapshot_interval_ms=1 retian=3 safe=yes rollback=12");
+        assert_eq!(options, Options::default());
+        let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "command line: bad value: snapshot_interval_ms=1",
+                "command line: no such key: retian=3",
+                "command line: bad value: safe=yes",
+                "command line: bad value: rollback=12",
+            ]
+        );
+        assert_eq!(problems.iter().filter(|problem| problem.is_fatal()).count(), 1);
+    }
+}
