@@ -1,3 +1,49 @@
-//! (to be written)
+//! Object space in RAM: residency, faults, the flip, copy-on-write, and the writer of snapshots (STORAGE.md 3 and 4).
+//!
+//! RAM is a cache of object space. The frame table is the truth about every page; page tables are a cache of it for the
+//! processor. A frame's life:
+//!
+//! ```text
+//!            page-in              store to it                flip            writer takes it
+//! Free --> Filling --> Clean ------------------> Dirty(e) ---------> frozen ----------------> Writing
+//!   |   zero-fill: at once  ^                       ^                  |  store to it: copy      |   completed
+//!   |                       |                       |                  v                         v
+//!   |                       +------- commit --------|------------- SplitQueued --> SplitWriting  Written
+//!   |                                               |                                  |          |
+//!   +<------------------------------------------------- completed: free at once -------+          |
+//!                                    store to it, or the snapshot is abandoned  <-----------------+
+//! ```
+//!
+//! The kernel's loop and the trap handler use it so:
+//! - trap: [`Pager::fault`]; `Served` goes on, `Wait` ends the attempt;
+//! - loop: hand the store's events to [`Pager::on_store_event`], call [`Pager::step`], then wake threads by
+//!   [`Pager::next_wake`];
+//! - when no thread runs: [`Pager::flip`], at most one snapshot in the making.
+//!
+//! What this crate does not do yet: replacement, cleaning ahead, discard, load control. A frame that holds a page keeps it.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod fault;
+mod frame_table;
+mod page_store;
+mod pager;
+mod pending;
+mod planted;
+mod statistics;
+mod tables;
+mod wired;
+mod writer;
+
+pub use fault::{FaultKind, FaultOutcome, Impossible, WaitReason};
+pub use frame_table::{FrameCounts, FrameState};
+pub use page_store::PageStore;
+pub use pager::{FlipRefused, FlipReport, Memory, Pager, PagerOptions, page_digest};
+pub use pending::Wake;
+#[doc(hidden)]
+pub use planted::Planted;
+pub use statistics::Statistics;
+pub use wired::WiredRange;
+pub use writer::{StepOutcome, WiredProgress};

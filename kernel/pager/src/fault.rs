@@ -1,0 +1,298 @@
+//! Page faults: straight-line code over arrays, called from a trap. It does no I/O, takes no heap memory and never waits;
+//! what cannot be done at once is answered by [`FaultOutcome::Wait`] after noting what has to be fetched.
+//!
+//! Order inside each case: first everything that can say no (space, frames), then the changes, so that a fault that waits
+//! has changed nothing that a program or a snapshot could see.
+//!
+//! Neighbours: `tables` sets entries; `frame_table` keeps states; `writer` gives frames back and completes page-ins.
+
+use crate::frame_table::{FrameState, ListName};
+use crate::pager::{Memory, Pager};
+use crate::planted::Planted;
+use crate::tables::{ensure_tables, index_at, push_down, walk};
+use crate::{PageStore, statistics::Statistics};
+use core::fmt;
+use revenant_hal::{FrameIndex, FrameMemory, Mmu, OBJECT_SPACE_PAGES, PageIndex, TableEntry};
+use revenant_store::{DamagedBlock, Lookup, PageContent};
+
+/// How a fault was served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultKind {
+    /// The tables permitted the access already; only the TLB did not know.
+    Spurious,
+    /// A page that was never written came into being as zeros.
+    ZeroFill,
+    /// A page of the snapshot before was made writable where it is.
+    MakeWritable,
+    /// The page was copied, because its frame belongs to the snapshot in the making.
+    Copy,
+}
+
+/// What a fault waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WaitReason {
+    /// The page is being read. [`crate::Wake::Page`] follows.
+    PageIn,
+    /// No frame for a copy: the write of the page's frozen content. [`crate::Wake::Page`] follows.
+    PageWrite,
+    /// No frame for another page: old copies are being written. [`crate::Wake::All`] follows.
+    Frame,
+    /// Too many page-ins are under way. [`crate::Wake::All`] follows.
+    Room,
+    /// No disk space for another dirty page. [`crate::Wake::All`] follows when a commit has freed some.
+    Space,
+}
+
+/// Why an access can never be served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Impossible {
+    /// The address is not in object space.
+    OutsideObjectSpace,
+    /// The page cannot be read.
+    Unreadable(DamagedBlock),
+    /// All frames are taken by pages, and nothing that is left to write would free one.
+    OutOfFrames,
+}
+
+impl fmt::Display for Impossible {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutsideObjectSpace => formatter.write_str("the address is not in object space"),
+            Self::Unreadable(damage) => {
+                write!(formatter, "the page cannot be read: {} is damaged", damage.block)
+            }
+            Self::OutOfFrames => formatter.write_str(
+                "memory is full: every frame holds a page in use; give the machine more memory",
+            ),
+        }
+    }
+}
+
+/// What became of a fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum FaultOutcome {
+    /// The instruction may go on.
+    Served(FaultKind),
+    /// The attempt ends; the thread tries again when it is woken.
+    Wait(WaitReason),
+    /// The access cannot succeed.
+    Impossible(Impossible),
+}
+
+use FaultOutcome::{Served, Wait};
+
+impl Pager {
+    /// Serves a fault of a program or of the kernel at a page of object space. Bounded; from a trap.
+    pub fn fault<M: Mmu, F: FrameMemory, S: PageStore>(
+        &mut self,
+        page: PageIndex,
+        write: bool,
+        memory: &mut Memory<'_, M, F>,
+        store: &mut S,
+    ) -> FaultOutcome {
+        if page.0 >= OBJECT_SPACE_PAGES {
+            return FaultOutcome::Impossible(Impossible::OutsideObjectSpace);
+        }
+        let walk = walk(memory.mmu, page);
+        let outcome = match (walk.entry, walk.leaf_table) {
+            (Some(_), _) if walk.writable || !write => {
+                memory.mmu.invalidate_page(page);
+                Served(FaultKind::Spurious)
+            }
+            (Some(entry), Some(table)) => {
+                self.make_writable(page, table, entry.frame, memory, store)
+            }
+            _ => self.bring_in(page, write, walk.missing, memory, store),
+        };
+        if matches!(outcome, Wait(WaitReason::Frame | WaitReason::Room | WaitReason::Space)) {
+            self.pending.note_waiting();
+        }
+        self.statistics.count(outcome);
+        outcome
+    }
+
+    /// A store to a resident page without W.
+    fn make_writable<M: Mmu, F: FrameMemory, S: PageStore>(
+        &mut self,
+        page: PageIndex,
+        table: FrameIndex,
+        frame: FrameIndex,
+        memory: &mut Memory<'_, M, F>,
+        store: &mut S,
+    ) -> FaultOutcome {
+        assert_eq!(self.frames.page(frame), page, "tables and frame table agree");
+        if self.abandoning && self.belongs_to_snapshot(frame) {
+            self.take_back(frame);
+        }
+        let state = self.frames.state(frame);
+        match state {
+            // Charged and listed already: only the way to it was protected.
+            FrameState::Dirty if !self.frames.is_frozen(frame) => {}
+            FrameState::Writing if self.planted == Planted::CopyOmittedWhileWriting => {}
+            FrameState::Dirty | FrameState::Writing => {
+                return self.copy(page, table, frame, memory, store);
+            }
+            FrameState::Clean | FrameState::Written => {
+                if self.reserve(page, store).is_err() {
+                    return Wait(WaitReason::Space);
+                }
+                if state == FrameState::Written {
+                    self.frames.remove(ListName::Written, frame);
+                }
+                self.frames.set_state_and_stamp(frame, FrameState::Dirty, self.frames.epoch);
+                self.frames.push_back(ListName::Dirty, frame);
+            }
+            _ => panic!("{page:?} is mapped to {frame:?}, which is {state:?}"),
+        }
+        self.map_writable(page, table, frame, memory);
+        Served(FaultKind::MakeWritable)
+    }
+
+    /// A store to a frozen page whose write has not completed: the program goes on with a copy, and the old content goes to
+    /// the front of the writer's queue (A25).
+    fn copy<M: Mmu, F: FrameMemory, S: PageStore>(
+        &mut self,
+        page: PageIndex,
+        table: FrameIndex,
+        old: FrameIndex,
+        memory: &mut Memory<'_, M, F>,
+        store: &mut S,
+    ) -> FaultOutcome {
+        if self.frames.free_count() <= self.options.table_reserve {
+            // The writer needs no frame to get the page out; then it can be made writable in place.
+            self.frames.set_awaited(old, true);
+            if self.frames.is_frozen(old) {
+                self.frames.move_to_front(old);
+            }
+            return Wait(WaitReason::PageWrite);
+        }
+        if self.reserve(page, store).is_err() {
+            return Wait(WaitReason::Space);
+        }
+        let new = self.frames.pop_front(ListName::Free).expect("more free frames than the reserve");
+        memory.frames.copy(old, new);
+        self.frames.set_page(new, page);
+        self.frames.set_state_and_stamp(new, FrameState::Dirty, self.frames.epoch);
+        self.frames.push_back(ListName::Dirty, new);
+        self.split(page, old);
+        self.map_writable(page, table, new, memory);
+        if self.planted != Planted::InvalidateOmittedAtCopy {
+            memory.mmu.invalidate_page(page);
+        }
+        Served(FaultKind::Copy)
+    }
+
+    /// The frame is the old copy of a page from now on.
+    fn split(&mut self, page: PageIndex, old: FrameIndex) {
+        if self.frames.is_awaited(old) {
+            self.frames.set_awaited(old, false);
+            self.pending.wake(page);
+        }
+        if self.frames.state(old) == FrameState::Writing {
+            self.frames.set_state(old, FrameState::SplitWriting);
+            return;
+        }
+        let queue = self.frames.queue_of_frozen(old);
+        self.frames.remove(queue, old);
+        if self.planted == Planted::SplitCopyDropped {
+            self.frames.release(old);
+            return;
+        }
+        self.frames.set_state(old, FrameState::SplitQueued);
+        self.frames.push_back(ListName::Front, old);
+    }
+
+    /// An access to a page that is not resident.
+    fn bring_in<M: Mmu, F: FrameMemory, S: PageStore>(
+        &mut self,
+        page: PageIndex,
+        write: bool,
+        missing: u32,
+        memory: &mut Memory<'_, M, F>,
+        store: &mut S,
+    ) -> FaultOutcome {
+        if self.pending.is_coming(page) {
+            return Wait(WaitReason::PageIn);
+        }
+        if let Some(damage) = self.pending.damage(page) {
+            return FaultOutcome::Impossible(Impossible::Unreadable(damage));
+        }
+        let content = store.lookup(page);
+        if content != Lookup::Known(PageContent::Zero) && self.pending.is_full() {
+            return Wait(WaitReason::Room);
+        }
+        if self.frames.free_count() <= self.fill_floor() + missing {
+            return self.no_frame();
+        }
+        if content != Lookup::Known(PageContent::Zero) {
+            ensure_tables(&mut self.frames, memory.mmu, page, self.planted);
+            let frame = self.take_frame(page);
+            self.frames.set_state(frame, FrameState::Filling);
+            self.pending.request(page, frame);
+            return Wait(WaitReason::PageIn);
+        }
+        if write && self.reserve(page, store).is_err() {
+            return Wait(WaitReason::Space);
+        }
+        let table = ensure_tables(&mut self.frames, memory.mmu, page, self.planted);
+        let frame = self.take_frame(page);
+        memory.frames.zero(frame);
+        if write {
+            self.frames.set_state_and_stamp(frame, FrameState::Dirty, self.frames.epoch);
+            self.frames.push_back(ListName::Dirty, frame);
+            self.map_writable(page, table, frame, memory);
+        } else {
+            self.frames.set_state(frame, FrameState::Clean);
+            let entry = TableEntry { frame, writable: false, accessed: true };
+            memory.mmu.set_entry(table, index_at(page, 3), Some(entry));
+        }
+        Served(FaultKind::ZeroFill)
+    }
+
+    fn take_frame(&mut self, page: PageIndex) -> FrameIndex {
+        let frame = self.frames.pop_front(ListName::Free);
+        let frame = frame.expect("the caller counted the free frames");
+        self.frames.set_page(frame, page);
+        frame
+    }
+
+    /// No frame for another page: old copies under way will give some back, or nothing will.
+    fn no_frame(&self) -> FaultOutcome {
+        if self.frames.counts().split > 0 {
+            Wait(WaitReason::Frame)
+        } else {
+            FaultOutcome::Impossible(Impossible::OutOfFrames)
+        }
+    }
+
+    /// Sets W at the page, having pushed protection down to its table. An entry that only gains W needs no invalidation:
+    /// at worst the access faults once more.
+    fn map_writable<M: Mmu, F: FrameMemory>(
+        &mut self,
+        page: PageIndex,
+        table: FrameIndex,
+        frame: FrameIndex,
+        memory: &mut Memory<'_, M, F>,
+    ) {
+        let protected = push_down(&mut self.frames, memory.mmu, page, self.planted);
+        self.statistics.tables_protected += u64::from(protected);
+        let entry = TableEntry { frame, writable: true, accessed: true };
+        memory.mmu.set_entry(table, index_at(page, 3), Some(entry));
+    }
+}
+
+impl Statistics {
+    fn count(&mut self, outcome: FaultOutcome) {
+        let counter = match outcome {
+            Served(FaultKind::Spurious) => &mut self.faults_spurious,
+            Served(FaultKind::ZeroFill) => &mut self.faults_zero_fill,
+            Served(FaultKind::MakeWritable) => &mut self.faults_make_writable,
+            Served(FaultKind::Copy) => &mut self.faults_copy,
+            Wait(WaitReason::PageIn) => &mut self.faults_page_in,
+            Wait(_) => &mut self.faults_waiting,
+            FaultOutcome::Impossible(_) => &mut self.faults_impossible,
+        };
+        *counter += 1;
+    }
+}

@@ -1,0 +1,82 @@
+//! What the pager asks of the store, in eight calls. The store of the kernel is [`revenant_store::Store`]; the pager's own
+//! tests bring one in memory that is late, short of space and gives snapshots up on purpose.
+//!
+//! Calls that may come from a trap (`lookup`, `reserve_first_dirtying`, `running_epoch`) do no I/O and do not allocate.
+
+use revenant_hal::{Epoch, FrameIndex, Nanoseconds, PageIndex};
+use revenant_store::{Copies, Lookup, NoSpace, Purpose, SnapshotError, Store};
+
+/// Pages on disk, as the pager sees them. Each call is that of [`Store`] with the same name.
+pub trait PageStore {
+    /// What the map in RAM knows of a page.
+    fn lookup(&self, page: PageIndex) -> Lookup;
+    /// Starts reading a page into a frame that is mapped nowhere.
+    fn read_page(&mut self, page: PageIndex, frame: FrameIndex);
+    /// Sets space aside for a page that becomes dirty in the running epoch.
+    ///
+    /// # Errors
+    /// There is no room now.
+    fn reserve_first_dirtying(
+        &mut self,
+        page: PageIndex,
+        copies: Copies,
+        purpose: Purpose,
+    ) -> Result<(), NoSpace>;
+    /// The flip that ends `epoch`.
+    ///
+    /// # Errors
+    /// No snapshot can be made now.
+    fn begin_snapshot(&mut self, epoch: Epoch, wall_time: Nanoseconds)
+    -> Result<(), SnapshotError>;
+    /// Gives a frozen page to the snapshot in the making.
+    fn write_page(&mut self, page: PageIndex, frame: FrameIndex, copies: Copies);
+    /// How many pages it would take now without piling them up.
+    fn write_room(&self) -> usize;
+    /// No more pages will be given.
+    fn finish_snapshot(&mut self);
+    /// The epoch that runs.
+    fn running_epoch(&self) -> Epoch;
+}
+
+impl PageStore for Store {
+    fn lookup(&self, page: PageIndex) -> Lookup {
+        Self::lookup(self, page)
+    }
+
+    fn read_page(&mut self, page: PageIndex, frame: FrameIndex) {
+        Self::read_page(self, page, frame);
+    }
+
+    fn reserve_first_dirtying(
+        &mut self,
+        page: PageIndex,
+        copies: Copies,
+        purpose: Purpose,
+    ) -> Result<(), NoSpace> {
+        Self::reserve_first_dirtying(self, page, copies, purpose)
+    }
+
+    fn begin_snapshot(
+        &mut self,
+        epoch: Epoch,
+        wall_time: Nanoseconds,
+    ) -> Result<(), SnapshotError> {
+        Self::begin_snapshot(self, epoch, wall_time)
+    }
+
+    fn write_page(&mut self, page: PageIndex, frame: FrameIndex, copies: Copies) {
+        Self::write_page(self, page, frame, copies);
+    }
+
+    fn write_room(&self) -> usize {
+        self.write_batch().saturating_sub(self.queued_writes())
+    }
+
+    fn finish_snapshot(&mut self) {
+        Self::finish_snapshot(self);
+    }
+
+    fn running_epoch(&self) -> Epoch {
+        Self::running_epoch(self)
+    }
+}

@@ -1,0 +1,136 @@
+//! Pages on their way from the disk, pages that cannot be had, and the news for those who wait.
+//!
+//! All of it is bounded and allocated in advance, because it is filled from traps: when the room for page-ins is used up the
+//! fault waits without a record, and everybody is told to try again once there is room.
+
+use alloc::{collections::VecDeque, vec::Vec};
+use revenant_hal::{FrameIndex, PageIndex};
+use revenant_store::DamagedBlock;
+
+/// Page-ins that may be under way.
+pub(crate) const PENDING_LIMIT: usize = 256;
+/// Unreadable pages that are remembered; an older one is forgotten and would be read again.
+const DAMAGED_LIMIT: usize = 256;
+/// Single wake-ups kept until the kernel takes them; beyond it everybody is woken.
+const WAKES_LIMIT: usize = 1024;
+
+/// Who may go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wake {
+    /// Whoever waits for this page.
+    Page(PageIndex),
+    /// Everybody who waits for whatever reason: try again.
+    All,
+}
+
+#[derive(Clone, Copy)]
+struct PageIn {
+    page: PageIndex,
+    frame: FrameIndex,
+}
+
+/// Page-ins, damage, wake-ups.
+pub(crate) struct Pending {
+    /// Recorded by faults, not submitted yet.
+    requested: VecDeque<PageIn>,
+    /// Given to the store.
+    submitted: Vec<PageIn>,
+    damaged: VecDeque<(PageIndex, DamagedBlock)>,
+    wakes: VecDeque<PageIndex>,
+    wake_all: bool,
+    /// Somebody waits for room here, for a frame or for space: the next chance wakes everybody.
+    somebody_waits: bool,
+}
+
+impl Pending {
+    pub(crate) fn new() -> Self {
+        Self {
+            requested: VecDeque::with_capacity(PENDING_LIMIT),
+            submitted: Vec::with_capacity(PENDING_LIMIT),
+            damaged: VecDeque::with_capacity(DAMAGED_LIMIT),
+            wakes: VecDeque::with_capacity(WAKES_LIMIT),
+            wake_all: false,
+            somebody_waits: false,
+        }
+    }
+
+    pub(crate) fn is_coming(&self, page: PageIndex) -> bool {
+        self.requested.iter().chain(&self.submitted).any(|page_in| page_in.page == page)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.count() >= PENDING_LIMIT
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.requested.len() + self.submitted.len()
+    }
+
+    pub(crate) fn request(&mut self, page: PageIndex, frame: FrameIndex) {
+        assert!(!self.is_full(), "the caller looked for room");
+        self.requested.push_back(PageIn { page, frame });
+    }
+
+    /// The next page-in to submit; from here on it counts as submitted.
+    pub(crate) fn submit_next(&mut self) -> Option<(PageIndex, FrameIndex)> {
+        let page_in = self.requested.pop_front()?;
+        self.submitted.push(page_in);
+        Some((page_in.page, page_in.frame))
+    }
+
+    /// Ends a page-in; false if there was none.
+    pub(crate) fn end(&mut self, page: PageIndex, frame: FrameIndex) -> bool {
+        let place =
+            self.submitted.iter().position(|entry| (entry.page, entry.frame) == (page, frame));
+        let Some(place) = place else { return false };
+        self.submitted.swap_remove(place);
+        true
+    }
+
+    pub(crate) fn damage(&self, page: PageIndex) -> Option<DamagedBlock> {
+        self.damaged.iter().find(|(damaged, _)| *damaged == page).map(|(_, block)| *block)
+    }
+
+    pub(crate) fn damaged_pages(&self) -> impl Iterator<Item = (PageIndex, DamagedBlock)> + '_ {
+        self.damaged.iter().copied()
+    }
+
+    pub(crate) fn record_damage(&mut self, page: PageIndex, block: DamagedBlock) {
+        if self.damaged.len() >= DAMAGED_LIMIT {
+            self.damaged.pop_front();
+        }
+        self.damaged.push_back((page, block));
+    }
+
+    pub(crate) fn forget_damage(&mut self, page: PageIndex) {
+        self.damaged.retain(|(damaged, _)| *damaged != page);
+    }
+
+    pub(crate) fn wake(&mut self, page: PageIndex) {
+        if self.wakes.len() >= WAKES_LIMIT {
+            self.wake_all = true;
+        } else {
+            self.wakes.push_back(page);
+        }
+    }
+
+    /// Somebody waits for something that has no page: frames, space, room.
+    pub(crate) fn note_waiting(&mut self) {
+        self.somebody_waits = true;
+    }
+
+    /// There may be room, a frame or space again.
+    pub(crate) fn wake_waiting(&mut self) {
+        self.wake_all |= self.somebody_waits;
+        self.somebody_waits = false;
+    }
+
+    pub(crate) fn next_wake(&mut self) -> Option<Wake> {
+        if self.wake_all {
+            self.wake_all = false;
+            self.wakes.clear();
+            return Some(Wake::All);
+        }
+        self.wakes.pop_front().map(Wake::Page)
+    }
+}

@@ -1,0 +1,30 @@
+//! Bugs planted on purpose: each is one that a pager could really have, and a test shows that it is caught.
+
+/// Which bug the pager has. Anything but `None` is for tests alone.
+#[doc(hidden)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Planted {
+    /// No bug.
+    #[default]
+    None,
+    /// A new table claims that its parent is protected already, and is linked with W.
+    TableRebuiltUnderStaleParent,
+    /// W is set above a table without looking at its stamp.
+    StampIgnoredAtPushDown,
+    /// The flip leaves the TLB as it is.
+    TlbFlushOmittedAtFlip,
+    /// The writer takes pages of the running epoch, which programs can store to.
+    UnprotectedPageWritten,
+    /// A page under a device write is made writable in place.
+    CopyOmittedWhileWriting,
+    /// The old copy of a page is forgotten instead of written.
+    SplitCopyDropped,
+    /// The epoch advances only after programs have run again.
+    EpochAdvancedLate,
+    /// The pages that were dirty at the flip are forgotten.
+    DirtyListLost,
+    /// Pages of an abandoned snapshot count as clean.
+    AbandonedPagesForgotten,
+    /// The TLB keeps leading to the old copy.
+    InvalidateOmittedAtCopy,
+}

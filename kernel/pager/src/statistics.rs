@@ -1,0 +1,36 @@
+//! What the pager counts. Plain numbers since the resume; the kernel prints them, benchmarks take differences.
+
+/// Counters since the resume.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Statistics {
+    /// Accesses that the tables permitted already.
+    pub faults_spurious: u64,
+    /// Pages that came into being as zeros.
+    pub faults_zero_fill: u64,
+    /// Pages made writable in place.
+    pub faults_make_writable: u64,
+    /// Pages copied.
+    pub faults_copy: u64,
+    /// Faults that began or joined a page-in.
+    pub faults_page_in: u64,
+    /// Faults that had to wait for a frame, space, a write or room.
+    pub faults_waiting: u64,
+    /// Accesses that cannot be served.
+    pub faults_impossible: u64,
+    /// Tables protected by push-down.
+    pub tables_protected: u64,
+    /// Pages read.
+    pub pages_read: u64,
+    /// Pages found unreadable.
+    pub pages_unreadable: u64,
+    /// Pages given to the store by the writer.
+    pub pages_written: u64,
+    /// Of these, old copies.
+    pub copies_written: u64,
+    /// Flips.
+    pub flips: u64,
+    /// Snapshots that became durable.
+    pub commits: u64,
+    /// Snapshots that were given up.
+    pub abandoned: u64,
+}

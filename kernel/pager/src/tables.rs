@@ -1,0 +1,143 @@
+//! Page tables: the walk, new tables, and the push-down of protection that follows a flip.
+//!
+//! Invariants (STORAGE.md 3; [`crate::FrameState::Table`] frames carry the stamp):
+//! - a table with the current stamp has W only in entries that deserve it: a page dirty in this epoch, or a table that has
+//!   the current stamp too;
+//! - the flip clears W in the top entries alone, so whatever stands below with an older stamp is out of reach;
+//! - W is set in an entry only after the table below it has the current stamp; a new table is born with the current stamp
+//!   and without W, and is linked without W: the next push-down sets it.
+//!
+//! Neighbours: `fault` calls all of this from a trap; nothing here allocates but table frames out of the pool.
+
+use crate::frame_table::{FrameState, FrameTable, ListName};
+use crate::planted::Planted;
+use revenant_hal::{Epoch, FrameIndex, Mmu, PageIndex, TableEntry};
+
+/// Top-level entries of object space.
+pub(crate) const TOP_ENTRIES: usize = 32;
+/// Table levels below the root.
+pub(crate) const TABLE_LEVELS: usize = 3;
+
+/// The entry index that a page uses at a level: 0 in the root, 3 in the table of pages.
+#[inline]
+pub(crate) const fn index_at(page: PageIndex, level: usize) -> usize {
+    ((page.0 >> (9 * (TABLE_LEVELS - level))) & 511) as usize
+}
+
+/// Where a walk ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walk {
+    /// The last table (of pages), if all tables exist.
+    pub(crate) leaf_table: Option<FrameIndex>,
+    /// The page's entry, if it is present.
+    pub(crate) entry: Option<TableEntry>,
+    /// W at every level.
+    pub(crate) writable: bool,
+    /// Tables that are missing.
+    pub(crate) missing: u32,
+}
+
+#[inline]
+fn read<M: Mmu>(mmu: &M, table: Option<FrameIndex>, index: usize) -> Option<TableEntry> {
+    match table {
+        None => mmu.top_entry(index),
+        Some(table) => mmu.entry(table, index),
+    }
+}
+
+#[inline]
+fn store<M: Mmu>(mmu: &mut M, table: Option<FrameIndex>, index: usize, entry: TableEntry) {
+    match table {
+        None => mmu.set_top_entry(index, Some(entry)),
+        Some(table) => mmu.set_entry(table, index, Some(entry)),
+    }
+}
+
+/// Follows the tables towards a page.
+pub(crate) fn walk<M: Mmu>(mmu: &M, page: PageIndex) -> Walk {
+    let (mut table, mut writable) = (None, true);
+    for level in 0..TABLE_LEVELS {
+        let Some(entry) = read(mmu, table, index_at(page, level)) else {
+            let missing = [3, 2, 1][level];
+            return Walk { leaf_table: None, entry: None, writable: false, missing };
+        };
+        writable &= entry.writable;
+        table = Some(entry.frame);
+    }
+    let entry = read(mmu, table, index_at(page, TABLE_LEVELS));
+    let writable = writable && entry.is_some_and(|entry| entry.writable);
+    Walk { leaf_table: table, entry, writable, missing: 0 }
+}
+
+/// Makes every table above a page exist and returns the last. The caller made sure that the pool has a frame for each that
+/// is missing.
+pub(crate) fn ensure_tables<M: Mmu>(
+    frames: &mut FrameTable,
+    mmu: &mut M,
+    page: PageIndex,
+    planted: Planted,
+) -> FrameIndex {
+    let mut table: Option<FrameIndex> = None;
+    for level in 0..TABLE_LEVELS {
+        let index = index_at(page, level);
+        let below = match read(mmu, table, index) {
+            Some(entry) => entry.frame,
+            None => {
+                let below = frames.pop_front(ListName::Free);
+                let below = below.expect("the caller counted the frames that tables need");
+                mmu.clear_table(below);
+                frames.set_state_and_stamp(below, FrameState::Table, frames.epoch);
+                let mut writable = false;
+                if let (Planted::TableRebuiltUnderStaleParent, Some(parent)) = (planted, table) {
+                    frames.set_stamp(parent, frames.epoch);
+                    writable = true;
+                }
+                store(mmu, table, index, TableEntry { frame: below, writable, accessed: false });
+                below
+            }
+        };
+        table = Some(below);
+    }
+    table.expect("there are three levels")
+}
+
+/// Lets stores pass down to a page's last table: every table on the way that is not of this epoch yet is protected and
+/// stamped, then the entry that leads to it gets W. All tables exist. Returns how many tables were protected.
+pub(crate) fn push_down<M: Mmu>(
+    frames: &mut FrameTable,
+    mmu: &mut M,
+    page: PageIndex,
+    planted: Planted,
+) -> u32 {
+    let epoch: Epoch = frames.epoch;
+    let (mut table, mut protected) = (None, 0);
+    for level in 0..TABLE_LEVELS {
+        let index = index_at(page, level);
+        let entry = read(mmu, table, index).expect("the walk has seen this table");
+        let below = entry.frame;
+        if frames.stamp(below) != epoch && planted != Planted::StampIgnoredAtPushDown {
+            mmu.protect_table(below);
+            frames.set_stamp(below, epoch);
+            protected += 1;
+        }
+        if !entry.writable {
+            store(mmu, table, index, TableEntry { writable: true, ..entry });
+        }
+        table = Some(below);
+    }
+    protected
+}
+
+/// Makes all of object space read-only.
+pub(crate) fn protect_all<M: Mmu>(mmu: &mut M, planted: Planted) {
+    for index in 0..TOP_ENTRIES {
+        if let Some(entry) = mmu.top_entry(index)
+            && entry.writable
+        {
+            mmu.set_top_entry(index, Some(TableEntry { writable: false, ..entry }));
+        }
+    }
+    if planted != Planted::TlbFlushOmittedAtFlip {
+        mmu.invalidate_all();
+    }
+}
