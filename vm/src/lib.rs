@@ -22,6 +22,7 @@
 
 extern crate alloc;
 
+pub mod memory;
 mod system;
 
 pub use system::{

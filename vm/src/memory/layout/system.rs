@@ -1,0 +1,200 @@
+//! The system pages: root, scheduler, counting, console, statistics.
+//!
+//! All words are u64 unless said otherwise. "Reference" means a counted reference to an object or null.
+
+/// Root page.
+pub mod root {
+    /// [`super::super::MAGIC`].
+    pub const MAGIC: u64 = 0;
+    /// [`super::super::ABI_VERSION`], u32 in a u64.
+    pub const ABI: u64 = 8;
+    /// Restart generation: how often the machine resumed.
+    pub const RESTART_GENERATION: u64 = 16;
+    /// Machine clock in nanoseconds as of the last flip; it stands still while the machine is off.
+    pub const MACHINE_CLOCK: u64 = 24;
+    /// Wall clock minus machine clock in nanoseconds (two's complement), as last set.
+    pub const WALL_OFFSET: u64 = 32;
+    /// Last epoch that is known to be durable.
+    pub const DURABLE_EPOCH: u64 = 40;
+    /// Next class index to give out.
+    pub const NEXT_CLASS: u64 = 48;
+    /// Next thread index that was never used.
+    pub const NEXT_THREAD: u64 = 56;
+    /// First free thread index below [`NEXT_THREAD`], 0 none; free table entries hold the next one as an odd number.
+    pub const FREE_THREAD: u64 = 64;
+    /// Next group index.
+    pub const NEXT_GROUP: u64 = 72;
+    /// Root directory, reference.
+    pub const DIRECTORY: u64 = 128;
+    /// Namespace of the built-in classes, reference.
+    pub const BUILTIN_NAMESPACE: u64 = 136;
+    /// Reference array of all programs, reference.
+    pub const PROGRAMS: u64 = 144;
+    /// The console session's program, reference.
+    pub const CONSOLE_SESSION: u64 = 152;
+    /// The restart event, reference.
+    pub const RESTART_EVENT: u64 = 160;
+    /// Group objects by index, a reference array, reference.
+    pub const GROUPS: u64 = 168;
+    /// Loader's table of interned module identities, a map, reference.
+    pub const MODULES: u64 = 176;
+    /// References reserved for the loader and the scheduler.
+    pub const SPARE_REFERENCES: u64 = 184;
+    /// First byte after the references. Every word from [`DIRECTORY`] to here is a counted reference or null.
+    pub const REFERENCES_END: u64 = 512;
+}
+
+/// Scheduler page. Queue links are raw thread addresses: the thread table's counted reference keeps them alive.
+pub mod scheduler {
+    /// First runnable thread, 0 none.
+    pub const RUN_HEAD: u64 = 0;
+    /// Last runnable thread.
+    pub const RUN_TAIL: u64 = 8;
+    /// Threads in the run queue.
+    pub const RUN_COUNT: u64 = 16;
+    /// Entries in the timer heap.
+    pub const TIMER_COUNT: u64 = 24;
+    /// Threads that exist and have not ended.
+    pub const THREAD_COUNT: u64 = 32;
+    /// Steps of all threads together.
+    pub const STEPS: u64 = 40;
+    /// First thread that waits in `commit()`, linked by the wait links.
+    pub const COMMIT_HEAD: u64 = 48;
+    /// Last thread that waits in `commit()`.
+    pub const COMMIT_TAIL: u64 = 56;
+    /// Random state of deterministic schedules and of programs that ask.
+    pub const RANDOM: u64 = 64;
+    /// First byte free for the scheduler's own use; it documents what it adds in OBJECTS.md.
+    pub const SPARE: u64 = 128;
+}
+
+/// Counting page: what every allocation and every store of a reference touches stands first, in one line of the cache.
+pub mod counting {
+    /// Running epoch: births get it. The kernel sets it at the flip and at resume.
+    pub const EPOCH: u64 = 0;
+    /// Address of the next entry of the open batch.
+    pub const OPEN_NEXT: u64 = 8;
+    /// Address at which an allocation asks for a grace.
+    pub const OPEN_LIMIT: u64 = 16;
+    /// Metadata byte of a new object: start and the open batch; u8 in a u64.
+    pub const NEW_METADATA: u64 = 24;
+    /// Phase of the grace: [`PHASE_IDLE`] and friends.
+    pub const PHASE: u64 = 32;
+    /// Next entry of the closed batch to look at, address.
+    pub const CLOSED_NEXT: u64 = 40;
+    /// End of the closed batch, address.
+    pub const CLOSED_END: u64 = 48;
+    /// Object whose parts are being released, or 0.
+    pub const TEARDOWN_OBJECT: u64 = 56;
+    /// Next part of it: slot or page number.
+    pub const TEARDOWN_INDEX: u64 = 64;
+    /// What is being released of it.
+    pub const TEARDOWN_STAGE: u64 = 72;
+    /// First thread that ran since it was last frozen, linked by the thread's hot link; 0 none.
+    pub const HOT_HEAD: u64 = 80;
+    /// First thread still to be frozen for the grace in progress.
+    pub const PENDING_HEAD: u64 = 88;
+    /// A grace was asked for (by size, by the snapshot sequence); not 0.
+    pub const REQUESTED: u64 = 96;
+    /// Entries after which the open batch asks for a grace.
+    pub const BATCH_ENTRIES: u64 = 104;
+    /// Entries of the closed batch that were kept because a frame held them.
+    pub const KEPT: u64 = 112;
+    /// Graces finished so far.
+    pub const GRACES: u64 = 120;
+    /// State of the held table ([`super::table`]).
+    pub const HELD: u64 = 256;
+    /// State of the weak table.
+    pub const WEAK: u64 = 320;
+    /// State of the extension table. Reserved.
+    pub const EXTENSION: u64 = 384;
+
+    /// No batch is closed.
+    pub const PHASE_IDLE: u64 = 0;
+    /// A batch is closed; threads are being frozen.
+    pub const PHASE_FREEZING: u64 = 1;
+    /// Every thread was frozen after the closing; entries are being freed.
+    pub const PHASE_FREEING: u64 = 2;
+
+    /// Teardown: references of the object are being released.
+    pub const STAGE_REFERENCES: u64 = 0;
+    /// Teardown: pages of a large object are being zeroed.
+    pub const STAGE_ZERO: u64 = 1;
+    /// Teardown: memory is given back.
+    pub const STAGE_RELEASE: u64 = 2;
+}
+
+/// State of a side table: an open-addressed table from addresses to words in one of two arenas.
+pub mod table {
+    /// Log2 of the places in use, u64; 0 while the table was never used.
+    pub const LOG2: u64 = 0;
+    /// Arena in use, 0 or 1.
+    pub const ARENA: u64 = 8;
+    /// Live entries.
+    pub const LIVE: u64 = 16;
+    /// Places of the arena in use that are not empty.
+    pub const USED: u64 = 24;
+    /// Log2 of the places of the arena being left, 0 when none is.
+    pub const OLD_LOG2: u64 = 32;
+    /// Place of it from which it still counts; those before are zero.
+    pub const OLD_CURSOR: u64 = 40;
+    /// Bytes of the state.
+    pub const SIZE: u64 = 64;
+    /// Bytes of a place: key u64, value u64.
+    pub const PLACE: u64 = 16;
+    /// Key of a place whose entry was removed.
+    pub const REMOVED: u64 = 1;
+}
+
+/// Console page.
+pub mod console {
+    /// Bytes ever appended to the output ring; the place is this modulo the ring's size.
+    pub const OUTPUT_APPENDED: u64 = 0;
+    /// Bytes ever sent by the kernel.
+    pub const OUTPUT_DRAINED: u64 = 8;
+    /// Bytes ever entered in the input queue.
+    pub const INPUT_APPENDED: u64 = 16;
+    /// Bytes ever taken by readers.
+    pub const INPUT_TAKEN: u64 = 24;
+    /// Input bytes that were lost for want of space.
+    pub const INPUT_LOST: u64 = 32;
+    /// First thread that waits to read, linked by the wait links.
+    pub const READER_HEAD: u64 = 40;
+    /// Last thread that waits to read.
+    pub const READER_TAIL: u64 = 48;
+    /// First thread that waits for room in the output ring.
+    pub const WRITER_HEAD: u64 = 56;
+    /// Last thread that waits for room in the output ring.
+    pub const WRITER_TAIL: u64 = 64;
+    /// Program in the foreground, raw address (programs are kept by the root's list).
+    pub const FOREGROUND: u64 = 72;
+    /// First byte free for the console's own use.
+    pub const SPARE: u64 = 128;
+}
+
+/// Statistics page: words that only grow, for reports; nothing depends on them.
+pub mod statistics {
+    /// Objects freed by counting.
+    pub const OBJECTS_FREED: u64 = 0;
+    /// Small blocks taken.
+    pub const BLOCKS_TAKEN: u64 = 8;
+    /// Small blocks given back.
+    pub const BLOCKS_RETURNED: u64 = 16;
+    /// Large objects made.
+    pub const LARGE_MADE: u64 = 24;
+    /// Large objects freed.
+    pub const LARGE_FREED: u64 = 32;
+    /// Slots frozen.
+    pub const SLOTS_FROZEN: u64 = 40;
+    /// Slots thawed.
+    pub const SLOTS_THAWED: u64 = 48;
+    /// Entries kept because a frame held them.
+    pub const ENTRIES_KEPT: u64 = 56;
+    /// Counts that reached the sticky value.
+    pub const COUNTS_STUCK: u64 = 64;
+}
+
+const _: () = assert!(root::SPARE_REFERENCES < root::REFERENCES_END);
+const _: () = assert!(counting::GRACES < counting::HELD);
+const _: () = assert!(counting::HELD + table::SIZE == counting::WEAK);
+const _: () = assert!(counting::WEAK + table::SIZE == counting::EXTENSION);
