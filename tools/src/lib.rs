@@ -1,0 +1,7 @@
+//! What the `revenant` command and the whole-system tests share.
+//!
+//! `qemu` describes an emulated machine; `boot` starts one for a person. The tests in tests/ start the same machines.
+#![forbid(unsafe_code)]
+
+pub mod boot;
+pub mod qemu;
