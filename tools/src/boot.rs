@@ -28,7 +28,7 @@ pub struct BootArguments {
     #[arg(long)]
     pub cpu: Option<String>,
     /// QEMU's machine type: pc or q35
-    #[arg(long, default_value = "pc")]
+    #[arg(long, default_value = "q35")]
     pub machine: String,
     /// Pull the plug (SIGKILL) after so many seconds
     #[arg(long, value_name = "SECONDS")]
