@@ -6,7 +6,11 @@
 #![forbid(unsafe_code)]
 
 #[cfg(target_os = "none")]
+extern crate alloc;
+#[cfg(target_os = "none")]
 mod log;
+#[cfg(target_os = "none")]
+mod scenario;
 
 #[cfg(target_os = "none")]
 revenant_machine::entry_point!(kernel_main);
@@ -28,25 +32,12 @@ fn kernel_main(mut handover: revenant_machine::boot::Handover) -> ! {
     let line = fw_cfg::read_text(command_line::FILE).unwrap_or_default();
     let (options, problems) = command_line::parse(&line);
     for problem in &problems {
-        log!("{problem}");
+        log!("{problem}"); // a typing mistake is said and passed over
     }
-    let (frames, _tables) = frames::take_all(handover); // what is left belongs to the pager
-    use revenant_hal::{Clock, FrameMemory};
-    log!(
-        "memory frames={} heap={} tsc_khz={} wall={} {options:?}",
-        frames.frame_count(),
-        heap::size_bytes(),
-        clock.rate_khz(),
-        clock.wall()
-    );
-    let ticks = clock::ticks();
-    let start = clock.monotonic().get();
-    while clock::ticks() < ticks + 100 {
-        revenant_machine::attention::wait();
-        revenant_machine::attention::take();
-    }
-    log!("100 ticks took us={}", (clock.monotonic().get() - start) / 1000);
-    exit::exit(exit::ExitCode::Success)
+    let (frames, tables) = frames::take_all(handover); // what is left of RAM belongs to the pager
+    let machine = scenario::Machine { clock, options, frames, tables };
+    let outcome = scenario::run(machine);
+    exit::exit(outcome)
 }
 
 /// There is no kernel on the host; this keeps `cargo check --workspace` whole.

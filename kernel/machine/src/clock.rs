@@ -5,6 +5,7 @@
 
 use crate::cpu;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 use revenant_hal::{Clock, Nanoseconds};
 use x86_64::instructions::port::Port;
 
@@ -44,6 +45,15 @@ pub fn start_ticking() {
     }
 }
 
+/// The counter's scale once it is measured, for code that has no clock at hand.
+static SCALE: AtomicU64 = AtomicU64::new(1 << 32);
+
+/// Time since some point before the boot; for time-outs of the panic path.
+pub(crate) fn coarse_now() -> Duration {
+    let scaled = (u128::from(cpu::timestamp()) * u128::from(SCALE.load(Ordering::Relaxed))) >> 32;
+    Duration::from_nanos(u64::try_from(scaled).unwrap_or(u64::MAX))
+}
+
 /// The clock of this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct MachineClock {
@@ -59,9 +69,11 @@ impl MachineClock {
     pub fn calibrate() -> Self {
         let rate = (0..CALIBRATION_ROUNDS).filter_map(|_| measure()).min().unwrap_or(FALLBACK_RATE);
         let scale = (u128::from(NANOSECONDS_PER_SECOND) << 32) / u128::from(rate.max(1));
+        let scale = u64::try_from(scale).unwrap_or(u64::MAX);
+        SCALE.store(scale, Ordering::Relaxed);
         Self {
             base: cpu::timestamp(),
-            scale: u64::try_from(scale).unwrap_or(u64::MAX),
+            scale,
             wall_at_base: crate::rtc::seconds_since_1970() * NANOSECONDS_PER_SECOND,
         }
     }

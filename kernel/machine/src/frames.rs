@@ -119,11 +119,6 @@ pub fn take_all(handover: Handover) -> (FramePool, ObjectTables) {
 }
 
 impl FramePool {
-    /// A frame's address in the map of physical memory, for devices.
-    pub(crate) fn address(&self, frame: FrameIndex) -> usize {
-        self.map.address(frame)
-    }
-
     /// A second view of the same pool for a driver, which needs addresses and no contents.
     pub(crate) fn addresses(&self) -> FrameAddresses {
         FrameAddresses(self.map.clone())

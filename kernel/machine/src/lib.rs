@@ -49,3 +49,4 @@ pub mod ring;
 mod rtc;
 pub mod serial;
 mod trap;
+pub mod virtio;

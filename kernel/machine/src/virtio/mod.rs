@@ -1,0 +1,88 @@
+//! The virtio disk: the transport and the split queue come from `virtio-drivers`, the driver is ours.
+//!
+//! `virtio-drivers`' own block device is not used: it sends one contiguous buffer a request, its synchronous calls spin
+//! without a bound, and its flush reports success on a device that has none. EVENT_IDX is not negotiated, because that
+//! crate's comparison of indices is wrong once they wrap.
+//!
+//! ```text
+//!   block      VirtioDisk: hal::Disk, asynchronous, as deep as the queue, scatter-gather
+//!   queue      queues of any size behind one type       dma   addresses for devices
+//!   emergency  one polled write after a panic, over a device that is reset first
+//! ```
+
+mod block;
+mod dma;
+mod emergency;
+mod queue;
+
+pub use block::{DiskOpenError, VirtioDisk};
+pub use emergency::{EmergencyDisk, EmergencyError};
+
+use virtio_drivers::transport::pci::PciTransport;
+use virtio_drivers::transport::{DeviceStatus, Transport};
+
+/// The only queue of a block device.
+const QUEUE: u16 = 0;
+
+/// Feature bits of the block device and the transport (virtio 1.1, 5.2.3 and 6).
+mod feature {
+    pub(super) const SIZE_MAX: u64 = 1 << 1;
+    pub(super) const SEG_MAX: u64 = 1 << 2;
+    pub(super) const READ_ONLY: u64 = 1 << 5;
+    pub(super) const FLUSH: u64 = 1 << 9;
+    pub(super) const INDIRECT: u64 = 1 << 28;
+    pub(super) const VERSION_1: u64 = 1 << 32;
+}
+
+/// What goes before the data of a request.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Header {
+    kind: u32,
+    reserved: u32,
+    sector: u64,
+}
+
+/// Values of [`Header::kind`].
+mod kind {
+    pub(super) const READ: u32 = 0;
+    pub(super) const WRITE: u32 = 1;
+    pub(super) const FLUSH: u32 = 4;
+}
+
+/// Values of the status byte behind the data.
+mod status {
+    pub(super) const OK: u8 = 0;
+    pub(super) const UNSUPPORTED: u8 = 2;
+    /// Never written by a device: what the byte holds before.
+    pub(super) const UNANSWERED: u8 = 0xff;
+}
+
+/// Header and status of one request, at an address that devices reach.
+#[repr(C)]
+struct Wire {
+    header: Header,
+    status: u8,
+}
+
+impl Wire {
+    fn header_bytes(&self) -> &[u8] {
+        // SAFETY: `Header` is sixteen bytes of plain numbers without padding.
+        unsafe { core::slice::from_raw_parts((&raw const self.header).cast(), size_of::<Header>()) }
+    }
+}
+
+/// Resets the device and agrees on features; returns what both sides know. None if the device refuses.
+fn negotiate(transport: &mut PciTransport, known: u64) -> Option<u64> {
+    transport.set_status(DeviceStatus::empty());
+    let begun = DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER;
+    transport.set_status(begun);
+    let agreed = transport.read_device_features() & known;
+    if agreed & feature::VERSION_1 == 0 {
+        transport.set_status(DeviceStatus::FAILED);
+        return None;
+    }
+    transport.write_driver_features(agreed);
+    transport.set_status(begun | DeviceStatus::FEATURES_OK);
+    if transport.get_status().contains(DeviceStatus::FEATURES_OK) { Some(agreed) } else { None }
+}
