@@ -4,6 +4,8 @@
 //! unvalidated types, and only the verifier turns them into ones that an interpreter may trust.
 #![no_std]
 #![forbid(unsafe_code)]
+// Module files are untrusted bytes: what could panic on them is refused by the compiler.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
 extern crate alloc;
 
@@ -11,17 +13,20 @@ mod builtin;
 mod file;
 #[cfg(test)]
 mod golden;
+mod instruction;
 mod module;
 mod native;
 mod opcode;
 mod opcode_table;
 mod types;
+mod verify;
 mod wire;
 
 pub use builtin::{Builtin, BuiltinKind, EXCEPTION_FIELDS};
 pub use file::{
     DecodeError, FILE_BYTES_MAX, FORMAT_VERSION, HEADER_BYTES, MAGIC, decode, encode, reseal,
 };
+pub use instruction::{Instruction, InstructionError, high_half, low_half};
 pub use module::{
     Block, CLASS_DEPTH_MAX, ClassDefinition, ClassImport, ClassKind, ClassShape, Export,
     ExportItem, FIELDS_MAX, Field, FunctionDefinition, FunctionImport, HANDLERS_NESTED_MAX,
@@ -31,3 +36,6 @@ pub use module::{
 pub use native::{NATIVES, Native, NativeInfo, NativeKind};
 pub use opcode::{Literal, OPCODES, Opcode, OpcodeInfo, Operand, Properties, number};
 pub use types::{ClassReference, ElementKind, Signature, ValueType, WindowSize};
+pub use verify::{
+    Place, RawKind, ReferenceType, State, VerifiedModule, VerifyError, infer_blocks, verify,
+};

@@ -213,8 +213,12 @@ impl Native {
 
     /// Its row of the table.
     #[must_use]
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "numbers are dense from 1, which the tests hold"
+    )]
     pub fn info(self) -> &'static NativeInfo {
-        // Numbers are dense from 1, which the tests hold.
         &NATIVES[usize::from(self.number()) - 1]
     }
 }

@@ -208,8 +208,12 @@ impl Opcode {
 
     /// The opcode's row of the table.
     #[must_use]
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "numbers are dense from 1, which the tests hold"
+    )]
     pub fn info(self) -> &'static OpcodeInfo {
-        // Numbers are dense from 1, which the tests hold.
         &OPCODES[usize::from(self.number()) - 1]
     }
 }

@@ -21,7 +21,7 @@ impl ClassReference {
     /// The reference to a built-in class.
     #[must_use]
     pub const fn builtin(class: Builtin) -> Self {
-        Self(Self::BUILTIN_BASE + class as u32)
+        Self(Self::BUILTIN_BASE | class as u32)
     }
 
     /// The built-in class that is meant, if one is and it exists.
