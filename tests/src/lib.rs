@@ -1,2 +1,16 @@
-//! (to be written)
+//! What the whole-system tests, the demo and the benches share: machines in QEMU, their logs, and a witness outside them.
+//!
+//! ```text
+//!   log_line   one line of the serial log -> word and key=value fields          pure
+//!   witness    did every thread go on exactly where its last snapshot stood?    pure, over log lines
+//!   harness    a running machine: start, wait for a line, cut its power
+//!   cuts       run, cut, resume, many times, under the witness                  the demo and the kill tests
+//!   tidy       the rules of the house, checked over the source tree             pure, over files
+//! ```
+//!
+//! A test that boots QEMU is marked `#[ignore]`: a plain `cargo test` names it as ignored, `make test` runs it.
 #![forbid(unsafe_code)]
+
+pub mod harness;
+pub mod log_line;
+pub mod witness;

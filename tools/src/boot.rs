@@ -5,10 +5,11 @@
 
 use crate::qemu::{self, Disk, DiskFilter, Firmware, Machine, Serial};
 use clap::Args;
+use core::time::Duration;
 use std::path::PathBuf;
 use std::process::{Child, ExitCode};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Boots a disk image in QEMU.
 #[derive(Args, Debug)]
