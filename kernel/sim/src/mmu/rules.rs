@@ -7,7 +7,7 @@
 //! 4. No cached entry leads to another frame than the tables do, or permits more.
 //! 5. A frame is reachable as one thing, at one place: the page that the frame table says, or a table.
 
-use super::{SimMmu, TOP_ENTRIES};
+use super::{SimMmu, TOP_ENTRIES, index_at};
 use core::fmt;
 use revenant_hal::{Epoch, FrameIndex, PageIndex, TableEntry};
 use std::collections::BTreeMap;
@@ -64,10 +64,8 @@ struct Pass<'a> {
     epoch: Epoch,
     role: &'a dyn Fn(FrameIndex) -> FrameRole,
     devices: BTreeMap<FrameIndex, DeviceAccess>,
-    /// Every frame met, so that none is met twice.
-    met: BTreeMap<FrameIndex, u64>,
-    /// What the tables say of each resident page.
-    pages: BTreeMap<u64, (FrameIndex, bool)>,
+    /// The place at which each frame was met, so that none is met twice.
+    met: Vec<Option<u64>>,
 }
 
 impl SimMmu {
@@ -83,8 +81,8 @@ impl SimMmu {
         devices: impl IntoIterator<Item = (FrameIndex, DeviceAccess)>,
     ) -> Result<(), RuleBroken> {
         let devices = devices.into_iter().collect();
-        let (met, pages) = (BTreeMap::new(), BTreeMap::new());
-        let mut pass = Pass { mmu: self, epoch, role, devices, met, pages };
+        let met = vec![None; self.tables.len()];
+        let mut pass = Pass { mmu: self, epoch, role, devices, met };
         for index in 0..TOP_ENTRIES {
             if let Some(entry) = self.top[index] {
                 pass.table(entry, 1, index as u64, entry.writable, true)?;
@@ -140,7 +138,6 @@ impl Pass<'_> {
     ) -> Result<(), RuleBroken> {
         let frame = entry.frame;
         self.meet(frame, page.0)?;
-        self.pages.insert(page.0, (frame, reach));
         let role = (self.role)(frame);
         let FrameRole::Page { page: held, dirty_epoch } = role else {
             return Err(RuleBroken(format!("{page:?} is mapped to {frame:?}, which is {role:?}")));
@@ -165,22 +162,33 @@ impl Pass<'_> {
     }
 
     fn meet(&mut self, frame: FrameIndex, place: u64) -> Result<(), RuleBroken> {
-        let before = self.met.insert(frame, place);
+        let before = self.met[frame.0 as usize].replace(place);
         require!(before.is_none(), "{frame:?} is reachable at {place:#x} and at {before:x?}");
         Ok(())
     }
 
+    /// What the tables say of a page: its frame, and whether stores pass.
+    fn mapping(&self, page: PageIndex) -> Option<(FrameIndex, bool)> {
+        let mut entry = self.mmu.top[index_at(page, 0)]?;
+        let mut writable = entry.writable;
+        for level in 1..4 {
+            entry = self.mmu.table(entry.frame)[index_at(page, level)]?;
+            writable &= entry.writable;
+        }
+        Some((entry.frame, writable))
+    }
+
     fn cached(&self) -> Result<(), RuleBroken> {
         for cached in &self.mmu.tlb {
-            let now = self.pages.get(&cached.page.0);
+            let now = self.mapping(cached.page);
             require!(
-                now.is_some_and(|(frame, _)| *frame == cached.frame),
+                now.is_some_and(|(frame, _)| frame == cached.frame),
                 "the TLB leads {:?} to {:?}, the tables to {now:?}",
                 cached.page,
                 cached.frame
             );
             require!(
-                !cached.writable || now.is_some_and(|(_, reach)| *reach),
+                !cached.writable || now.is_some_and(|(_, reach)| reach),
                 "the TLB lets {:?} be stored to, the tables do not",
                 cached.page
             );

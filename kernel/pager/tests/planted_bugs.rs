@@ -1,0 +1,96 @@
+//! Every bug that STORAGE.md asks to be planted in the pager is caught: by the checker after a step, by a load that returns
+//! something else than was stored, by an assertion at the persistence boundary, or by the comparison after a cut.
+
+#[expect(dead_code, reason = "the support module serves several test targets")]
+mod support;
+
+use core::panic::AssertUnwindSafe;
+use revenant_pager::Planted;
+use revenant_sim::Random;
+use std::panic::catch_unwind;
+use support::memory_store::{MemoryStore, Temper};
+use support::{Plan, World};
+
+/// Runs one seed; the failure in words, if there is one.
+fn run(seed: u64, planted: Planted) -> Option<String> {
+    let mut random = Random::new(seed);
+    let plan = Plan { cut_one_in: 300, ..Plan::roomy(&mut random) };
+    let store = MemoryStore::new(Temper::default(), random.next_u64());
+    let mut world = World::new(store, plan, random);
+    world.plant(planted);
+    match catch_unwind(AssertUnwindSafe(|| world.run(3000))) {
+        Ok(outcome) => outcome.err(),
+        Err(panic) => Some(match panic.downcast_ref::<String>() {
+            Some(text) => format!("assertion: {text}"),
+            None => "assertion".into(),
+        }),
+    }
+}
+
+/// Of twelve seeds at least two must fail.
+fn caught(planted: Planted) {
+    let quiet = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let failures: Vec<_> = (0..12).map(|seed| run(seed, planted)).collect();
+    std::panic::set_hook(quiet);
+    let caught = failures.iter().flatten().count();
+    println!("{planted:?} caught by {caught} seeds of 12: {:?}", failures.iter().flatten().next());
+    assert!(caught >= 2, "{planted:?} went unnoticed: {failures:?}");
+}
+
+#[test]
+fn without_a_bug_nothing_is_reported() {
+    for seed in 0..12 {
+        assert_eq!(run(seed, Planted::None), None, "seed {seed}");
+    }
+}
+
+#[test]
+fn stale_w_after_a_table_was_rebuilt() {
+    caught(Planted::TableRebuiltUnderStaleParent);
+}
+
+#[test]
+fn stamp_ignored_at_push_down() {
+    caught(Planted::StampIgnoredAtPushDown);
+}
+
+#[test]
+fn tlb_flush_omitted_at_the_flip() {
+    caught(Planted::TlbFlushOmittedAtFlip);
+}
+
+#[test]
+fn device_write_from_a_page_that_programs_can_store_to() {
+    caught(Planted::UnprotectedPageWritten);
+}
+
+#[test]
+fn copy_omitted_for_a_page_whose_write_has_not_completed() {
+    caught(Planted::CopyOmittedWhileWriting);
+}
+
+#[test]
+fn old_copy_dropped() {
+    caught(Planted::SplitCopyDropped);
+}
+
+#[test]
+fn epoch_advanced_after_programs_were_let_go() {
+    caught(Planted::EpochAdvancedLate);
+}
+
+#[test]
+fn dirty_list_lost_in_the_swap() {
+    caught(Planted::DirtyListLost);
+}
+
+#[test]
+fn pages_of_an_abandoned_snapshot_forgotten() {
+    caught(Planted::AbandonedPagesForgotten);
+}
+
+#[test]
+fn tlb_left_leading_to_the_old_copy() {
+    caught(Planted::InvalidateOmittedAtCopy);
+}

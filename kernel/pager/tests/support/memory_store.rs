@@ -1,0 +1,263 @@
+//! A store in memory that keeps its promises and no more: it is late, short of space, loses its map from the cache, gives
+//! snapshots up, and at a cut decides by chance whether the last commit made it.
+
+use super::Backing;
+use revenant_hal::{
+    BlockIndex, DiskError, Epoch, FrameIndex, FrameMemory, Generation, Nanoseconds, PageBytes,
+    PageIndex,
+};
+use revenant_pager::PageStore;
+use revenant_sim::{DeviceAccess, Random, SimFrames};
+use revenant_store::{
+    AbandonReason, BlockRole, Copies, DamagedBlock, Lookup, NoSpace, PageContent, Purpose,
+    SnapshotError, StoreEvent,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+type Pages = BTreeMap<u64, Arc<PageBytes>>;
+
+#[derive(Clone, Copy, Debug)]
+enum Request {
+    Read(PageIndex, FrameIndex),
+    Write(PageIndex, FrameIndex),
+}
+
+#[derive(Debug)]
+struct Making {
+    epoch: Epoch,
+    pages: Pages,
+    finishing: bool,
+}
+
+/// How badly the store behaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Temper {
+    /// One snapshot in so many is given up; 0 for never.
+    pub(crate) abandon_one_in: u64,
+    /// One lookup in so many does not know.
+    pub(crate) forget_one_in: u64,
+    /// Pages that may be charged at a time.
+    pub(crate) space: usize,
+    /// Requests that the queue takes.
+    pub(crate) queue: usize,
+}
+
+impl Default for Temper {
+    fn default() -> Self {
+        Self { abandon_one_in: 6, forget_one_in: 4, space: usize::MAX, queue: 32 }
+    }
+}
+
+/// The store.
+#[derive(Debug)]
+pub(crate) struct MemoryStore {
+    durable: (Epoch, Pages),
+    making: Option<Making>,
+    doomed: bool,
+    requests: Vec<Request>,
+    events: VecDeque<StoreEvent>,
+    /// Pages charged: in the running epoch, and in the snapshot in the making.
+    charged: [BTreeSet<u64>; 2],
+    running: Epoch,
+    random: Random,
+    /// Behaviour; may be changed at any time.
+    pub(crate) temper: Temper,
+    /// Pages that cannot be read.
+    pub(crate) damaged: BTreeSet<u64>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub(crate) fn new(temper: Temper, seed: u64) -> Self {
+        Self {
+            durable: (Epoch(0), Pages::new()),
+            making: None,
+            doomed: false,
+            requests: Vec::new(),
+            events: VecDeque::new(),
+            charged: [BTreeSet::new(), BTreeSet::new()],
+            running: Epoch(1),
+            random: Random::new(seed),
+            temper,
+            damaged: BTreeSet::new(),
+        }
+    }
+
+    /// The durable content of a page.
+    pub(crate) fn durable_page(&self, page: PageIndex) -> Option<&PageBytes> {
+        self.durable.1.get(&page.0).map(|bytes| &**bytes)
+    }
+
+    /// Writes waiting or under way.
+    pub(crate) fn writes(&self) -> usize {
+        self.requests.iter().filter(|request| matches!(request, Request::Write(..))).count()
+    }
+
+    /// The snapshot in the making is given up as soon as no request is under way.
+    pub(crate) fn doom(&mut self) {
+        self.doomed = self.making.is_some();
+    }
+
+    fn give_up(&mut self) {
+        let Some(making) = self.making.take() else { return };
+        self.doomed = false;
+        self.requests.retain(|request| matches!(request, Request::Read(..)));
+        // Every page charged for it stays charged, for the running epoch.
+        let frozen = core::mem::take(&mut self.charged[1]);
+        self.charged[0].extend(frozen);
+        let reason = AbandonReason::WriteFailed(BlockIndex(0), DiskError::Failed);
+        self.events.push_back(StoreEvent::Abandoned { epoch: making.epoch, reason });
+    }
+
+    fn commit(&mut self) {
+        let Some(making) = self.making.take() else { return };
+        let blocks_written = making.pages.len() as u64;
+        self.durable.0 = making.epoch;
+        self.durable.1.extend(making.pages);
+        self.charged[1].clear();
+        let (epoch, generation) = (making.epoch, Generation(making.epoch.0));
+        self.events.push_back(StoreEvent::Committed { epoch, generation, blocks_written });
+    }
+
+    fn perform(&mut self, request: Request, frames: &mut SimFrames) {
+        match request {
+            Request::Read(page, frame) => {
+                let result = if self.damaged.contains(&page.0) {
+                    let role = BlockRole::Page(page);
+                    Err(DamagedBlock { block: BlockIndex(page.0), role, device_error: None })
+                } else if let Some(bytes) = self.durable.1.get(&page.0) {
+                    frames.bytes_mut(frame).0.copy_from_slice(&bytes.0);
+                    Ok(PageContent::Stored)
+                } else {
+                    Ok(PageContent::Zero)
+                };
+                self.events.push_back(StoreEvent::PageRead { page, frame, result });
+            }
+            Request::Write(page, frame) => {
+                let bytes = Arc::new(frames.bytes(frame).clone());
+                let making = self.making.as_mut().expect("a write belongs to a snapshot");
+                let twice = making.pages.insert(page.0, bytes);
+                assert!(twice.is_none(), "{page:?} was given twice to one snapshot");
+                self.events.push_back(StoreEvent::PageWritten { page, frame });
+            }
+        }
+    }
+}
+
+impl PageStore for MemoryStore {
+    fn lookup(&self, page: PageIndex) -> Lookup {
+        let forgotten = self.temper.forget_one_in;
+        if forgotten != 0 && page.0.wrapping_mul(0x9e37_79b9).is_multiple_of(forgotten) {
+            return Lookup::NeedsRead;
+        }
+        let stored = self.durable.1.contains_key(&page.0) || self.damaged.contains(&page.0);
+        Lookup::Known(if stored { PageContent::Stored } else { PageContent::Zero })
+    }
+
+    fn read_page(&mut self, page: PageIndex, frame: FrameIndex) {
+        self.requests.push(Request::Read(page, frame));
+    }
+
+    fn reserve_first_dirtying(
+        &mut self,
+        page: PageIndex,
+        _copies: Copies,
+        _purpose: Purpose,
+    ) -> Result<(), NoSpace> {
+        if self.charged[0].len() + self.charged[1].len() >= self.temper.space {
+            return Err(NoSpace);
+        }
+        let new = self.charged[0].insert(page.0);
+        assert!(new, "{page:?} was charged twice in {:?}", self.running);
+        Ok(())
+    }
+
+    fn begin_snapshot(&mut self, epoch: Epoch, _wall: Nanoseconds) -> Result<(), SnapshotError> {
+        if self.making.is_some() {
+            return Err(SnapshotError::Busy);
+        }
+        assert_eq!(epoch, self.running, "the flip ends the running epoch");
+        self.running = epoch.next();
+        self.charged.swap(0, 1);
+        self.making = Some(Making { epoch, pages: Pages::new(), finishing: false });
+        self.doomed = self.random.one_in(self.temper.abandon_one_in);
+        Ok(())
+    }
+
+    fn write_page(&mut self, page: PageIndex, frame: FrameIndex, _copies: Copies) {
+        let making = self.making.as_ref().expect("a write belongs to a snapshot");
+        assert!(!making.finishing, "no page is given after the end was announced");
+        self.requests.push(Request::Write(page, frame));
+    }
+
+    fn write_room(&self) -> usize {
+        self.temper.queue.saturating_sub(self.writes())
+    }
+
+    fn finish_snapshot(&mut self) {
+        let making = self.making.as_mut().expect("there is something to finish");
+        assert!(!making.finishing, "a snapshot is finished once");
+        making.finishing = true;
+    }
+
+    fn running_epoch(&self) -> Epoch {
+        self.running
+    }
+}
+
+impl Backing for MemoryStore {
+    type Store = Self;
+
+    fn store(&mut self) -> &mut Self {
+        self
+    }
+
+    fn turn(&mut self, frames: &mut SimFrames) {
+        for _ in 0..self.random.below(4) {
+            if self.requests.is_empty() {
+                break;
+            }
+            let chosen = self.random.index(self.requests.len());
+            let request = self.requests.swap_remove(chosen);
+            self.perform(request, frames);
+        }
+        let Some(making) = &self.making else { return };
+        if self.doomed && self.random.one_in(6) {
+            self.give_up();
+        } else if making.finishing && !self.doomed && self.random.one_in(3) {
+            assert_eq!(self.writes(), 0, "finished with writes under way");
+            self.commit();
+        }
+    }
+
+    fn next_event(&mut self) -> Option<StoreEvent> {
+        self.events.pop_front()
+    }
+
+    fn frames_in_flight(&self) -> Vec<(FrameIndex, DeviceAccess)> {
+        let frame = |request: &Request| match request {
+            Request::Read(_, frame) => (*frame, DeviceAccess::Fills),
+            Request::Write(_, frame) => (*frame, DeviceAccess::Reads),
+        };
+        self.requests.iter().map(frame).collect()
+    }
+
+    fn cut(&mut self, _frames: &mut SimFrames, random: &mut Random) -> Result<Epoch, String> {
+        let finishing = self.making.as_ref().is_some_and(|making| making.finishing);
+        if finishing && !self.doomed && random.one_in(2) {
+            self.commit();
+        }
+        self.making = None;
+        self.doomed = false;
+        self.requests.clear();
+        self.events.clear();
+        self.charged = [BTreeSet::new(), BTreeSet::new()];
+        self.running = Epoch(self.running.0 + 1 + random.below(20));
+        Ok(self.durable.0)
+    }
+
+    fn is_damaged(&self, page: PageIndex) -> bool {
+        self.damaged.contains(&page.0)
+    }
+}

@@ -1,0 +1,532 @@
+//! A machine made of the pager, a simulated MMU, frames and some store, with synthetic programs on it and a model of what
+//! they must see.
+//!
+//! The model is a plain map of pages; at each flip it is kept under the epoch that ended. Checked all the time: each load
+//! returns what the model says; after every step the tables, the TLB and the devices obey STORAGE.md 3 ([`SimMmu::check`]);
+//! after a cut every page equals the model at the flip of the epoch resumed, and the digest of all pages that at the flip.
+//!
+//! Used by the tests of this crate and by `examples/simulate.rs` (`make sim`).
+
+pub(crate) mod memory_store;
+
+use revenant_hal::{Epoch, FrameIndex, FrameMemory, Nanoseconds, PageBytes, PageIndex};
+use revenant_pager::{
+    FaultOutcome, FlipRefused, FrameState, Impossible, Memory, PageStore, Pager, PagerOptions,
+    Planted, StepOutcome, Wake, WiredRange, page_digest,
+};
+use revenant_sim::{DeviceAccess, FrameRole, Random, SimFrames, SimMmu};
+use revenant_store::StoreEvent;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A store together with the device below it.
+pub(crate) trait Backing {
+    /// What the pager talks to.
+    type Store: PageStore;
+    /// The store.
+    fn store(&mut self) -> &mut Self::Store;
+    /// Lets the store and the device do a little.
+    fn turn(&mut self, frames: &mut SimFrames);
+    /// The next event.
+    fn next_event(&mut self) -> Option<StoreEvent>;
+    /// Frames under device access.
+    fn frames_in_flight(&self) -> Vec<(FrameIndex, DeviceAccess)>;
+    /// The power goes and comes back: from here on the store is that of the next boot. Returns the epoch that it resumes.
+    ///
+    /// # Errors
+    /// The store did not open, in words.
+    fn cut(&mut self, frames: &mut SimFrames, random: &mut Random) -> Result<Epoch, String>;
+    /// Whether an unreadable page is this test's intention.
+    fn is_damaged(&self, page: PageIndex) -> bool;
+}
+
+/// The content of object space at a flip.
+pub(crate) type Model = BTreeMap<u64, Arc<PageBytes>>;
+
+/// One instruction of a synthetic program: touches its pages, then changes words in them, or nothing.
+#[derive(Clone, Debug)]
+struct Instruction {
+    loads: Vec<PageIndex>,
+    stores: Vec<(PageIndex, usize, u64)>,
+}
+
+/// A synthetic program.
+#[derive(Clone, Debug, Default)]
+struct Program {
+    instruction: Option<Instruction>,
+    waits_for: Option<PageIndex>,
+    blocked: bool,
+    retired: u64,
+}
+
+/// What the run should look like.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Frames in the pool.
+    pub(crate) frames: u32,
+    /// Entries in the TLB.
+    pub(crate) tlb: usize,
+    /// Programs.
+    pub(crate) programs: usize,
+    /// Pages that programs use.
+    pub(crate) pages: Vec<PageIndex>,
+    /// The pager's options.
+    pub(crate) options: PagerOptions,
+    /// Wired ranges.
+    pub(crate) wired: Vec<WiredRange>,
+    /// One flip in so many steps, if possible.
+    pub(crate) flip_one_in: u64,
+    /// One cut in so many steps; 0 for none.
+    pub(crate) cut_one_in: u64,
+}
+
+impl Plan {
+    /// Pages in several leaf tables and under several top entries, more frames than needed.
+    pub(crate) fn roomy(random: &mut Random) -> Self {
+        let mut pages = Vec::new();
+        for region in 0..6u64 {
+            let base = match region {
+                0 => 0,
+                1 => 500,           // crosses a table of pages
+                2 => 512 * 512 - 8, // crosses the table above
+                3 => (1 << 27) - 8, // crosses a top entry
+                4 => random.below(1 << 32) & !0x3f,
+                _ => (1 << 32) - 20, // the end of object space
+            };
+            pages.extend((0..20).map(|offset| PageIndex(base + offset)));
+        }
+        // One page a table, so that tables come into being all the time.
+        pages.extend((1..40).map(|table| PageIndex(table * 512 + 7)));
+        let pages = pages.into_iter().filter(|page| page.0 < 1 << 32);
+        let pages: BTreeSet<_> = pages.collect();
+        let options = PagerOptions {
+            table_reserve: 16,
+            copy_reserve: 16,
+            writes_in_flight: 16,
+            write_batch: 8,
+        };
+        Self {
+            frames: 400,
+            tlb: 24,
+            programs: 4,
+            pages: pages.into_iter().collect(),
+            options,
+            wired: Vec::new(),
+            flip_one_in: 60,
+            cut_one_in: 1500,
+        }
+    }
+}
+
+/// The machine.
+pub(crate) struct World<B: Backing> {
+    /// The pager under test.
+    pub(crate) pager: Pager,
+    /// The MMU.
+    pub(crate) mmu: SimMmu,
+    /// The frames.
+    pub(crate) frames: SimFrames,
+    /// Store and disk.
+    pub(crate) backing: B,
+    /// What programs must see now.
+    pub(crate) model: Model,
+    /// What they would see after a resume of each epoch.
+    pub(crate) snapshots: BTreeMap<Epoch, (Model, u64)>,
+    /// The epoch by the world's own count.
+    pub(crate) epoch: Epoch,
+    /// Where everything is drawn from.
+    pub(crate) random: Random,
+    /// What the run should look like.
+    pub(crate) plan: Plan,
+    /// Durable epochs reported since the last cut.
+    pub(crate) durable: Epoch,
+    /// Events seen.
+    pub(crate) events: Vec<StoreEvent>,
+    programs: Vec<Program>,
+    planted: Planted,
+    /// Cuts survived.
+    pub(crate) cuts: u64,
+    /// Accesses that found an unreadable page.
+    pub(crate) unreadable_seen: u64,
+}
+
+/// A failure, in words.
+pub(crate) type Outcome = Result<(), String>;
+
+fn digest(model: &Model) -> u64 {
+    model
+        .iter()
+        .fold(0, |sum, (page, bytes)| sum.wrapping_add(page_digest(PageIndex(*page), &bytes.0)))
+}
+
+impl<B: Backing> World<B> {
+    /// A machine that has just opened an empty store.
+    pub(crate) fn new(mut backing: B, plan: Plan, mut random: Random) -> Self {
+        let pager = Pager::new(plan.frames, backing.store(), plan.wired.clone(), plan.options);
+        let epoch = pager.epoch();
+        let mut snapshots = BTreeMap::new();
+        snapshots.insert(Epoch(0), (Model::new(), 0));
+        Self {
+            pager,
+            mmu: SimMmu::new(plan.frames, plan.tlb, random.next_u64()),
+            frames: SimFrames::new(plan.frames, random.next_u64()),
+            backing,
+            model: Model::new(),
+            snapshots,
+            epoch,
+            programs: vec![Program::default(); plan.programs],
+            random,
+            plan,
+            durable: Epoch(0),
+            events: Vec::new(),
+            planted: Planted::None,
+            cuts: 0,
+            unreadable_seen: 0,
+        }
+    }
+
+    /// Plants a bug in the pager, now and after each resume.
+    pub(crate) fn plant(&mut self, planted: Planted) {
+        self.planted = planted;
+        self.pager.plant(planted);
+    }
+
+    /// Instructions retired by all programs since the resume.
+    pub(crate) fn retired(&self) -> u64 {
+        self.programs.iter().map(|program| program.retired).sum()
+    }
+
+    /// Runs so many steps, each followed by the check.
+    pub(crate) fn run(&mut self, steps: u64) -> Outcome {
+        for _ in 0..steps {
+            self.tick()?;
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Outcome {
+        if self.random.one_in(self.plan.cut_one_in) {
+            return self.cut();
+        }
+        if self.random.one_in(self.plan.flip_one_in) {
+            return self.flip().map(|_| ());
+        }
+        match self.random.below(10) {
+            0 => {
+                let _ = self.step();
+            }
+            1 | 2 => self.device_turn()?,
+            _ => {
+                let program = self.random.index(self.programs.len());
+                self.run_program(program)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One step of the pager.
+    pub(crate) fn step(&mut self) -> StepOutcome {
+        let mut memory = Memory { mmu: &mut self.mmu, frames: &mut self.frames };
+        let outcome = self.pager.step(&mut memory, self.backing.store());
+        self.deliver_wakes();
+        outcome
+    }
+
+    /// One turn of store and disk, and what they have to tell.
+    pub(crate) fn device_turn(&mut self) -> Outcome {
+        self.backing.turn(&mut self.frames);
+        while let Some(event) = self.backing.next_event() {
+            let mut memory = Memory { mmu: &mut self.mmu, frames: &mut self.frames };
+            self.pager.on_store_event(&event, &mut memory);
+            if let StoreEvent::Committed { epoch, .. } = event {
+                if epoch <= self.durable {
+                    return Err(format!("{epoch:?} became durable after {:?}", self.durable));
+                }
+                self.durable = epoch;
+            }
+            self.events.push(event);
+        }
+        self.deliver_wakes();
+        Ok(())
+    }
+
+    fn deliver_wakes(&mut self) {
+        while let Some(wake) = self.pager.next_wake() {
+            for program in &mut self.programs {
+                match wake {
+                    Wake::All => (program.waits_for, program.blocked) = (None, false),
+                    Wake::Page(page) if program.waits_for == Some(page) => {
+                        (program.waits_for, program.blocked) = (None, false);
+                    }
+                    Wake::Page(_) => {}
+                }
+            }
+        }
+    }
+
+    /// A flip, if one is possible now.
+    pub(crate) fn flip(&mut self) -> Result<bool, String> {
+        let flushes = self.mmu.full_flushes();
+        match self.pager.flip(Nanoseconds(0), &mut self.mmu, self.backing.store()) {
+            Ok(report) => {
+                if report.ended != self.epoch {
+                    return Err(format!("the flip ended {:?} in {:?}", report.ended, self.epoch));
+                }
+                self.snapshots.insert(self.epoch, (self.model.clone(), digest(&self.model)));
+                self.epoch = self.epoch.next();
+                let once = self.mmu.full_flushes() == flushes + 1;
+                let excused = self.planted != Planted::None;
+                if !(once || excused) {
+                    return Err("a flip flushes the TLB once".into());
+                }
+                Ok(true)
+            }
+            Err(FlipRefused::SnapshotInTheMaking(_) | FlipRefused::Store(_)) => Ok(false),
+        }
+    }
+
+    /// An access of a program: the frame, or none if the attempt ended.
+    pub(crate) fn access(
+        &mut self,
+        page: PageIndex,
+        write: bool,
+    ) -> Result<Result<FrameIndex, FaultOutcome>, String> {
+        for _ in 0..8 {
+            match self.mmu.access(page, write) {
+                Ok(frame) => return Ok(Ok(frame)),
+                Err(fault) => {
+                    let mut memory = Memory { mmu: &mut self.mmu, frames: &mut self.frames };
+                    let store = self.backing.store();
+                    match self.pager.fault(fault.page, fault.write, &mut memory, store) {
+                        FaultOutcome::Served(_) => self.check()?,
+                        other => return Ok(Err(other)),
+                    }
+                }
+            }
+        }
+        Err(format!("{page:?} faults for ever"))
+    }
+
+    fn draw_instruction(&mut self) -> Instruction {
+        let count = 1 + self.random.index(3);
+        let mut instruction = Instruction { loads: Vec::new(), stores: Vec::new() };
+        // Half of the accesses go to an eighth of the pages, so that pages are written again soon.
+        for _ in 0..count {
+            let pages = &self.plan.pages;
+            let near = if self.random.one_in(2) { pages.len().div_ceil(8) } else { pages.len() };
+            let page = pages[self.random.index(near)];
+            if self.random.one_in(3) {
+                instruction.loads.push(page);
+            } else {
+                let word = self.random.index(512);
+                instruction.stores.push((page, word, self.random.next_u64()));
+            }
+        }
+        instruction
+    }
+
+    /// One attempt at an instruction: everything is touched before anything is changed.
+    fn run_program(&mut self, index: usize) -> Outcome {
+        if self.programs[index].blocked {
+            return Ok(());
+        }
+        let instruction = match self.programs[index].instruction.take() {
+            Some(instruction) => instruction,
+            None => self.draw_instruction(),
+        };
+        let loads = instruction.loads.iter().map(|page| (*page, false));
+        let stores = instruction.stores.iter().map(|(page, ..)| (*page, true));
+        for (page, write) in loads.chain(stores).collect::<Vec<_>>() {
+            match self.access(page, write)? {
+                Ok(_) => {}
+                Err(FaultOutcome::Wait(_)) => {
+                    let program = &mut self.programs[index];
+                    program.instruction = Some(instruction);
+                    (program.waits_for, program.blocked) = (Some(page), true);
+                    return Ok(());
+                }
+                Err(FaultOutcome::Impossible(Impossible::Unreadable(damage))) => {
+                    self.unreadable_seen += 1;
+                    if !self.backing.is_damaged(page) {
+                        return Err(format!("{page:?} is unreadable: {damage}"));
+                    }
+                    return Ok(()); // The program catches the exception and goes on with another instruction.
+                }
+                Err(other) => return Err(format!("{page:?}: {other:?}")),
+            }
+        }
+        for page in &instruction.loads {
+            self.load_and_compare(*page)?;
+        }
+        for (page, word, value) in &instruction.stores {
+            self.store_word(*page, *word, *value)?;
+        }
+        self.programs[index].retired += 1;
+        Ok(())
+    }
+
+    fn load_and_compare(&mut self, page: PageIndex) -> Outcome {
+        let Ok(frame) = self.access(page, false)? else {
+            return Err(format!("{page:?} was there a moment ago"));
+        };
+        static ZERO: PageBytes = PageBytes::ZERO;
+        let expected = self.model.get(&page.0).map_or(&ZERO, |bytes| &**bytes);
+        if self.frames.bytes(frame) != expected {
+            return Err(format!("{page:?} in {frame:?} does not hold what was stored"));
+        }
+        Ok(())
+    }
+
+    fn store_word(&mut self, page: PageIndex, word: usize, value: u64) -> Outcome {
+        // A step of the pager between the touch and the store does not happen; a TLB entry may be evicted.
+        let Ok(frame) = self.access(page, true)? else {
+            return Err(format!("{page:?} was writable a moment ago"));
+        };
+        let place = word * 8..word * 8 + 8;
+        self.frames.bytes_mut(frame).0[place.clone()].copy_from_slice(&value.to_le_bytes());
+        let bytes = self.model.entry(page.0).or_insert_with(|| Arc::new(PageBytes::ZERO));
+        Arc::make_mut(bytes).0[place].copy_from_slice(&value.to_le_bytes());
+        Ok(())
+    }
+
+    /// Stores one word, waiting as long as it takes.
+    pub(crate) fn store_waiting(&mut self, page: PageIndex, word: usize, value: u64) -> Outcome {
+        self.wait_for(page, true)?;
+        self.store_word(page, word, value)
+    }
+
+    /// Makes an access possible, waiting as long as it takes.
+    pub(crate) fn wait_for(&mut self, page: PageIndex, write: bool) -> Result<FrameIndex, String> {
+        for _ in 0..100_000 {
+            match self.access(page, write)? {
+                Ok(frame) => return Ok(frame),
+                Err(FaultOutcome::Wait(_)) => {
+                    let _ = self.step();
+                    self.device_turn()?;
+                }
+                Err(other) => return Err(format!("{page:?}: {other:?}")),
+            }
+        }
+        Err(format!("{page:?} never comes"))
+    }
+
+    /// Lets store and pager work until no snapshot is in the making.
+    pub(crate) fn settle(&mut self) -> Outcome {
+        for _ in 0..100_000 {
+            let _ = self.step();
+            self.device_turn()?;
+            self.check()?;
+            if self.pager.snapshot_in_the_making().is_none() {
+                return Ok(());
+            }
+        }
+        Err("the snapshot never ends".into())
+    }
+
+    /// Cut, resume, and comparison of every page with the model of the epoch resumed.
+    pub(crate) fn cut(&mut self) -> Outcome {
+        let resumed = self.backing.cut(&mut self.frames, &mut self.random)?;
+        if resumed < self.durable {
+            return Err(format!("resumed {resumed:?} although {:?} was durable", self.durable));
+        }
+        let Some((model, _)) = self.snapshots.get(&resumed) else {
+            let seen = self.snapshots.keys();
+            return Err(format!("resumed {resumed:?}, which no flip ended: {seen:?}"));
+        };
+        self.model = model.clone();
+        let store = self.backing.store();
+        self.pager =
+            Pager::new(self.plan.frames, store, self.plan.wired.clone(), self.plan.options);
+        self.pager.plant(self.planted);
+        self.epoch = self.pager.epoch();
+        if self.snapshots.keys().any(|seen| self.epoch <= *seen) {
+            return Err(format!("{:?} runs although later ones were seen", self.epoch));
+        }
+        self.snapshots.retain(|epoch, _| *epoch <= resumed);
+        self.mmu = SimMmu::new(self.plan.frames, self.plan.tlb, self.random.next_u64());
+        self.frames = SimFrames::new(self.plan.frames, self.random.next_u64());
+        self.programs = vec![Program::default(); self.plan.programs];
+        self.durable = resumed;
+        self.cuts += 1;
+        self.compare_all_pages(resumed)
+    }
+
+    /// Every page against the model, through faults like a program's; the digest against that at the flip.
+    pub(crate) fn compare_all_pages(&mut self, resumed: Epoch) -> Outcome {
+        let mut sum = 0u64;
+        let all: BTreeSet<u64> =
+            self.plan.pages.iter().map(|page| page.0).chain(self.model.keys().copied()).collect();
+        for page in all.into_iter().map(PageIndex) {
+            if self.backing.is_damaged(page) {
+                sum = sum.wrapping_add(
+                    self.model.get(&page.0).map_or(0, |bytes| page_digest(page, &bytes.0)),
+                );
+                continue;
+            }
+            let frame = self.wait_for(page, false)?;
+            self.load_and_compare(page).map_err(|text| format!("after the cut: {text}"))?;
+            sum = sum.wrapping_add(page_digest(page, &self.frames.bytes(frame).0));
+            self.check()?;
+        }
+        let (_, expected) = &self.snapshots[&resumed];
+        if sum != *expected {
+            return Err(format!("the digest of {resumed:?} is not that of its flip"));
+        }
+        Ok(())
+    }
+
+    /// The rules of STORAGE.md 3, and that the frame table knows what devices do.
+    pub(crate) fn check(&self) -> Outcome {
+        let devices = self.backing.frames_in_flight();
+        for (frame, access) in &devices {
+            let (state, page, _) = self.pager.frame(*frame);
+            let known = match access {
+                DeviceAccess::Reads => {
+                    matches!(state, FrameState::Writing | FrameState::SplitWriting)
+                }
+                DeviceAccess::Fills => state == FrameState::Filling,
+            };
+            if !known {
+                return Err(format!("{access:?} {frame:?} of {page:?}, which is {state:?}"));
+            }
+        }
+        let role = |frame: FrameIndex| {
+            let (state, page, stamp) = self.pager.frame(frame);
+            match state {
+                FrameState::Clean => FrameRole::Page { page, dirty_epoch: None },
+                FrameState::Dirty | FrameState::Writing | FrameState::Written => {
+                    FrameRole::Page { page, dirty_epoch: Some(stamp) }
+                }
+                FrameState::Table => FrameRole::Table { stamp },
+                _ => FrameRole::Unreachable,
+            }
+        };
+        self.mmu.check(self.epoch, &role, devices).map_err(|broken| broken.to_string())?;
+        self.check_counts()
+    }
+
+    /// The counts that the pager keeps equal the frames counted.
+    fn check_counts(&self) -> Outcome {
+        let counts = self.pager.frame_counts();
+        let mut by_state = [0u32; 16];
+        for frame in 0..self.plan.frames {
+            let (state, ..) = self.pager.frame(FrameIndex(frame));
+            by_state[state as usize] += 1;
+        }
+        let count = |state: FrameState| by_state[state as usize];
+        let expected = [
+            (counts.free, count(FrameState::Free)),
+            (counts.filling, count(FrameState::Filling)),
+            (counts.clean, count(FrameState::Clean)),
+            (counts.written, count(FrameState::Written)),
+            (counts.tables, count(FrameState::Table)),
+            (counts.split, count(FrameState::SplitQueued) + count(FrameState::SplitWriting)),
+            (counts.writing, count(FrameState::Writing) + count(FrameState::SplitWriting)),
+        ];
+        if self.planted == Planted::None && expected.iter().any(|(kept, real)| kept != real) {
+            return Err(format!("counts {counts:?} but frames {by_state:?}"));
+        }
+        Ok(())
+    }
+}
