@@ -13,4 +13,5 @@
 
 pub mod harness;
 pub mod log_line;
+pub mod tidy;
 pub mod witness;

@@ -1,4 +1,4 @@
-//! The seam to time.
+//! The seam to time: what the pager measures its stops with, and what programs read as their clocks.
 
 use crate::Nanoseconds;
 
