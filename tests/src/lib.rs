@@ -11,6 +11,7 @@
 //! A test that boots QEMU is marked `#[ignore]`: a plain `cargo test` names it as ignored, `make test` runs it.
 #![forbid(unsafe_code)]
 
+pub mod cuts;
 pub mod harness;
 pub mod log_line;
 pub mod tidy;
