@@ -47,6 +47,7 @@ if [ "$MODE" = all ]; then
     # Everything marked #[ignore]: what is too slow for `make check`, and what boots QEMU. One at a time: they use both
     # processors, and their time limits are meant for a machine that does nothing else.
     step "slow tests" "${CARGO[@]}" test --no-fail-fast -- --ignored --test-threads=1
+    step "README" scripts/readme.sh
 fi
 
 if [ ${#FAILURES[@]} -gt 0 ]; then
