@@ -9,7 +9,9 @@
 
 extern crate alloc;
 
+mod asm;
 mod builtin;
+mod disassemble;
 mod file;
 #[cfg(test)]
 mod golden;
@@ -22,7 +24,9 @@ mod types;
 mod verify;
 mod wire;
 
+pub use asm::{AsmError, assemble};
 pub use builtin::{Builtin, BuiltinKind, EXCEPTION_FIELDS};
+pub use disassemble::disassemble;
 pub use file::{
     DecodeError, FILE_BYTES_MAX, FORMAT_VERSION, HEADER_BYTES, MAGIC, decode, encode, reseal,
 };
