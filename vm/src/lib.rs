@@ -22,7 +22,10 @@
 
 extern crate alloc;
 
+pub mod counting;
+pub mod heap;
 pub mod memory;
+pub mod object;
 mod system;
 
 pub use system::{

@@ -213,11 +213,15 @@ impl Space {
         let confined = confine_range(address.0 & !7, words * 8);
         attempt::touched_write_range(confined, words * 8);
         let target = ptr::with_exposed_provenance_mut::<u64>(to_host(confined));
+        if words > 32 {
+            // SAFETY: `confine_range` keeps all words inside. The fence of `begin_changes` keeps the stores before it.
+            return unsafe { ptr::write_bytes(target, 0, to_host(words)) };
+        }
         for word in 0..to_host(words) {
             // SAFETY: `confine_range` keeps all words inside, so the pointer stays inside.
             let place = unsafe { target.add(word) };
-            // SAFETY: as in `store`. Plain stores: they may be merged, and stay before the fence of `begin_changes`.
-            unsafe { ptr::write(place, 0) }
+            // SAFETY: as in `store`. Volatile, or the loop would become a call that costs more than a few stores.
+            unsafe { ptr::write_volatile(place, 0) }
         }
     }
 

@@ -63,12 +63,12 @@ pub const RUNS_CLEAN: u64 = 0;
 pub const RUNS_DIRTY: u64 = 128;
 /// Runs page: blocks in use of every kind, u64.
 pub const RUNS_BLOCKS_USED: u64 = 256;
-/// Runs page: blocks that stand in dirty lists, u64.
-pub const RUNS_BLOCKS_DIRTY: u64 = 264;
-/// Runs page: limit of blocks in use (address space or disk), u64.
-pub const RUNS_BLOCKS_LIMIT: u64 = 272;
 /// Runs page: not 0 while allocation is refused because the disk's reserve is touched, u64.
 pub const RUNS_REFUSED: u64 = 280;
+/// Runs page: lower end of address space that was never used, address.
+pub const RUNS_FRESH: u64 = 288;
+/// Runs page: upper end of it, exclusive, address.
+pub const RUNS_FRESH_TOP: u64 = 296;
 
 /// Allocator page: group index, u64.
 pub const ALLOCATOR_GROUP: u64 = 0;

@@ -38,7 +38,9 @@ pub const RECORD_MASK: u64 = 92;
 /// Class indices (u32) of the first eight classes on the way from the topmost superclass to this class itself.
 pub const DISPLAY: u64 = 96;
 /// Entries of the display.
-pub const DISPLAY_LENGTH: u64 = 8;
+pub const DISPLAY_LENGTH: u64 = DISPLAY_ENTRIES as u64;
+/// [`DISPLAY_LENGTH`] as the length of a Rust array.
+pub const DISPLAY_ENTRIES: usize = 8;
 /// Records: words of each record, u32.
 pub const RECORD_WORDS: u64 = 128;
 /// Field names: reference array of strings, or null.

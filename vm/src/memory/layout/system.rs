@@ -64,6 +64,8 @@ pub mod scheduler {
     pub const COMMIT_TAIL: u64 = 56;
     /// Random state of deterministic schedules and of programs that ask.
     pub const RANDOM: u64 = 64;
+    /// First thread that has ended and left the hot list, linked by the hot link: ready to be forgotten.
+    pub const ENDED_HEAD: u64 = 72;
     /// First byte free for the scheduler's own use; it documents what it adds in OBJECTS.md.
     pub const SPARE: u64 = 128;
 }
@@ -102,6 +104,12 @@ pub mod counting {
     pub const KEPT: u64 = 112;
     /// Graces finished so far.
     pub const GRACES: u64 = 120;
+    /// Objects freed by counting so far.
+    pub const OBJECTS_FREED: u64 = 128;
+    /// Slots frozen so far.
+    pub const SLOTS_FROZEN: u64 = 136;
+    /// Slots thawed so far.
+    pub const SLOTS_THAWED: u64 = 144;
     /// State of the held table ([`super::table`]).
     pub const HELD: u64 = 256;
     /// State of the weak table.
@@ -174,8 +182,6 @@ pub mod console {
 
 /// Statistics page: words that only grow, for reports; nothing depends on them.
 pub mod statistics {
-    /// Objects freed by counting.
-    pub const OBJECTS_FREED: u64 = 0;
     /// Small blocks taken.
     pub const BLOCKS_TAKEN: u64 = 8;
     /// Small blocks given back.
@@ -184,17 +190,9 @@ pub mod statistics {
     pub const LARGE_MADE: u64 = 24;
     /// Large objects freed.
     pub const LARGE_FREED: u64 = 32;
-    /// Slots frozen.
-    pub const SLOTS_FROZEN: u64 = 40;
-    /// Slots thawed.
-    pub const SLOTS_THAWED: u64 = 48;
-    /// Entries kept because a frame held them.
-    pub const ENTRIES_KEPT: u64 = 56;
-    /// Counts that reached the sticky value.
-    pub const COUNTS_STUCK: u64 = 64;
 }
 
 const _: () = assert!(root::SPARE_REFERENCES < root::REFERENCES_END);
-const _: () = assert!(counting::GRACES < counting::HELD);
+const _: () = assert!(counting::SLOTS_THAWED < counting::HELD);
 const _: () = assert!(counting::HELD + table::SIZE == counting::WEAK);
 const _: () = assert!(counting::WEAK + table::SIZE == counting::EXTENSION);

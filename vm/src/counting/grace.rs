@@ -1,0 +1,166 @@
+//! A grace: close the open batch, freeze every thread that ran, free what is still at zero and held by nobody.
+//!
+//! Each call of [`step`] is one bounded step whose state is in the counting page. Threads may run between any two; they
+//! must not run between the touches and the changes of one.
+
+use revenant_hal::ObjectAddress;
+
+use super::{COUNTING, Table, batch_start, frozen, open, open_batch, teardown};
+use crate::heap::AllocationError;
+use crate::heap::metadata::{self, Metadata};
+use crate::memory::layout::object;
+use crate::memory::layout::system::counting;
+use crate::memory::{AddressExt, Space};
+
+/// Whether a grace has more to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Progress {
+    /// Call [`step`] again.
+    More,
+    /// No grace is in progress.
+    Idle,
+}
+
+/// Whether the open batch has grown long, or somebody called [`request`].
+#[inline]
+#[must_use]
+pub fn grace_requested(space: Space) -> bool {
+    space.load::<u64>(COUNTING.plus(counting::REQUESTED)) != 0
+}
+
+/// Asks for a grace at the next occasion.
+pub fn request(space: Space) {
+    space.touch_write(COUNTING);
+    space.begin_changes();
+    space.store(COUNTING.plus(counting::REQUESTED), 1_u64);
+    space.end_step();
+}
+
+fn phase(space: Space) -> u64 {
+    space.load(COUNTING.plus(counting::PHASE))
+}
+
+/// Closes the open batch and starts a grace; false when one is in progress. One step. All threads are at safepoints.
+pub fn close(space: Space) -> bool {
+    if phase(space) != counting::PHASE_IDLE {
+        return false;
+    }
+    let closing = open(space);
+    let end = space.load::<u64>(COUNTING.plus(counting::OPEN_NEXT));
+    let hot = space.load_for_change::<u64>(COUNTING.plus(counting::HOT_HEAD));
+    space.begin_changes();
+    space.store(COUNTING.plus(counting::CLOSED_NEXT), batch_start(closing));
+    space.store(COUNTING.plus(counting::CLOSED_END), end);
+    space.store(COUNTING.plus(counting::PENDING_HEAD), hot);
+    space.store(COUNTING.plus(counting::HOT_HEAD), 0_u64);
+    space.store(COUNTING.plus(counting::PHASE), counting::PHASE_FREEZING);
+    space.store(COUNTING.plus(counting::REQUESTED), 0_u64);
+    space.store(COUNTING.plus(counting::KEPT), 0_u64);
+    open_batch(space, 3 - closing.clamp(1, 2));
+    space.end_step();
+    true
+}
+
+/// The next step of the grace in progress. All threads are at safepoints.
+///
+/// # Errors
+/// The heap's own data contradict themselves; the grace stays where it is.
+pub fn step(space: Space) -> Result<Progress, AllocationError> {
+    match phase(space) {
+        counting::PHASE_FREEZING => {
+            let first = ObjectAddress(space.load(COUNTING.plus(counting::PENDING_HEAD)));
+            if first.is_null() {
+                set_phase(space, counting::PHASE_FREEING, 0);
+            } else if !frozen::freeze_slot(space, first)? {
+                space.end_step();
+                frozen::pop_pending(space, first);
+            }
+            Ok(Progress::More)
+        }
+        counting::PHASE_FREEING => free_step(space),
+        _ => Ok(Progress::Idle),
+    }
+}
+
+/// Runs steps until the grace is over or `steps` are used up: what the kernel does in one attempt.
+///
+/// # Errors
+/// As [`step`].
+pub fn run(space: Space, steps: u64) -> Result<Progress, AllocationError> {
+    for _ in 0..steps {
+        if step(space)? == Progress::Idle {
+            return Ok(Progress::Idle);
+        }
+    }
+    Ok(if phase(space) == counting::PHASE_IDLE { Progress::Idle } else { Progress::More })
+}
+
+fn set_phase(space: Space, phase: u64, graces: u64) {
+    space.touch_write(COUNTING);
+    space.begin_changes();
+    space.store(COUNTING.plus(counting::PHASE), phase);
+    let word = COUNTING.plus(counting::GRACES);
+    space.store(word, space.load::<u64>(word).wrapping_add(graces));
+    space.end_step();
+}
+
+fn free_step(space: Space) -> Result<Progress, AllocationError> {
+    let teardown_object = ObjectAddress(space.load(COUNTING.plus(counting::TEARDOWN_OBJECT)));
+    if !teardown_object.is_null() {
+        teardown::step(space, teardown_object)?;
+        return Ok(Progress::More);
+    }
+    let next = space.load::<u64>(COUNTING.plus(counting::CLOSED_NEXT));
+    if next >= space.load::<u64>(COUNTING.plus(counting::CLOSED_END)) {
+        set_phase(space, counting::PHASE_IDLE, 1);
+        return Ok(Progress::Idle);
+    }
+    let object = ObjectAddress(space.load(ObjectAddress(next)));
+    let found = metadata::load(space, object);
+    if !found.starts() || found.batch() != 3 - open(space).clamp(1, 2) {
+        space.touch_write(COUNTING);
+        space.begin_changes();
+        advance(space, next);
+    } else if !found.is_zero() {
+        leave_batch(space, object, found, next);
+    } else if let Some(entry) = Table::held().find(space, object.0) {
+        keep(space, object, found, next, entry.address);
+    } else {
+        teardown::start(space, object, next)?;
+    }
+    space.end_step();
+    Ok(Progress::More)
+}
+
+/// Part of a step: the entry at `next` is dealt with.
+#[inline(always)]
+pub(super) fn advance(space: Space, next: u64) {
+    space.store(COUNTING.plus(counting::CLOSED_NEXT), next + 8);
+}
+
+fn leave_batch(space: Space, object: ObjectAddress, found: Metadata, next: u64) {
+    let _ = metadata::load_for_change(space, object);
+    space.touch_write(COUNTING);
+    space.begin_changes();
+    metadata::store(space, object, found.with_batch(0));
+    advance(space, next);
+}
+
+/// A frozen slot holds the object: it leaves the batch, and its entry in the held table remembers to declare it again.
+fn keep(space: Space, object: ObjectAddress, found: Metadata, next: u64, place: ObjectAddress) {
+    let value = space.load_for_change::<u64>(place.plus(8));
+    let _ = metadata::load_for_change(space, object);
+    space.touch_write(COUNTING);
+    space.begin_changes();
+    space.store(place.plus(8), value | frozen::KEPT);
+    metadata::store(space, object, found.with_batch(0));
+    let kept = COUNTING.plus(counting::KEPT);
+    space.store(kept, space.load::<u64>(kept).wrapping_add(1));
+    advance(space, next);
+}
+
+/// Whether an object has the flag that says that a weak reference to it may exist.
+pub(super) fn has_weak(space: Space, object: ObjectAddress) -> bool {
+    space.load::<u64>(object.plus(object::BIRTH_AND_FLAGS)) & object::FLAG_WEAK != 0
+}

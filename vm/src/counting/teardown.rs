@@ -1,0 +1,253 @@
+//! Releasing a dead object part by part: references, then the extent of a large one, then its memory.
+//!
+//! Which object, which stage and which part stand in the counting page; the object's own pages are only read. A small
+//! object with few references goes in one step.
+//!
+//! Invariant: the object is unreachable: count zero, held by no slot, its weak reference cleared in the step that chose it.
+
+use revenant_hal::ObjectAddress;
+
+use super::grace::{advance, has_weak};
+use super::{COUNTING, Table, class_of, count_down, touch_count};
+use crate::heap::{self, AllocationError, large};
+use crate::memory::layout::system::counting;
+use crate::memory::layout::{SLOT, class, object};
+use crate::memory::{AddressExt, Space};
+
+/// References that one step releases at most: their metadata pages, the batch, the counting page and the object's own
+/// block stay within eight pages.
+const REFERENCES_A_STEP: usize = 4;
+/// Slots that one step looks at.
+const SLOTS_A_STEP: u64 = 256;
+
+/// The reference slots of an object, as its class describes them.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum References {
+    /// None.
+    None,
+    /// Slots whose bit is set.
+    Bitmap(u64),
+    /// As many slots as this, by a byte array of bits.
+    LongBitmap(ObjectAddress, u64),
+    /// That many slots, all references.
+    All(u64),
+    /// That many records of so many words, references by mask.
+    Records(u64, u64, u64),
+    /// A weak reference: not counted, but its entry in the weak table goes with it.
+    Weak,
+    /// Class objects and threads that still stand somewhere: never freed.
+    Never,
+}
+
+impl References {
+    /// Reads the class of an object.
+    pub(super) fn of(space: Space, subject: ObjectAddress) -> Result<Self, AllocationError> {
+        let class_object = class_of(space, subject);
+        if class_object.is_null() {
+            return Err(AllocationError::Damaged(subject));
+        }
+        let length = || crate::object::array::length(space, subject);
+        Ok(match space.load::<u8>(class_object.plus(class::KIND)) {
+            class::KIND_PLAIN | class::KIND_THREAD => {
+                let slots = u64::from(space.load::<u32>(class_object.plus(class::SLOTS)));
+                let long = ObjectAddress(space.load(class_object.plus(class::LONG_BITMAP)));
+                if slots <= 64 || long.is_null() {
+                    Self::Bitmap(space.load(class_object.plus(class::REFERENCE_BITMAP)))
+                } else {
+                    Self::LongBitmap(long, slots)
+                }
+            }
+            class::KIND_REFERENCE_ARRAY => Self::All(length()),
+            class::KIND_RECORDS => Self::Records(
+                length(),
+                u64::from(space.load::<u32>(class_object.plus(class::RECORD_WORDS))).max(1),
+                u64::from(space.load::<u32>(class_object.plus(class::RECORD_MASK))),
+            ),
+            class::KIND_RAW_ARRAY | class::KIND_STRING => Self::None,
+            class::KIND_WEAK => Self::Weak,
+            class::KIND_CLASS => Self::Never,
+            _ => return Err(AllocationError::Damaged(subject)),
+        })
+    }
+
+    /// Slots to look at, references or not.
+    pub(super) fn slots(self) -> u64 {
+        match self {
+            Self::Bitmap(bits) => 64 - u64::from(bits.leading_zeros()),
+            Self::LongBitmap(_, slots) | Self::All(slots) => slots,
+            Self::Records(records, words, _) => records.saturating_mul(words),
+            Self::None | Self::Weak | Self::Never => 0,
+        }
+    }
+
+    /// Whether slot `index` is a reference.
+    pub(super) fn has(self, space: Space, index: u64) -> bool {
+        match self {
+            Self::Bitmap(bits) => index < 64 && bits >> index & 1 != 0,
+            Self::LongBitmap(bytes, slots) => {
+                let byte = space.load::<u8>(bytes.plus(object::PAYLOAD + index / 8));
+                index < slots && byte >> (index % 8) & 1 != 0
+            }
+            Self::All(slots) => index < slots,
+            Self::Records(_, words, mask) => mask >> (index % words).min(63) & 1 != 0,
+            Self::None | Self::Weak | Self::Never => false,
+        }
+    }
+}
+
+/// Chooses an object at zero that nobody holds: from here on it is dead. A small one with few references is freed at once.
+/// One step, without its end.
+pub(super) fn start(
+    space: Space,
+    subject: ObjectAddress,
+    next: u64,
+) -> Result<(), AllocationError> {
+    let references = References::of(space, subject)?;
+    if matches!(references, References::Never) {
+        space.touch_write(COUNTING);
+        space.begin_changes();
+        advance(space, next);
+        return Ok(());
+    }
+    if let References::Bitmap(bits) = references
+        && bits.count_ones() as usize <= REFERENCES_A_STEP
+        && !has_weak(space, subject)
+        && !large::is_large(space, subject)
+    {
+        free_at_once(space, subject, bits, next);
+        return Ok(());
+    }
+    let weak_entry =
+        has_weak(space, subject).then(|| Table::weak().find(space, subject.0)).flatten();
+    let weak = weak_entry.map(|entry| ObjectAddress(Table::weak().value(space, entry)));
+    if let (Some(entry), Some(weak)) = (weak_entry, weak) {
+        space.touch_write(entry.address);
+        space.touch_write(weak.plus(object::WEAK_TARGET));
+    }
+    space.touch_write(COUNTING);
+    space.begin_changes();
+    if let (Some(entry), Some(weak)) = (weak_entry, weak) {
+        space.store(weak.plus(object::WEAK_TARGET), 0_u64);
+        Table::weak().remove(space, entry);
+    }
+    set_stage(space, subject, counting::STAGE_REFERENCES, 0);
+    advance(space, next);
+    Ok(())
+}
+
+/// The whole release of a small object with few references, in one step with its entry.
+#[inline]
+fn free_at_once(space: Space, subject: ObjectAddress, bits: u64, next: u64) {
+    let mut children = [ObjectAddress(0); REFERENCES_A_STEP];
+    let (mut left, mut count) = (bits, 0);
+    while left != 0 && count < REFERENCES_A_STEP {
+        let slot = u64::from(left.trailing_zeros());
+        children[count] = ObjectAddress(space.load(subject.plus(object::PAYLOAD + slot * SLOT)));
+        touch_count(space, children[count]);
+        left &= left - 1;
+        count += 1;
+    }
+    // Several entries of the batch may be written: their last page too.
+    let open_next = space.load::<u64>(COUNTING.plus(counting::OPEN_NEXT));
+    space.touch_write(ObjectAddress(open_next + 8 * REFERENCES_A_STEP as u64));
+    space.touch_write(COUNTING);
+    heap::release(space, subject);
+    for child in children.iter().take(count) {
+        count_down(space, *child);
+    }
+    advance(space, next);
+    count_freed(space);
+}
+
+fn count_freed(space: Space) {
+    let freed = COUNTING.plus(counting::OBJECTS_FREED);
+    space.store(freed, space.load::<u64>(freed).wrapping_add(1));
+}
+
+fn set_stage(space: Space, subject: ObjectAddress, stage: u64, index: u64) {
+    space.store(COUNTING.plus(counting::TEARDOWN_OBJECT), subject.0);
+    space.store(COUNTING.plus(counting::TEARDOWN_STAGE), stage);
+    space.store(COUNTING.plus(counting::TEARDOWN_INDEX), index);
+}
+
+/// The next step of the teardown in progress.
+pub(super) fn step(space: Space, subject: ObjectAddress) -> Result<(), AllocationError> {
+    let index = space.load::<u64>(COUNTING.plus(counting::TEARDOWN_INDEX));
+    match space.load::<u64>(COUNTING.plus(counting::TEARDOWN_STAGE)) {
+        counting::STAGE_REFERENCES => release_references(space, subject, index),
+        counting::STAGE_ZERO => {
+            let more = large::is_large(space, subject) && large::zero_page(space, subject, index);
+            space.touch_write(COUNTING);
+            space.begin_changes();
+            if more {
+                set_stage(space, subject, counting::STAGE_ZERO, index + 1);
+            } else {
+                set_stage(space, subject, counting::STAGE_RELEASE, 0);
+            }
+            space.end_step();
+            Ok(())
+        }
+        _ => {
+            let base = heap::runs::BlockNumber::of(subject).address();
+            let was_large = large::is_large(space, subject);
+            space.touch_write(COUNTING);
+            heap::release(space, subject);
+            set_stage(space, ObjectAddress(0), counting::STAGE_REFERENCES, 0);
+            count_freed(space);
+            space.end_step();
+            if was_large {
+                large::merge(space, base);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Releases the next few references from slot `index` on. One step.
+fn release_references(
+    space: Space,
+    subject: ObjectAddress,
+    index: u64,
+) -> Result<(), AllocationError> {
+    let references = References::of(space, subject)?;
+    let slots = references.slots();
+    let mut children = [ObjectAddress(0); REFERENCES_A_STEP];
+    let (mut at, mut count) = (index, 0);
+    while at < slots && at < index + SLOTS_A_STEP && count < REFERENCES_A_STEP {
+        let slot = subject.plus(object::PAYLOAD + at * SLOT);
+        if references.has(space, at) && space.load::<u64>(slot) != 0 {
+            children[count] = ObjectAddress(space.load(slot));
+            touch_count(space, children[count]);
+            count += 1;
+        }
+        at += 1;
+    }
+    let weak_entry = match references {
+        References::Weak => {
+            let target = space.load::<u64>(subject.plus(object::WEAK_TARGET));
+            let table = Table::weak();
+            table.find(space, target).filter(|entry| table.value(space, *entry) == subject.0)
+        }
+        _ => None,
+    };
+    if let Some(entry) = weak_entry {
+        space.touch_write(entry.address);
+    }
+    let open_next = space.load::<u64>(COUNTING.plus(counting::OPEN_NEXT));
+    space.touch_write(ObjectAddress(open_next + 8 * REFERENCES_A_STEP as u64));
+    space.touch_write(COUNTING);
+    space.begin_changes();
+    for child in children.iter().take(count) {
+        count_down(space, *child);
+    }
+    if let Some(entry) = weak_entry {
+        Table::weak().remove(space, entry);
+    }
+    if at < slots {
+        set_stage(space, subject, counting::STAGE_REFERENCES, at);
+    } else {
+        set_stage(space, subject, counting::STAGE_ZERO, 0);
+    }
+    space.end_step();
+    Ok(())
+}

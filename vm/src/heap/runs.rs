@@ -1,0 +1,400 @@
+//! Runs of blocks: a buddy allocator over the block table.
+//!
+//! Invariants:
+//! - a run of order n is 2^n blocks, aligned to its size; its head's table entry is exact, entries of inner blocks are stale;
+//! - clean lists hold runs that are all zero, dirty lists runs of any content; a block stands in one list at most;
+//! - address space that was never used is not in any list: runs up to [`FRESH_ORDER`] come from its lower end, larger ones
+//!   from its upper end.
+
+use revenant_hal::{OBJECT_SPACE_BASE, ObjectAddress};
+
+use super::AllocationError;
+use crate::memory::layout::{BLOCK, BLOCKS, area, block};
+use crate::memory::{AddressExt, Space};
+
+/// Order of the pieces in which fresh address space is taken for all smaller runs: 256 MiB.
+pub const FRESH_ORDER: u32 = 12;
+
+/// A block of object space by number; 0 means none (block 0 holds the system pages).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct BlockNumber(pub u32);
+
+impl BlockNumber {
+    /// The block that holds an address.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(address: ObjectAddress) -> Self {
+        let number = (address.0 & (BLOCKS * BLOCK - 1)) / BLOCK;
+        Self(number as u32)
+    }
+
+    /// The block's first byte.
+    #[inline(always)]
+    #[must_use]
+    pub const fn address(self) -> ObjectAddress {
+        ObjectAddress(OBJECT_SPACE_BASE + self.0 as u64 * BLOCK)
+    }
+
+    /// The block's entry in the block table.
+    #[inline(always)]
+    #[must_use]
+    pub const fn entry(self) -> ObjectAddress {
+        ObjectAddress(area::BLOCK_TABLE + self.0 as u64 * block::ENTRY_SIZE)
+    }
+}
+
+/// A block table entry, by value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// One of `layout::block::KIND_*`.
+    pub kind: u8,
+    /// Log2 of the run's blocks.
+    pub order: u8,
+    /// Size class of a small block.
+    pub size_class: u8,
+    /// One of `layout::block::STATE_*`, for small blocks.
+    pub state: u8,
+    /// Index of the owning group.
+    pub owner: u32,
+}
+
+/// Reads the entry of a block.
+#[must_use]
+pub fn entry(space: Space, number: BlockNumber) -> Entry {
+    let at = number.entry();
+    Entry {
+        kind: space.load(at.plus(block::ENTRY_KIND)),
+        order: space.load(at.plus(block::ENTRY_ORDER)),
+        size_class: space.load(at.plus(block::ENTRY_SIZE_CLASS)),
+        state: space.load(at.plus(block::ENTRY_STATE)),
+        owner: space.load(at.plus(block::ENTRY_OWNER)),
+    }
+}
+
+/// Writes the entry of a block, links aside. Its page was touched.
+pub(super) fn set_entry(space: Space, number: BlockNumber, entry: Entry) {
+    let at = number.entry();
+    space.store(at.plus(block::ENTRY_KIND), entry.kind);
+    space.store(at.plus(block::ENTRY_ORDER), entry.order);
+    space.store(at.plus(block::ENTRY_SIZE_CLASS), entry.size_class);
+    space.store(at.plus(block::ENTRY_STATE), entry.state);
+    space.store(at.plus(block::ENTRY_OWNER), entry.owner);
+}
+
+/// The head of the run that covers a block, if the block was ever part of one: the largest candidate wins, because entries
+/// inside a run are stale.
+#[must_use]
+pub fn run_of(space: Space, number: BlockNumber) -> Option<(BlockNumber, Entry)> {
+    (0..block::ORDERS).rev().find_map(|order| {
+        let head = BlockNumber(number.0 & !((1_u32 << order) - 1));
+        let found = entry(space, head);
+        let covers = found.kind != block::KIND_NONE && u64::from(found.order) == order;
+        (covers && head.0 != 0).then_some((head, found))
+    })
+}
+
+/// A doubly linked list of blocks: where the numbers of its first and last block stand (u32 each; the last may be absent).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List {
+    pub(super) head: ObjectAddress,
+    pub(super) tail: Option<ObjectAddress>,
+}
+
+impl List {
+    fn of_runs(table: u64, order: u32) -> Self {
+        let head = ObjectAddress(area::RUNS).plus(table + 4 * u64::from(order));
+        Self { head, tail: None }
+    }
+
+    pub(super) fn first(self, space: Space) -> Option<BlockNumber> {
+        let number = space.load::<u32>(self.head);
+        (number != 0).then_some(BlockNumber(number))
+    }
+
+    /// Touches what [`Self::unlink`] of `number` changes.
+    pub(super) fn touch_unlink(self, space: Space, number: BlockNumber) {
+        let (previous, next) = links(space, number);
+        space.touch_write(self.head);
+        space.touch_write(number.entry());
+        for neighbour in [previous, next].into_iter().flatten() {
+            space.touch_write(neighbour.entry());
+        }
+    }
+
+    pub(super) fn unlink(self, space: Space, number: BlockNumber) {
+        let (previous, next) = links(space, number);
+        match previous {
+            Some(previous) => set_next(space, previous, next),
+            None => space.store(self.head, next.map_or(0, |next| next.0)),
+        }
+        match (next, self.tail) {
+            (Some(next), _) => set_previous(space, next, previous),
+            (None, Some(tail)) => space.store(tail, previous.map_or(0, |previous| previous.0)),
+            (None, None) => {}
+        }
+        set_previous(space, number, None);
+        set_next(space, number, None);
+    }
+
+    /// Touches what [`Self::push_first`] of `number` changes.
+    pub(super) fn touch_push_first(self, space: Space, number: BlockNumber) {
+        space.touch_write(self.head);
+        space.touch_write(number.entry());
+        if let Some(first) = self.first(space) {
+            space.touch_write(first.entry());
+        }
+    }
+
+    pub(super) fn push_first(self, space: Space, number: BlockNumber) {
+        let first = self.first(space);
+        set_previous(space, number, None);
+        set_next(space, number, first);
+        if let Some(first) = first {
+            set_previous(space, first, Some(number));
+        } else if let Some(tail) = self.tail {
+            space.store(tail, number.0);
+        }
+        space.store(self.head, number.0);
+    }
+
+    /// Touches what [`Self::push_last`] of `number` changes.
+    pub(super) fn touch_push_last(self, space: Space, number: BlockNumber) {
+        self.touch_push_first(space, number);
+        if let Some(last) = self.last(space) {
+            space.touch_write(last.entry());
+        }
+    }
+
+    pub(super) fn push_last(self, space: Space, number: BlockNumber) {
+        let (Some(last), Some(tail)) = (self.last(space), self.tail) else {
+            return self.push_first(space, number);
+        };
+        set_previous(space, number, Some(last));
+        set_next(space, number, None);
+        set_next(space, last, Some(number));
+        space.store(tail, number.0);
+    }
+
+    fn last(self, space: Space) -> Option<BlockNumber> {
+        let number = space.load::<u32>(self.tail?);
+        (number != 0).then_some(BlockNumber(number))
+    }
+}
+
+fn links(space: Space, number: BlockNumber) -> (Option<BlockNumber>, Option<BlockNumber>) {
+    let read = |offset| {
+        let number = space.load::<u32>(number.entry().plus(offset));
+        (number != 0).then_some(BlockNumber(number))
+    };
+    (read(block::ENTRY_PREVIOUS), read(block::ENTRY_NEXT))
+}
+
+fn set_previous(space: Space, number: BlockNumber, previous: Option<BlockNumber>) {
+    let previous = previous.map_or(0, |previous| previous.0);
+    space.store(number.entry().plus(block::ENTRY_PREVIOUS), previous);
+}
+
+fn set_next(space: Space, number: BlockNumber, next: Option<BlockNumber>) {
+    space.store(number.entry().plus(block::ENTRY_NEXT), next.map_or(0, |next| next.0));
+}
+
+/// The next block of whatever list `number` stands in.
+#[must_use]
+pub fn next_in_list(space: Space, number: BlockNumber) -> Option<BlockNumber> {
+    links(space, number).1
+}
+
+/// The first block of the clean or dirty list of an order, for checkers.
+#[must_use]
+pub fn first_free(space: Space, order: u32, clean: bool) -> Option<BlockNumber> {
+    list(order, clean).first(space)
+}
+
+fn list(order: u32, clean: bool) -> List {
+    List::of_runs(if clean { block::RUNS_CLEAN } else { block::RUNS_DIRTY }, order)
+}
+
+/// A run found for taking: still in its list. [`Found::touch`] and [`Found::take`] are parts of the taker's step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) number: BlockNumber,
+    pub(super) order: u32,
+    /// Its content is unknown.
+    pub(super) dirty: bool,
+}
+
+impl Found {
+    pub(super) fn touch(self, space: Space) {
+        list(self.order, !self.dirty).touch_unlink(space, self.number);
+        space.touch_write(ObjectAddress(area::RUNS));
+    }
+
+    /// Takes the run out of its list and gives it a kind.
+    pub(super) fn take(self, space: Space, entry: Entry) {
+        list(self.order, !self.dirty).unlink(space, self.number);
+        set_entry(space, self.number, entry);
+        let used = ObjectAddress(area::RUNS).plus(block::RUNS_BLOCKS_USED);
+        space.store(used, space.load::<u64>(used).wrapping_add(1 << self.order));
+    }
+}
+
+/// Finds a free run of an order, splitting larger ones step by step. Leaves it in its list.
+pub(super) fn find(
+    space: Space,
+    order: u32,
+    dirty_will_do: bool,
+) -> Result<Found, AllocationError> {
+    if space.load::<u64>(ObjectAddress(area::RUNS).plus(block::RUNS_REFUSED)) != 0 {
+        return Err(AllocationError::DiskReserve);
+    }
+    if u64::from(order) >= block::ORDERS {
+        return Err(AllocationError::TooLarge);
+    }
+    if dirty_will_do && let Some(number) = list(order, false).first(space) {
+        return Ok(Found { number, order, dirty: true });
+    }
+    // Each round either finds, splits once, or takes fresh space once; 3 * ORDERS rounds always suffice.
+    for _ in 0..3 * block::ORDERS {
+        let Some(size) = (order..25).find(|size| list(*size, true).first(space).is_some()) else {
+            take_fresh(space, order)?;
+            continue;
+        };
+        if size == order {
+            let number = list(order, true).first(space).ok_or(AllocationError::Exhausted)?;
+            return Ok(Found { number, order, dirty: false });
+        }
+        split(space, size)?;
+    }
+    Err(AllocationError::Damaged(ObjectAddress(area::RUNS)))
+}
+
+/// Splits the first clean run of an order in two. One step.
+fn split(space: Space, order: u32) -> Result<(), AllocationError> {
+    let (from, to) = (list(order, true), list(order - 1, true));
+    let lower = from.first(space).ok_or(AllocationError::Exhausted)?;
+    let upper = BlockNumber(lower.0 + (1 << (order - 1)));
+    from.touch_unlink(space, lower);
+    to.touch_push_first(space, upper);
+    space.begin_changes();
+    from.unlink(space, lower);
+    for half in [upper, lower] {
+        set_entry(space, half, free_entry(block::KIND_FREE, order - 1));
+        to.push_first(space, half);
+    }
+    space.end_step();
+    Ok(())
+}
+
+/// Puts a run of never-used address space that serves `order` in its clean list. One step.
+fn take_fresh(space: Space, order: u32) -> Result<(), AllocationError> {
+    let page = ObjectAddress(area::RUNS);
+    let low = space.load_for_change::<u64>(page.plus(block::RUNS_FRESH));
+    let top = space.load::<u64>(page.plus(block::RUNS_FRESH_TOP));
+    let size = BLOCK << order.max(FRESH_ORDER);
+    if low < area::HEAP || top > area::END || low > top {
+        return Err(AllocationError::Damaged(page));
+    }
+    let (start, low, top) = if order <= FRESH_ORDER {
+        (low, low + size, top)
+    } else {
+        let start = top.saturating_sub(size) & !(size - 1);
+        (start, low, start)
+    };
+    if low > top || start < area::HEAP {
+        return Err(AllocationError::Exhausted);
+    }
+    let number = BlockNumber::of(ObjectAddress(start));
+    let to = list(order.max(FRESH_ORDER), true);
+    to.touch_push_first(space, number);
+    space.begin_changes();
+    space.store(page.plus(block::RUNS_FRESH), low);
+    space.store(page.plus(block::RUNS_FRESH_TOP), top);
+    set_entry(space, number, free_entry(block::KIND_FREE, order.max(FRESH_ORDER)));
+    to.push_first(space, number);
+    space.end_step();
+    Ok(())
+}
+
+fn free_entry(kind: u8, order: u32) -> Entry {
+    let order = u8::try_from(order).unwrap_or(0);
+    Entry { kind, order, size_class: 0, state: 0, owner: 0 }
+}
+
+/// Touches what [`give`] changes.
+pub(super) fn touch_give(space: Space, number: BlockNumber, order: u32, clean: bool) {
+    list(order.min(24), clean).touch_push_first(space, number);
+    space.touch_write(ObjectAddress(area::RUNS));
+}
+
+/// Puts a run into the free list of its order: part of a step that touched with [`touch_give`].
+pub(super) fn give(space: Space, number: BlockNumber, order: u32, clean: bool) {
+    let order = order.min(24);
+    let kind = if clean { block::KIND_FREE } else { block::KIND_DIRTY };
+    set_entry(space, number, free_entry(kind, order));
+    list(order, clean).push_first(space, number);
+    let used = ObjectAddress(area::RUNS).plus(block::RUNS_BLOCKS_USED);
+    space.store(used, space.load::<u64>(used).wrapping_sub(1 << order));
+}
+
+/// Joins a free clean run with its buddy as often as possible, a step each. May be left out or stop anywhere.
+pub(super) fn merge(space: Space, number: BlockNumber, order: u32) {
+    let (mut number, mut order) = (number, order);
+    while order < FRESH_ORDER {
+        let buddy = BlockNumber(number.0 ^ (1 << order));
+        let is_free = |block: BlockNumber| {
+            let found = entry(space, block);
+            found.kind == block::KIND_FREE && u32::from(found.order) == order
+        };
+        if !is_free(number) || !is_free(buddy) {
+            return;
+        }
+        let lower = number.min(buddy);
+        let (from, to) = (list(order, true), list(order + 1, true));
+        from.touch_unlink(space, number);
+        from.touch_unlink(space, buddy);
+        to.touch_push_first(space, lower);
+        space.begin_changes();
+        from.unlink(space, number);
+        from.unlink(space, buddy);
+        set_entry(space, number.max(buddy), free_entry(block::KIND_NONE, 0));
+        set_entry(space, lower, free_entry(block::KIND_FREE, order + 1));
+        to.push_first(space, lower);
+        space.end_step();
+        (number, order) = (lower, order + 1);
+    }
+}
+
+/// The order of the smallest run that holds `bytes`.
+pub(super) fn order_for(bytes: u64) -> Option<u32> {
+    let blocks = bytes.div_ceil(BLOCK).checked_next_power_of_two()?;
+    let order = blocks.trailing_zeros();
+    (u64::from(order) < block::ORDERS).then_some(order)
+}
+
+/// A stack range of at least `bytes`, content unknown, charged to nobody: its first address and its size in bytes.
+///
+/// # Errors
+/// No run of that size is left.
+pub fn take_stack(space: Space, bytes: u64) -> Result<(ObjectAddress, u64), AllocationError> {
+    let order = order_for(bytes).ok_or(AllocationError::TooLarge)?;
+    let found = find(space, order, true)?;
+    found.touch(space);
+    space.begin_changes();
+    found.take(space, Entry { kind: block::KIND_STACK, ..free_entry(0, order) });
+    space.end_step();
+    Ok((found.number.address(), BLOCK << order))
+}
+
+/// Gives a stack range back. One step.
+pub fn give_stack(space: Space, start: ObjectAddress) {
+    let number = BlockNumber::of(start);
+    let found = entry(space, number);
+    if found.kind != block::KIND_STACK {
+        return;
+    }
+    let order = u32::from(found.order);
+    touch_give(space, number, order, false);
+    space.begin_changes();
+    give(space, number, order, false);
+    space.end_step();
+}
