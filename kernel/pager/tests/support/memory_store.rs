@@ -15,7 +15,7 @@ use revenant_store::{
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-type Pages = BTreeMap<u64, Arc<PageBytes>>;
+pub(crate) type Pages = BTreeMap<u64, Arc<PageBytes>>;
 
 #[derive(Clone, Copy, Debug)]
 enum Request {
@@ -99,7 +99,29 @@ impl MemoryStore {
         self.doomed = self.making.is_some();
     }
 
-    fn give_up(&mut self) {
+    /// Performs the oldest request, if there is one.
+    pub(crate) fn perform_oldest(&mut self, frames: &mut SimFrames) {
+        if !self.requests.is_empty() {
+            let request = self.requests.remove(0);
+            self.perform(request, frames);
+        }
+    }
+
+    /// Makes the snapshot durable, if all of it was given and written.
+    pub(crate) fn commit_if_finished(&mut self) {
+        if self.making.as_ref().is_some_and(|making| making.finishing) {
+            assert_eq!(self.writes(), 0, "finished with writes under way");
+            self.commit();
+        }
+    }
+
+    /// Everything durable.
+    pub(crate) fn durable_pages(&self) -> &Pages {
+        &self.durable.1
+    }
+
+    /// Gives the snapshot in the making up, now.
+    pub(crate) fn give_up(&mut self) {
         let Some(making) = self.making.take() else { return };
         self.doomed = false;
         self.requests.retain(|request| matches!(request, Request::Read(..)));

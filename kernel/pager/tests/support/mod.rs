@@ -236,6 +236,11 @@ impl<B: Backing> World<B> {
     /// One turn of store and disk, and what they have to tell.
     pub(crate) fn device_turn(&mut self) -> Outcome {
         self.backing.turn(&mut self.frames);
+        self.deliver_events()
+    }
+
+    /// Hands the store's events to the pager and to those who wait.
+    pub(crate) fn deliver_events(&mut self) -> Outcome {
         while let Some(event) = self.backing.next_event() {
             let mut memory = Memory { mmu: &mut self.mmu, frames: &mut self.frames };
             self.pager.on_store_event(&event, &mut memory);
@@ -388,6 +393,15 @@ impl<B: Backing> World<B> {
         let bytes = self.model.entry(page.0).or_insert_with(|| Arc::new(PageBytes::ZERO));
         Arc::make_mut(bytes).0[place].copy_from_slice(&value.to_le_bytes());
         Ok(())
+    }
+
+    /// Stores one word, if that needs no wait.
+    pub(crate) fn store_if_possible(&mut self, page: PageIndex, value: u64) -> Outcome {
+        match self.access(page, true)? {
+            Ok(_) => self.store_word(page, 0, value),
+            Err(FaultOutcome::Wait(_)) => Ok(()),
+            Err(other) => Err(format!("{page:?}: {other:?}")),
+        }
     }
 
     /// Stores one word, waiting as long as it takes.
