@@ -85,6 +85,17 @@ pub enum Serial {
     Terminal,
 }
 
+/// A kernel that QEMU loads itself, without firmware and boot image: Linux, for comparison.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DirectKernel {
+    /// The kernel.
+    pub kernel: PathBuf,
+    /// Its first file system.
+    pub initrd: PathBuf,
+    /// Its command line.
+    pub append: String,
+}
+
 /// A machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Machine {
@@ -108,6 +119,8 @@ pub struct Machine {
     pub control_socket: Option<PathBuf>,
     /// Instructions are the clock: deterministic, slower. The value is QEMU's `shift`.
     pub instruction_clock: Option<u8>,
+    /// Loaded instead of the boot image.
+    pub direct_kernel: Option<DirectKernel>,
     /// Stopped before the first instruction, a debugger's server on this TCP port of this host.
     pub debugger_port: Option<u16>,
 }
@@ -127,6 +140,7 @@ impl Machine {
             serial: Serial::Stdio,
             control_socket: None,
             instruction_clock: None,
+            direct_kernel: None,
             debugger_port: None,
         }
     }
@@ -149,18 +163,13 @@ impl Machine {
         let serial = if self.serial == Serial::Terminal { "mon:stdio" } else { "stdio" };
         line.pair("-serial", serial);
         line.pair("-device", "isa-debug-exit,iobase=0xf4,iosize=4");
-        // The boot medium is an IDE disk, so that the kernel's only virtio disks are those that persist. IDE disks cannot be
-        // read-only: what the loader might write goes to a temporary file.
-        let boot = escape(&path_text(&self.boot_image));
-        line.pair("-drive", format!("if=none,id=boot,format=raw,snapshot=on,file={boot}"));
-        // A `pc` has only the old IDE, which firmware reads byte by byte: ten seconds of boot.
-        let bus = if self.board.starts_with("q35") {
-            "ide.0"
-        } else {
-            line.pair("-device", "ahci,id=ahci");
-            "ahci.0"
-        };
-        line.pair("-device", format!("ide-hd,bus={bus},drive=boot,bootindex=0"));
+        match &self.direct_kernel {
+            None => self.boot_arguments(&mut line),
+            Some(direct) => {
+                line.pair("-kernel", &direct.kernel).pair("-initrd", &direct.initrd);
+                line.pair("-append", &direct.append);
+            }
+        }
         for (index, disk) in self.disks.iter().enumerate() {
             disk_arguments(&mut line, index, disk);
         }
@@ -179,6 +188,22 @@ impl Machine {
             line.flag("-S").pair("-gdb", format!("tcp:127.0.0.1:{port}"));
         }
         Ok(line.words)
+    }
+
+    /// The boot medium.
+    fn boot_arguments(&self, line: &mut Arguments) {
+        // The boot medium is an IDE disk, so that the kernel's only virtio disks are those that persist. IDE disks cannot be
+        // read-only: what the loader might write goes to a temporary file.
+        let boot = escape(&path_text(&self.boot_image));
+        line.pair("-drive", format!("if=none,id=boot,format=raw,snapshot=on,file={boot}"));
+        // A `pc` has only the old IDE, which firmware reads byte by byte: ten seconds of boot.
+        let bus = if self.board.starts_with("q35") {
+            "ide.0"
+        } else {
+            line.pair("-device", "ahci,id=ahci");
+            "ahci.0"
+        };
+        line.pair("-device", format!("ide-hd,bus={bus},drive=boot,bootindex=0"));
     }
 
     /// The command that starts it.
