@@ -1,4 +1,5 @@
 //! Every sample assembles, verifies, survives its file form, and comes back the same from its own disassembly.
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand};
-use revenant_tools::boot;
+use revenant_tools::{boot, modules, run};
 use std::process::ExitCode;
 
 /// Revenant: an operating system whose programs do not notice power cuts.
@@ -15,12 +15,24 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Assemble a text into a module
+    Asm(modules::AsmArguments),
+    /// Print a module as text
+    Disasm(modules::DisasmArguments),
+    /// Check modules as a loader would
+    Verify(modules::VerifyArguments),
+    /// Run a program on this machine, without persistence
+    Run(run::RunArguments),
     /// Boot a disk image in QEMU, with the console on this terminal
     Boot(boot::BootArguments),
 }
 
 fn main() -> ExitCode {
     match CommandLine::parse().command {
+        Command::Asm(arguments) => modules::asm(&arguments),
+        Command::Disasm(arguments) => modules::disasm(&arguments),
+        Command::Verify(arguments) => modules::verify_files(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Boot(arguments) => boot::run(&arguments),
     }
 }
