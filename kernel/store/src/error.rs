@@ -189,6 +189,12 @@ pub enum AbandonReason {
     ReadBackDiffers(BlockIndex),
     /// The disk is full although space was reserved: a defect of the reservation, reported rather than hidden.
     NoSpace,
+    /// More snapshots are pinned, hidden or kept than a table holds.
+    TooManySnapshots,
+    /// A block that was to be freed is not allocated: the disk contradicts itself; `revenant disk check` says where.
+    InconsistentAllocator(BlockIndex),
+    /// The guard block carries another session's id.
+    ForeignSession,
     /// The caller gave the snapshot up.
     Requested,
 }
@@ -203,6 +209,16 @@ impl fmt::Display for AbandonReason {
                 write!(formatter, "block {block} reads back different from what was written")
             }
             Self::NoSpace => formatter.write_str("no block is free although space was reserved"),
+            Self::InconsistentAllocator(block) => {
+                write!(
+                    formatter,
+                    "block {block} is in use but not allocated; run `revenant disk check`"
+                )
+            }
+            Self::TooManySnapshots => {
+                formatter.write_str("the table of snapshots is full; unpin or release some")
+            }
+            Self::ForeignSession => formatter.write_str("another machine writes to this disk"),
             Self::Requested => formatter.write_str("given up on request"),
         }
     }

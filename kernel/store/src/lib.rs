@@ -22,28 +22,51 @@
 
 extern crate alloc;
 
+mod allocator;
 mod api;
+mod bitmap;
+mod cache;
+mod check;
+mod commit;
+mod delete;
 mod error;
 mod format;
+mod free_space;
+mod guard;
+mod io;
 mod layout;
 mod open;
+mod read;
 mod reference;
+mod requests;
+mod reservation;
+mod ring;
+mod seal;
 mod snapshot;
 mod store;
+mod superblock;
+mod tree;
+mod units;
+mod verified;
+mod write;
 
 pub use api::{
     Access, Copies, Epitaph, Lookup, OpenFrom, OpenReport, OpenRequest, PageContent, Planted,
     Purpose, SessionId, Space, SpaceState, StepOutcome, StoreEvent, StoreId, StoreOptions,
 };
+pub use check::{Check, CheckOutcome, CheckReport, MAXIMUM_PROBLEMS, Problem};
 pub use error::{
     AbandonReason, BlockRole, DamagedBlock, NoSpace, ReadOnlyReason, Refusal, SnapshotError,
 };
 pub use format::{FormatOutcome, Formatting};
+pub use guard::{EPITAPH_TEXT_BYTES, decode_epitaph, encode_epitaph};
 pub use layout::{
     EPITAPH_BLOCK, FORMAT_VERSION, GUARD_BLOCK, LABEL_BLOCK, Layout, MAXIMUM_BLOCKS,
     MINIMUM_BLOCKS, RING_SLOTS, SLOT_BLOCKS,
 };
 pub use open::{OpenOutcome, Opening};
 pub use reference::{FANOUT, MAP_LEVELS, Node, Reference, checksum};
+pub use ring::{Ring, RingOutcome, RingReader};
 pub use snapshot::{BranchId, MAXIMUM_SNAPSHOTS, Retention, Snapshot, SnapshotTable};
 pub use store::Store;
+pub use superblock::{CollectorPin, RawSlot, SlotContent, Superblock, encode_tombstone};

@@ -106,15 +106,16 @@ impl SnapshotTable {
         self.entries.get_mut(place)
     }
 
-    /// Whether another one fits.
+    /// Whether there is one too many to be written.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.entries.len() >= MAXIMUM_SNAPSHOTS
+    pub fn is_overfull(&self) -> bool {
+        self.entries.len() > MAXIMUM_SNAPSHOTS
     }
 
-    /// Adds the newest snapshot; its epoch is above every other and its parent is in the table (or 0).
+    /// Adds the newest snapshot; its epoch is above every other and its parent is in the table (or 0). The table may be
+    /// one above its maximum until the commit has dropped another.
     pub fn push(&mut self, snapshot: Snapshot) {
-        assert!(!self.is_full(), "room in the snapshot table was made before the flip");
+        assert!(self.entries.len() <= MAXIMUM_SNAPSHOTS, "one too many at most, and not for long");
         assert!(self.entries.last().is_none_or(|last| last.epoch < snapshot.epoch));
         assert!(snapshot.parent == Epoch(0) || self.get(snapshot.parent).is_some());
         self.entries.push(snapshot);

@@ -1,37 +1,151 @@
 //! The open store: one page map that lives, the snapshots it grew from, and the blocks between them.
 //!
-//! The public interface; its bodies are being filled in.
+//! This file holds the state and the public interface; `read` serves pages, `commit` makes snapshots durable, `delete`
+//! frees what dropped snapshots held, `requests` takes wishes about snapshots.
+//!
+//! Invariants:
+//! - `superblock` is the newest durable one (its live fields replaced at a rollback), never one in the making;
+//! - at most one commit is in the making;
+//! - a read-only store submits reads only.
 
+use crate::allocator::Allocator;
 use crate::api::{
-    Copies, Lookup, PageContent, Planted, Purpose, Space, SpaceState, StepOutcome, StoreEvent,
-    StoreId,
+    Access, Copies, Lookup, OpenRequest, PageContent, Planted, Purpose, Space, SpaceState,
+    StepOutcome, StoreEvent, StoreId,
 };
-use crate::error::{NoSpace, ReadOnlyReason, SnapshotError};
+use crate::cache::NodeCache;
+use crate::commit::Commit;
+use crate::error::{DamagedBlock, NoSpace, ReadOnlyReason, SnapshotError};
+use crate::free_space::{FreeSpace, FreeSpaceLoader};
+use crate::io::Io;
+use crate::read::Reads;
+use crate::reference::{MAP_LEVELS, Node};
+use crate::requests::Requests;
+use crate::reservation::{self, Charges};
 use crate::snapshot::{BranchId, SnapshotTable};
-use alloc::collections::VecDeque;
-use revenant_hal::{
-    Disk, DiskCompletion, Epoch, FrameIndex, FrameMemory, Generation, Nanoseconds, PageIndex,
+use crate::superblock::Superblock;
+use crate::tree::{Missing, Tree, TreeKind};
+use crate::verified::VerifiedReads;
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
+    sync::Arc,
 };
+use revenant_hal::{
+    BlockIndex, Disk, DiskCompletion, DiskGeometry, Epoch, Event, FrameIndex, FrameMemory,
+    Generation, Nanoseconds, PageBytes, PageIndex,
+};
+
+/// What an opening hands over.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) running_epoch: Epoch,
+    pub(crate) next_generation: Generation,
+    pub(crate) second_generation: Option<Generation>,
+    pub(crate) request: OpenRequest,
+    pub(crate) roots: BTreeMap<BlockIndex, Box<PageBytes>>,
+    pub(crate) planted: Planted,
+}
 
 /// An open store. Made by [`crate::Opening`]; a state machine over a disk and the frames of RAM.
 #[derive(Debug)]
 pub struct Store {
-    events: VecDeque<StoreEvent>,
-    table: SnapshotTable,
+    pub(crate) superblock: Superblock,
+    pub(crate) request: OpenRequest,
+    pub(crate) io: Io,
+    pub(crate) cache: NodeCache,
+    pub(crate) map: Tree,
+    pub(crate) free: FreeSpace,
+    pub(crate) allocator: Allocator,
+    pub(crate) loader: Option<FreeSpaceLoader>,
+    pub(crate) node_reads: VerifiedReads<()>,
+    /// Blocks of nodes being read: whether the block was handed out again meanwhile.
+    pub(crate) loading: BTreeMap<BlockIndex, bool>,
+    /// Nodes that could not be read, until whoever asked has asked again.
+    pub(crate) failed_nodes: BTreeMap<BlockIndex, DamagedBlock>,
+    pub(crate) reads: Reads,
+    pub(crate) commit: Option<Box<Commit>>,
+    pub(crate) requests: Requests,
+    pub(crate) running: Charges,
+    pub(crate) running_epoch: Epoch,
+    pub(crate) next_generation: Generation,
+    pub(crate) second_generation: Option<Generation>,
+    /// The generation of a given-up commit whose superblock may be on the disk.
+    pub(crate) uncertain: Option<Generation>,
+    pub(crate) commits_in_session: u64,
+    pub(crate) failures: u32,
+    pub(crate) resident_pages: u64,
+    pub(crate) nodes_visited_by_deletion: u64,
+    pub(crate) read_only: Option<ReadOnlyReason>,
+    pub(crate) events: VecDeque<StoreEvent>,
+    pub(crate) planted: Planted,
 }
 
 impl Store {
-    /// What the map in RAM knows of a page. No I/O, no allocation: may be called from a trap.
+    pub(crate) fn open(geometry: &DiskGeometry, superblock: Superblock, start: Start) -> Self {
+        let layout = superblock.layout;
+        let request = start.request;
+        let believe = start.planted == Planted::ChecksumSkipped;
+        let loader = FreeSpaceLoader::new(
+            layout.bitmap_levels(),
+            superblock.free_root,
+            superblock.previous_free_root,
+            believe,
+        );
+        let mut cache = NodeCache::new(request.options.cached_nodes);
+        for (block, page) in start.roots {
+            if block == superblock.root.block {
+                cache.insert(block, Arc::new(Node(page)));
+            }
+        }
+        let mut store = Self {
+            map: Tree::new(TreeKind::Map, superblock.root, MAP_LEVELS),
+            free: FreeSpace::new(superblock.free_root, layout.bitmap_levels()),
+            allocator: Allocator::new(layout, request.session.0),
+            io: Io::new(geometry, request.options.queue_depth),
+            cache,
+            loader: Some(loader),
+            node_reads: VerifiedReads::new(),
+            loading: BTreeMap::new(),
+            failed_nodes: BTreeMap::new(),
+            reads: Reads::default(),
+            commit: None,
+            requests: Requests::new(&superblock),
+            running: Charges::default(),
+            running_epoch: start.running_epoch,
+            next_generation: start.next_generation,
+            second_generation: start.second_generation,
+            uncertain: None,
+            commits_in_session: 0,
+            failures: 0,
+            resident_pages: 0,
+            nodes_visited_by_deletion: 0,
+            read_only: (request.access == Access::ReadOnly).then_some(ReadOnlyReason::OpenedSo),
+            events: VecDeque::new(),
+            planted: Planted::None,
+            request,
+            superblock,
+        };
+        store.plant(start.planted);
+        store
+    }
+
+    /// What the map in RAM knows of a page. No I/O: may be called from a fault in object space.
     #[must_use]
-    pub fn lookup(&self, _page: PageIndex) -> Lookup {
-        Lookup::Known(PageContent::Zero)
+    pub fn lookup(&self, page: PageIndex) -> Lookup {
+        if let Some(reference) = self.commit.as_ref().and_then(|commit| commit.updated(page)) {
+            return Lookup::Known(content(reference.is_zero()));
+        }
+        match self.map.find(&self.cache, page.0) {
+            Ok(reference) => Lookup::Known(content(reference.is_zero())),
+            Err(_) => Lookup::NeedsRead,
+        }
     }
 
     /// Starts reading a page of the live state into `frame`, which is not mapped and stays the store's until
     /// [`StoreEvent::PageRead`].
     pub fn read_page(&mut self, page: PageIndex, frame: FrameIndex) {
-        let result = Ok(PageContent::Zero);
-        self.events.push_back(StoreEvent::PageRead { page, frame, result });
+        self.reads.start(None, page, frame);
     }
 
     /// Starts reading a page of a snapshot; otherwise as [`Store::read_page`].
@@ -44,129 +158,158 @@ impl Store {
         page: PageIndex,
         frame: FrameIndex,
     ) -> Result<(), SnapshotError> {
-        self.table.get(epoch).ok_or(SnapshotError::Unknown(epoch))?;
-        self.read_page(page, frame);
+        let snapshot = self.superblock.snapshots.get(epoch).filter(|found| !found.hidden);
+        let root = snapshot.ok_or(SnapshotError::Unknown(epoch))?.root;
+        self.reads.start(Some(root), page, frame);
         Ok(())
     }
 
     /// Sets blocks aside before a clean page becomes dirty in the running epoch. Called once a page and epoch, from the
-    /// fault handler; no I/O. A page that is dirty in the frozen epoch too is charged again.
+    /// fault handler; no I/O, at most one small allocation. A page that is dirty in the frozen epoch too is charged again.
     ///
     /// # Errors
     /// There is no room: the store to the page waits.
     pub fn reserve_first_dirtying(
         &mut self,
-        _page: PageIndex,
-        _copies: Copies,
-        _purpose: Purpose,
+        page: PageIndex,
+        copies: Copies,
+        purpose: Purpose,
     ) -> Result<(), NoSpace> {
+        let kept = match purpose {
+            Purpose::Program => reservation::pool(self.superblock.layout),
+            Purpose::System => reservation::commit_pool(self.superblock.layout),
+        };
+        let cost = self.running.cost(page, Some(copies));
+        let free = self.unallocated().saturating_sub(self.charged());
+        if self.read_only.is_none() && free < kept.saturating_add(cost) {
+            return Err(NoSpace);
+        }
+        self.running.charge(page, cost);
         Ok(())
     }
 
-    /// The flip that ends `epoch` has happened: everything charged so far belongs to snapshot `epoch`, and pages may be
-    /// given to [`Store::write_page`].
-    ///
-    /// # Errors
-    /// A snapshot is in the making, the store is read-only, or the epoch is not new.
-    pub fn begin_snapshot(
-        &mut self,
-        _epoch: Epoch,
-        _wall_time: Nanoseconds,
-    ) -> Result<(), SnapshotError> {
-        Ok(())
+    /// Blocks free now. While the bitmaps are still being loaded, the superblock's count stands in for them, without what
+    /// the generation before may still hold: too low rather than too high.
+    fn unallocated(&self) -> u64 {
+        if self.loader.is_none() {
+            return self.allocator.allocatable();
+        }
+        let layout = self.superblock.layout;
+        let total = layout.bitmap_leaves() * crate::layout::BLOCKS_PER_BITMAP;
+        total.saturating_sub(self.superblock.allocated) / 2
     }
 
-    /// Gives a frozen page to the snapshot in the making. `frame` must not change until [`StoreEvent::PageWritten`] or
-    /// [`StoreEvent::Abandoned`]. Pages are written in the order given; neighbours in that order become neighbours on
-    /// disk and share requests.
-    pub fn write_page(&mut self, page: PageIndex, frame: FrameIndex, _copies: Copies) {
-        self.events.push_back(StoreEvent::PageWritten { page, frame });
-    }
-
-    /// The page reads as zeros from the snapshot in the making on.
-    pub fn discard_page(&mut self, _page: PageIndex) {}
-
-    /// Pages given to [`Store::write_page`] that have not reached the device's queue yet. Whoever wants to choose the
-    /// order late (copies first) gives more only when this is below [`Store::write_batch`].
-    #[must_use]
-    pub fn queued_writes(&self) -> usize {
-        0
-    }
-
-    /// Pages that fill the device's queue.
-    #[must_use]
-    pub fn write_batch(&self) -> usize {
-        256
-    }
-
-    /// No more pages will be given: write the map, apply retention, make it durable. Ends with
-    /// [`StoreEvent::Committed`] or [`StoreEvent::Abandoned`].
-    pub fn finish_snapshot(&mut self) {}
-
-    /// Gives the snapshot in the making up; ends with [`StoreEvent::Abandoned`] unless its superblock is already on its way.
-    pub fn abandon_snapshot(&mut self) {}
-
-    /// Makes requests about snapshots durable without a new snapshot. Ends as [`Store::finish_snapshot`].
-    ///
-    /// # Errors
-    /// A snapshot is in the making, or the store is read-only.
-    pub fn commit_requests(&mut self) -> Result<(), SnapshotError> {
-        Ok(())
-    }
-
-    /// Keeps a snapshot until it is unpinned. Takes effect with the next commit.
-    ///
-    /// # Errors
-    /// Unknown snapshot, too many pins, read-only.
-    pub fn pin(&mut self, _epoch: Epoch) -> Result<(), SnapshotError> {
-        Ok(())
-    }
-
-    /// Leaves a snapshot to retention again. Takes effect with the next commit.
-    ///
-    /// # Errors
-    /// Unknown snapshot, read-only.
-    pub fn unpin(&mut self, _epoch: Epoch) -> Result<(), SnapshotError> {
-        Ok(())
-    }
-
-    /// Deletes a snapshot with the next commit; a fork is hidden until one side is gone.
-    ///
-    /// # Errors
-    /// Unknown, pinned or the newest snapshot; read-only.
-    pub fn delete(&mut self, _epoch: Epoch) -> Result<(), SnapshotError> {
-        Ok(())
-    }
-
-    /// Releases a branch that was stepped back from: its snapshots are deleted with the next commit.
-    ///
-    /// # Errors
-    /// Unknown branch, the live branch, read-only.
-    pub fn release_branch(&mut self, _branch: BranchId) -> Result<(), SnapshotError> {
-        Ok(())
+    /// Blocks charged and not allocated yet: the running epoch's and the rest of the frozen one's.
+    fn charged(&self) -> u64 {
+        let frozen = self.commit.as_ref().map_or(0, |commit| {
+            commit.charges.total().saturating_sub(self.allocator.allocated_in_making())
+        });
+        self.running.total() + frozen
     }
 
     /// Starts and continues I/O; bounded work.
     pub fn step<D: Disk + ?Sized, F: FrameMemory + ?Sized>(
         &mut self,
-        _disk: &mut D,
-        _frames: &mut F,
+        disk: &mut D,
+        frames: &mut F,
     ) -> StepOutcome {
-        StepOutcome::Idle
+        self.io.submit(disk);
+        self.load_free_space();
+        self.step_reads();
+        let again = self.step_commit(frames);
+        self.io.submit(disk);
+        if again {
+            StepOutcome::Again
+        } else if self.io.is_idle() && !self.reads.is_waiting() {
+            StepOutcome::Idle
+        } else {
+            StepOutcome::Waiting
+        }
     }
 
     /// Takes a completion whose tag is the store's ([`Store::owns`]).
     pub fn complete<F: FrameMemory + ?Sized>(
         &mut self,
-        _completion: DiskCompletion,
-        _frames: &mut F,
+        completion: DiskCompletion,
+        frames: &mut F,
     ) {
+        self.io.completed();
+        let loader = self.loader.as_mut().filter(|loader| loader.owns(&completion));
+        if let Some(loader) = loader {
+            loader.complete(&mut self.io, completion, &mut self.free, &mut self.allocator);
+        } else if self.node_reads.owns(&completion) {
+            self.node_read(completion);
+        } else if self.reads.owns(&completion) {
+            self.page_read(completion, frames);
+        } else {
+            self.commit_completion(completion);
+        }
     }
 
     /// Whether a completion is the store's.
     #[must_use]
     pub fn owns(completion: &DiskCompletion) -> bool {
         completion.tag.0 >> 56 == 0
+    }
+
+    fn load_free_space(&mut self) {
+        let Some(loader) = self.loader.as_mut() else { return };
+        let done = loader.step(&mut self.io);
+        if let Some(damage) = loader.damage {
+            self.loader = None;
+            self.become_read_only(ReadOnlyReason::FreeSpaceDamaged(damage));
+        } else if done {
+            self.loader = None;
+            self.allocator.loaded();
+        }
+    }
+
+    /// Asks for a node that is not in RAM; an error if it cannot be read.
+    pub(crate) fn need(&mut self, missing: Missing) -> Result<(), DamagedBlock> {
+        let block = missing.reference.block;
+        if let Some(damage) = self.failed_nodes.remove(&block) {
+            return Err(damage);
+        }
+        if let Entry::Vacant(place) = self.loading.entry(block) {
+            place.insert(false);
+            self.node_reads.start(&mut self.io, (), missing.reference, missing.role);
+        }
+        Ok(())
+    }
+
+    fn node_read(&mut self, completion: DiskCompletion) {
+        let Some(((), reference, result)) = self.node_reads.complete(&mut self.io, completion)
+        else {
+            return;
+        };
+        let stale = self.loading.remove(&reference.block).unwrap_or(false);
+        match result {
+            Ok(page) if !stale => self.cache.insert(reference.block, Arc::new(Node(page))),
+            Ok(_) => {}
+            Err(damage) => {
+                self.failed_nodes.insert(reference.block, damage);
+            }
+        }
+    }
+
+    /// A block was handed out: nothing in RAM may stand for its old content.
+    pub(crate) fn forget_block(&mut self, block: BlockIndex) {
+        self.cache.forget(block);
+        if let Some(stale) = self.loading.get_mut(&block) {
+            *stale = true;
+        }
+    }
+
+    pub(crate) fn become_read_only(&mut self, reason: ReadOnlyReason) {
+        if self.read_only.is_none() {
+            self.read_only = Some(reason);
+            self.events.push_back(StoreEvent::BecameReadOnly(reason));
+            let event = match reason {
+                ReadOnlyReason::ForeignSession => Event::ForeignSession,
+                _ => Event::ReadOnly,
+            };
+            self.events.push_back(StoreEvent::Report(event));
+        }
     }
 
     /// The next thing the store has to tell.
@@ -177,64 +320,115 @@ impl Store {
     /// The store's name.
     #[must_use]
     pub fn id(&self) -> StoreId {
-        StoreId(0)
+        self.superblock.store
     }
 
-    /// The epoch that runs: the next flip ends it. After a flip of e this is e+1.
+    /// The epoch that runs: the next flip ends it. After [`Store::begin_snapshot`] of e it is e+1.
     #[must_use]
     pub fn running_epoch(&self) -> Epoch {
-        Epoch(1)
+        self.running_epoch
     }
 
-    /// The newest durable snapshot; 0 for none.
+    /// The newest durable snapshot (after a rollback: the one rolled back to); 0 for none.
     #[must_use]
     pub fn durable_epoch(&self) -> Epoch {
-        Epoch(0)
+        self.superblock.epoch
     }
 
     /// The newest durable superblock.
     #[must_use]
     pub fn generation(&self) -> Generation {
-        Generation(0)
+        self.superblock.generation
     }
 
     /// Counts resumes from other than the newest committed state.
     #[must_use]
     pub fn restore_generation(&self) -> u64 {
-        0
+        self.superblock.restore_generation
     }
 
     /// The live branch.
     #[must_use]
     pub fn branch(&self) -> BranchId {
-        BranchId(1)
+        self.superblock.branch
     }
 
     /// The durable table of snapshots.
     #[must_use]
     pub fn snapshots(&self) -> &SnapshotTable {
-        &self.table
+        &self.superblock.snapshots
+    }
+
+    /// The newest durable superblock as a whole.
+    #[must_use]
+    pub fn superblock(&self) -> &Superblock {
+        &self.superblock
+    }
+
+    /// Wall time of the newest durable superblock.
+    #[must_use]
+    pub fn wall_time(&self) -> Nanoseconds {
+        self.superblock.wall_time
     }
 
     /// Space on the disk.
     #[must_use]
     pub fn space(&self) -> Space {
-        Space { total: 0, allocatable: 0, quarantined: 0, charged: 0, pool: 0, available: 0 }
+        let quarantined = if self.loader.is_none() { self.allocator.quarantined() } else { 0 };
+        reservation::space(
+            self.superblock.layout,
+            self.allocator.managed(),
+            self.unallocated(),
+            quarantined,
+            self.charged(),
+        )
     }
 
-    /// How short space is, given how many pages are resident (each must be able to be copied once).
+    /// Tells the store how many pages are resident: each must be able to be copied once before allocation throws.
+    pub fn set_resident_pages(&mut self, pages: u64) {
+        self.resident_pages = pages;
+    }
+
+    /// How short space is.
     #[must_use]
-    pub fn space_state(&self, _resident_pages: u64) -> SpaceState {
-        SpaceState::Plenty
+    pub fn space_state(&self) -> SpaceState {
+        let space = self.space();
+        let reserve = reservation::allocation_reserve(self.superblock.layout, self.resident_pages);
+        if space.available >= reserve {
+            return SpaceState::Plenty;
+        }
+        if self.read_only.is_none()
+            && (space.available + space.quarantined >= reserve || self.can_drop())
+        {
+            return SpaceState::Short;
+        }
+        if space.available > 0 { SpaceState::AllocationRefused } else { SpaceState::Full }
+    }
+
+    /// Whether history is left to drop.
+    fn can_drop(&self) -> bool {
+        let pin = self.superblock.collector_pin.map(|pin| pin.epoch);
+        self.superblock.snapshots.oldest_droppable(self.superblock.epoch, pin).is_some()
     }
 
     /// Why nothing is written any more, if so.
     #[must_use]
     pub fn read_only(&self) -> Option<ReadOnlyReason> {
-        None
+        self.read_only
     }
 
     /// Plants a fault, for tests.
     #[doc(hidden)]
-    pub fn plant(&mut self, _fault: Planted) {}
+    pub fn plant(&mut self, fault: Planted) {
+        self.planted = fault;
+        let believe = fault == Planted::ChecksumSkipped;
+        self.node_reads.believe = believe;
+        self.reads.believe = believe;
+        self.allocator.reuse_early = fault == Planted::ReusedOneGenerationEarly;
+    }
+}
+
+/// A page without a block reads as zeros.
+const fn content(zero: bool) -> PageContent {
+    if zero { PageContent::Zero } else { PageContent::Stored }
 }

@@ -1,0 +1,259 @@
+//! The allocator's bitmaps on disk: a small tree of the same nodes as the page maps, every leaf and node stored twice.
+//!
+//! Sealing is a fixed point: writing a changed leaf takes two blocks and gives back those of its old copies, which may
+//! change further leaves. It ends because every leaf is written at most once.
+//!
+//! Invariants: the tree of generation g marks exactly what superblock g reaches, its own blocks included; births in this
+//! tree are generations, because a commit without a snapshot has no epoch of its own.
+
+use crate::allocator::Allocator;
+use crate::cache::NodeCache;
+use crate::error::{BlockRole, DamagedBlock, NoSpace};
+use crate::io::Io;
+use crate::reference::{FANOUT, Node, Reference, checksum};
+use crate::tree::{Place, Tree, TreeKind};
+use crate::verified::VerifiedReads;
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    vec::Vec,
+};
+use revenant_hal::{BlockIndex, DiskCompletion, Epoch, Generation, PageBytes};
+
+/// A sealed tree: its root, and the blocks to write.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) root: Reference,
+    pub(crate) writes: Vec<(BlockIndex, Box<PageBytes>)>,
+}
+
+/// Why a tree could not be sealed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SealError {
+    NoSpace,
+    /// The old tree names a block that is not allocated.
+    NotAllocated(BlockIndex),
+}
+
+impl From<NoSpace> for SealError {
+    fn from(_: NoSpace) -> Self {
+        Self::NoSpace
+    }
+}
+
+/// The free-space tree of a store, with all its nodes in RAM.
+#[derive(Debug)]
+pub(crate) struct FreeSpace {
+    pub(crate) tree: Tree,
+    pub(crate) nodes: NodeCache,
+}
+
+impl FreeSpace {
+    pub(crate) fn new(root: Reference, levels: u8) -> Self {
+        let tree = Tree::new(TreeKind::FreeSpace, root, levels);
+        // Never evicted: a 64 TiB store has 4200 of them.
+        Self { tree, nodes: NodeCache::new(usize::MAX) }
+    }
+
+    /// Gives every changed leaf and node its blocks, and says what to write.
+    pub(crate) fn seal(
+        &mut self,
+        allocator: &mut Allocator,
+        generation: Generation,
+    ) -> Result<Sealed, SealError> {
+        let mut leaves: BTreeMap<u64, (BlockIndex, BlockIndex)> = BTreeMap::new();
+        let mut nodes: BTreeMap<Place, (BlockIndex, BlockIndex)> = BTreeMap::new();
+        loop {
+            let fresh: Vec<u64> =
+                allocator.touched().iter().copied().filter(|l| !leaves.contains_key(l)).collect();
+            for leaf in &fresh {
+                let old = self
+                    .tree
+                    .set(&mut self.nodes, *leaf, Reference::ZERO)
+                    .map_err(|missing| SealError::NotAllocated(missing.reference.block))?;
+                leaves.insert(*leaf, replace(allocator, old)?);
+            }
+            let changed: BTreeSet<Place> = self.tree.changed.keys().copied().collect();
+            let changed: Vec<Place> =
+                changed.into_iter().filter(|place| !nodes.contains_key(place)).collect();
+            for place in &changed {
+                let old = self.tree.committed(&self.nodes, *place);
+                nodes.insert(*place, replace(allocator, old)?);
+            }
+            if fresh.is_empty() && changed.is_empty() {
+                break;
+            }
+        }
+        self.write(allocator, generation, &leaves, &nodes)
+    }
+
+    /// All blocks are chosen: encodes leaves and nodes, leaves first.
+    fn write(
+        &mut self,
+        allocator: &Allocator,
+        generation: Generation,
+        leaves: &BTreeMap<u64, (BlockIndex, BlockIndex)>,
+        nodes: &BTreeMap<Place, (BlockIndex, BlockIndex)>,
+    ) -> Result<Sealed, SealError> {
+        let mut writes = Vec::new();
+        let mut root = self.tree.root;
+        let birth = Epoch(generation.0);
+        for (leaf, (block, mirror)) in leaves {
+            let page = allocator.next().encode_leaf(*leaf);
+            let reference =
+                Reference { block: *block, mirror: *mirror, birth, checksum: checksum(&page) };
+            let set = self.tree.set(&mut self.nodes, *leaf, reference);
+            assert!(set.is_ok(), "the path of a leaf that was set before is in the overlay");
+            writes.push((*mirror, page.clone()));
+            writes.push((*block, page));
+        }
+        for (place, (block, mirror)) in nodes {
+            let Some(node) = self.tree.changed.get(place).cloned() else { continue };
+            let reference =
+                Reference { block: *block, mirror: *mirror, birth, checksum: checksum(&node.0) };
+            if let Some(new_root) = self.tree.link(*place, reference) {
+                root = new_root;
+            }
+            writes.push((*mirror, node.0.clone()));
+            writes.push((*block, node.0.clone()));
+            self.nodes.hold(*block, Arc::new(node));
+        }
+        Ok(Sealed { root, writes })
+    }
+
+    /// The superblock is durable.
+    pub(crate) fn commit(&mut self, root: Reference) {
+        self.tree.root = root;
+        self.tree.changed.clear();
+        self.nodes.release_held();
+    }
+
+    /// The commit was given up.
+    pub(crate) fn abandon(&mut self) {
+        self.tree.changed.clear();
+        self.nodes.drop_held();
+    }
+}
+
+/// Frees an old copy and takes two distant blocks for the new one.
+fn replace(
+    allocator: &mut Allocator,
+    old: Reference,
+) -> Result<(BlockIndex, BlockIndex), SealError> {
+    for block in old.blocks() {
+        allocator.free(block).map_err(|error| SealError::NotAllocated(error.0))?;
+    }
+    let block = allocator.allocate(1).ok_or(SealError::NoSpace)?;
+    let mirror = allocator.allocate_far_from(block.start, 1).ok_or(SealError::NoSpace)?;
+    Ok((BlockIndex(block.start), BlockIndex(mirror.start)))
+}
+
+/// Which bitmap a block being read belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Side {
+    Current,
+    Previous,
+}
+
+/// A place of both trees: a node, or a leaf if there is no level.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    /// Level of the node; none for a bitmap.
+    level: Option<u8>,
+    ordinal: u64,
+    current: Reference,
+    previous: Reference,
+}
+
+/// Loads the bitmaps of the two newest superblocks while programs run already. Where both name the same block it is read
+/// once.
+#[derive(Debug)]
+pub(crate) struct FreeSpaceLoader {
+    waiting: Vec<Pair>,
+    reads: VerifiedReads<(Pair, Side)>,
+    /// Nodes of which only one side is there yet.
+    halves: BTreeMap<(u8, u64), (Option<Node>, Option<Node>)>,
+    pub(crate) damage: Option<DamagedBlock>,
+}
+
+impl FreeSpaceLoader {
+    pub(crate) fn new(levels: u8, current: Reference, previous: Reference, believe: bool) -> Self {
+        let root = Pair { level: Some(levels - 1), ordinal: 0, current, previous };
+        let mut reads = VerifiedReads::new();
+        reads.believe = believe;
+        Self { waiting: alloc::vec![root], reads, halves: BTreeMap::new(), damage: None }
+    }
+
+    /// Starts reads; true when everything is loaded.
+    pub(crate) fn step(&mut self, io: &mut Io) -> bool {
+        while io.room() > 1 {
+            let Some(pair) = self.waiting.pop() else { break };
+            self.reads.start(io, (pair, Side::Current), pair.current, BlockRole::FreeSpace);
+            if pair.previous != pair.current && !pair.previous.is_zero() {
+                self.reads.start(io, (pair, Side::Previous), pair.previous, BlockRole::FreeSpace);
+            }
+        }
+        self.waiting.is_empty() && self.reads.is_empty()
+    }
+
+    pub(crate) fn owns(&self, completion: &DiskCompletion) -> bool {
+        self.reads.owns(completion)
+    }
+
+    pub(crate) fn complete(
+        &mut self,
+        io: &mut Io,
+        completion: DiskCompletion,
+        space: &mut FreeSpace,
+        allocator: &mut Allocator,
+    ) {
+        let Some(((pair, side), _, result)) = self.reads.complete(io, completion) else { return };
+        let page = match result {
+            Ok(page) => page,
+            Err(damage) => {
+                self.damage = Some(damage);
+                return;
+            }
+        };
+        let both = pair.previous == pair.current || pair.previous.is_zero();
+        let Some(level) = pair.level else {
+            if side == Side::Current {
+                allocator.load_current(pair.ordinal, &page);
+            }
+            if both || side == Side::Previous {
+                allocator.load_previous(pair.ordinal, &page);
+            }
+            return;
+        };
+        let half = self.halves.entry((level, pair.ordinal)).or_default();
+        let node = Node(page);
+        if side == Side::Current {
+            space.nodes.insert(pair.current.block, Arc::new(node.clone()));
+            half.0 = Some(node.clone());
+        }
+        if both || side == Side::Previous {
+            half.1 = Some(node);
+        }
+        if let (Some(current), Some(previous)) = half {
+            let (current, previous) = (current.clone(), previous.clone());
+            self.halves.remove(&(level, pair.ordinal));
+            self.expand(level, pair.ordinal, &current, &previous);
+        }
+    }
+
+    fn expand(&mut self, level: u8, ordinal: u64, current: &Node, previous: &Node) {
+        for (slot, (current, previous)) in
+            (0..FANOUT as u64).zip(current.references().zip(previous.references()))
+        {
+            if !current.is_zero() {
+                self.waiting.push(Pair {
+                    level: level.checked_sub(1),
+                    ordinal: ordinal * FANOUT as u64 + slot,
+                    current,
+                    previous,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The copy-on-write radix tree: one code for page maps and for the free-space tree.
+//!
+//! A tree is a root reference, committed and immutable, and an overlay of changed nodes in RAM. Changes go to the overlay;
+//! sealing gives every changed node a new block and checksum, leaves first, and yields a new root. Giving up a commit is
+//! dropping the overlay.
+//!
+//! Invariants: a node in the overlay has all its ancestors in the overlay; a committed node is never changed; a node whose
+//! references are all zero is not stored (its parent's reference is zero).
+//!
+//! Neighbours: nodes come from `cache`; when one is missing, the caller loads it and asks again.
+
+use crate::cache::NodeCache;
+use crate::error::BlockRole;
+use crate::reference::{FANOUT_BITS, Node, Reference};
+use crate::units::slot_of;
+use alloc::collections::BTreeMap;
+use revenant_hal::{BlockIndex, PageIndex};
+
+/// A node that is not in RAM: what to load.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Missing {
+    pub(crate) reference: Reference,
+    pub(crate) role: BlockRole,
+}
+
+/// A node's place in its tree: 0 for the nodes that name pages, and its ordinal on that level.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Place {
+    pub(crate) level: u8,
+    pub(crate) ordinal: u64,
+}
+
+impl Place {
+    /// The node of `level` on the path to `leaf`.
+    pub(crate) const fn on_path(leaf: u64, level: u8) -> Self {
+        Self { level, ordinal: leaf >> (FANOUT_BITS * (level as u32 + 1)) }
+    }
+
+    pub(crate) const fn parent(self) -> Self {
+        Self { level: self.level + 1, ordinal: self.ordinal >> FANOUT_BITS }
+    }
+
+    pub(crate) const fn child(self, slot: usize) -> Self {
+        Self {
+            level: self.level.wrapping_sub(1),
+            ordinal: (self.ordinal << FANOUT_BITS) | slot as u64,
+        }
+    }
+
+    /// Its slot in its parent.
+    pub(crate) const fn slot(self) -> usize {
+        slot_of(self.ordinal)
+    }
+
+    /// The first leaf it covers.
+    pub(crate) const fn first(self) -> u64 {
+        self.ordinal << (FANOUT_BITS * (self.level as u32 + 1))
+    }
+}
+
+/// Whose nodes these are; decides how damage is named.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TreeKind {
+    Map,
+    FreeSpace,
+}
+
+impl TreeKind {
+    pub(crate) const fn role(self, place: Place) -> BlockRole {
+        match self {
+            Self::Map => BlockRole::MapNode { level: place.level, first: PageIndex(place.first()) },
+            Self::FreeSpace => BlockRole::FreeSpace,
+        }
+    }
+}
+
+/// A tree: committed root and changes.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) root: Reference,
+    pub(crate) levels: u8,
+    pub(crate) kind: TreeKind,
+    pub(crate) changed: BTreeMap<Place, Node>,
+}
+
+impl Tree {
+    pub(crate) const fn new(kind: TreeKind, root: Reference, levels: u8) -> Self {
+        Self { root, levels, kind, changed: BTreeMap::new() }
+    }
+
+    pub(crate) const fn root_place(&self) -> Place {
+        Place { level: self.levels - 1, ordinal: 0 }
+    }
+
+    /// What the tree says about a leaf, changes included.
+    pub(crate) fn find(&self, cache: &NodeCache, leaf: u64) -> Result<Reference, Missing> {
+        let mut reference = self.root;
+        for level in (0..self.levels).rev() {
+            let place = Place::on_path(leaf, level);
+            let slot = slot_of(leaf >> (FANOUT_BITS * u32::from(level)));
+            reference = match self.changed.get(&place) {
+                Some(node) if !self.changed.is_empty() => node.get(slot),
+                _ if reference.is_zero() => return Ok(Reference::ZERO),
+                _ => match cache.peek(reference.block) {
+                    Some(node) => node.get(slot),
+                    None => return Err(Missing { reference, role: self.kind.role(place) }),
+                },
+            };
+        }
+        Ok(reference)
+    }
+
+    /// Changes what the tree says about a leaf and returns what it said. Nothing is changed if a node is missing.
+    pub(crate) fn set(
+        &mut self,
+        cache: &mut NodeCache,
+        leaf: u64,
+        value: Reference,
+    ) -> Result<Reference, Missing> {
+        let mut reference = self.root;
+        for level in (0..self.levels).rev() {
+            let place = Place::on_path(leaf, level);
+            let slot = slot_of(leaf >> (FANOUT_BITS * u32::from(level)));
+            if !self.changed.contains_key(&place) {
+                let node = if reference.is_zero() {
+                    Node::default()
+                } else {
+                    let role = self.kind.role(place);
+                    let node = cache.get(reference.block).ok_or(Missing { reference, role })?;
+                    Node::clone(&node)
+                };
+                self.changed.insert(place, node);
+            }
+            let Some(node) = self.changed.get_mut(&place) else { break };
+            reference = node.get(slot);
+            if level == 0 {
+                node.set(slot, value);
+            }
+        }
+        Ok(reference)
+    }
+
+    /// The committed node's reference at a changed place (what the new copy replaces).
+    pub(crate) fn committed(&self, cache: &NodeCache, place: Place) -> Reference {
+        let mut reference = self.root;
+        let mut level = self.levels - 1;
+        while level > place.level && !reference.is_zero() {
+            let slot = slot_of(place.first() >> (FANOUT_BITS * u32::from(level)));
+            reference = cache.peek(reference.block).map_or(Reference::ZERO, |node| node.get(slot));
+            level -= 1;
+        }
+        reference
+    }
+
+    /// The changed places of one level, in order.
+    pub(crate) fn changed_on(&self, level: u8) -> impl Iterator<Item = Place> + '_ {
+        let first = Place { level, ordinal: 0 };
+        let last = Place { level, ordinal: u64::MAX };
+        self.changed.range(first..=last).map(|(place, _)| *place)
+    }
+
+    /// Stores a sealed node's reference in its parent, or yields it if the node is the root.
+    pub(crate) fn link(&mut self, place: Place, reference: Reference) -> Option<Reference> {
+        if place == self.root_place() {
+            return Some(reference);
+        }
+        let parent = self.changed.get_mut(&place.parent());
+        assert!(parent.is_some(), "a changed node's ancestors are in the overlay");
+        if let Some(node) = parent {
+            node.set(place.slot(), reference);
+        }
+        None
+    }
+}
+
+/// Whether a block number of an untrusted reference lies where data may be.
+pub(crate) const fn is_inside(block: BlockIndex, area: (u64, u64)) -> bool {
+    block.0 >= area.0 && block.0 < area.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use revenant_hal::{Checksum, Epoch};
+
+    fn reference(block: u64) -> Reference {
+        Reference {
+            block: BlockIndex(block),
+            mirror: BlockIndex(0),
+            birth: Epoch(1),
+            checksum: Checksum(block),
+        }
+    }
+
+    #[test]
+    fn a_tree_finds_what_was_set_and_the_committed_state_is_untouched() {
+        let mut cache = NodeCache::new(64);
+        let mut tree = Tree::new(TreeKind::Map, Reference::ZERO, 5);
+        let leaves = [0, 1, 127, 128, 70_000, u64::from(u32::MAX)];
+        for leaf in leaves {
+            assert_eq!(tree.set(&mut cache, leaf, reference(leaf + 1)), Ok(Reference::ZERO));
+        }
+        for leaf in leaves {
+            assert_eq!(tree.find(&cache, leaf), Ok(reference(leaf + 1)));
+        }
+        assert_eq!(tree.find(&cache, 2), Ok(Reference::ZERO));
+        assert_eq!(tree.changed_on(0).count(), 4);
+        assert_eq!(tree.changed_on(4).count(), 1);
+        tree.changed.clear();
+        assert_eq!(tree.find(&cache, 0), Ok(Reference::ZERO));
+    }
+
+    #[test]
+    fn a_node_that_is_not_in_ram_is_named() {
+        let cache = NodeCache::new(64);
+        let tree = Tree::new(TreeKind::Map, reference(500), 5);
+        let missing = tree.find(&cache, 300).unwrap_err();
+        assert_eq!(missing.reference, reference(500));
+        assert_eq!(missing.role, BlockRole::MapNode { level: 4, first: PageIndex(0) });
+    }
+}

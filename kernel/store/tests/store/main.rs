@@ -1,0 +1,5 @@
+//! The store over a simulated disk, as its users see it. `common` drives the state machines and keeps the model.
+
+mod common;
+mod pages;
+mod snapshots;
