@@ -25,7 +25,7 @@ fn samples() -> Vec<PathBuf> {
 #[test]
 fn samples_assemble_verify_and_round_trip() {
     let samples = samples();
-    assert!(samples.len() >= 2);
+    assert!(samples.len() >= 7);
     for path in samples {
         let text = std::fs::read_to_string(&path).unwrap();
         let name = path.file_name().unwrap().to_str().unwrap();
