@@ -79,29 +79,35 @@ impl CutPolicy for Subset {
     }
 }
 
-/// Each sector ends as the seed wills: old or new mostly, and garbage, zero or torn.
+/// Each sector ends as the seed wills. The seed also decides whether fates are drawn for sectors or mostly for whole blocks,
+/// and whether hardly anything, some, most or nearly all of it survives: a commit of many blocks whose last one survives
+/// without one of the first is as likely as its contrary.
 #[derive(Clone, Debug)]
 pub struct Seeded {
     random: Random,
     whole_blocks: bool,
+    survive_percent: u64,
     block_fate: Option<(usize, SectorFate)>,
 }
 
 impl Seeded {
-    /// Fates are drawn for each sector alone; one seed in two draws mostly for whole blocks instead, as discs do.
+    /// A policy; the same seed asks the same fates of the same writes.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let whole_blocks = random.one_in(2);
-        Self { random, whole_blocks, block_fate: None }
+        let survive_percent = [10, 40, 90, 97][random.index(4)];
+        Self { random, whole_blocks, survive_percent, block_fate: None }
     }
 
     fn draw(&mut self) -> SectorFate {
-        match self.random.below(10) {
-            0..=3 => SectorFate::New,
-            4..=6 => SectorFate::Old,
-            7 => SectorFate::Garbage(self.random.next_u64()),
-            8 => SectorFate::Zero,
+        if self.random.below(100) < self.survive_percent {
+            return SectorFate::New;
+        }
+        match self.random.below(6) {
+            0..=2 => SectorFate::Old,
+            3 => SectorFate::Garbage(self.random.next_u64()),
+            4 => SectorFate::Zero,
             _ => SectorFate::Torn(1 + self.random.index(SECTOR_SIZE - 1)),
         }
     }
