@@ -125,6 +125,13 @@ fn touch_open(space: Space) {
     space.touch_write(ObjectAddress(next));
 }
 
+/// Where the next entry of the open batch goes: a step in which several counts may reach zero touches the entries behind
+/// it too.
+#[must_use]
+pub fn open_entry(space: Space) -> ObjectAddress {
+    ObjectAddress(space.load(COUNTING.plus(counting::OPEN_NEXT)))
+}
+
 /// Puts an object at zero into the open batch: the metadata byte to store. Part of a step; a batch whose whole area is used
 /// up takes nothing more, and the object waits for the collector.
 #[inline(always)]

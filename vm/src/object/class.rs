@@ -177,7 +177,7 @@ pub fn builtin_shape(builtin: Builtin) -> Option<ClassShape> {
         Builtin::String => ClassShape::of_kind(class::KIND_STRING, 0),
         Builtin::ByteBuffer => ClassShape::of_kind(class::KIND_RAW_ARRAY, 0),
         Builtin::StringBuilder => ClassShape::of_bytes(object::BUILDER_SIZE, 1),
-        Builtin::Vector => ClassShape::of_bytes(object::VECTOR_SIZE, 0b1001),
+        Builtin::Vector => ClassShape::of_bytes(object::VECTOR_SIZE, 1),
         Builtin::Map => ClassShape::of_bytes(map::SIZE, map::REFERENCES),
         Builtin::Long | Builtin::Double => ClassShape::plain(1, 0),
         Builtin::Thread => ClassShape::of_bytes(thread::SIZE, thread::REFERENCES),

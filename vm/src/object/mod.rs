@@ -12,3 +12,6 @@
 
 pub mod array;
 pub mod class;
+pub mod map;
+pub mod string;
+pub mod vector;

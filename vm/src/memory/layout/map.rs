@@ -16,7 +16,8 @@ pub const CHANGES: u64 = PAYLOAD + 16;
 pub const INDEX_USED: u64 = PAYLOAD + 24;
 /// Place of the old index from which it still counts; places before it were moved, u64.
 pub const MOVE_CURSOR: u64 = PAYLOAD + 32;
-/// Compaction: next entry to look at, u64; 0 while none is in progress.
+/// Compaction: next entry to look at plus one, u64; 0 while none is in progress; all ones while a cleared map drops its
+/// segments.
 pub const COMPACT_FROM: u64 = PAYLOAD + 40;
 /// Compaction: where the next live entry goes, u64.
 pub const COMPACT_TO: u64 = PAYLOAD + 48;

@@ -66,16 +66,14 @@ pub const BUILDER_LENGTH: u64 = PAYLOAD + 8;
 /// Bytes of a builder.
 pub const BUILDER_SIZE: u64 = PAYLOAD + 16;
 
-/// Vectors: the elements, a reference array whose length is the vector's, reference; null while nothing was pushed.
+/// Vectors: the elements, a reference array whose length is the vector's capacity, reference; null while nothing was pushed.
 pub const VECTOR_ELEMENTS: u64 = PAYLOAD;
 /// Vectors: elements in use, u64.
 pub const VECTOR_LENGTH: u64 = PAYLOAD + 8;
 /// Vectors: changes so far that move elements, u64; stepped natives compare it.
 pub const VECTOR_CHANGES: u64 = PAYLOAD + 16;
-/// Vectors: the larger array that is being filled, or null, reference.
-pub const VECTOR_NEXT: u64 = PAYLOAD + 24;
 /// Bytes of a vector.
-pub const VECTOR_SIZE: u64 = PAYLOAD + 32;
+pub const VECTOR_SIZE: u64 = PAYLOAD + 32; // one word reserved
 
 /// Long and Double: the value, u64.
 pub const BOX_VALUE: u64 = PAYLOAD;
