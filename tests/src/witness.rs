@@ -169,7 +169,7 @@ impl Witness {
                 None => self.malformed(text),
             },
             "resumed" => self.resumed(&line, text),
-            "first-step" => self.first_step(&line, text),
+            "first-step" | "first_step" => self.first_step(&line, text),
             _ => {}
         }
     }

@@ -1,0 +1,19 @@
+#!/bin/bash
+# make bench: the kernel's measurements in QEMU, then the table with the bars. `--linux` also runs Debian's kernel for comparison.
+# Other arguments go to the bench program: --quick, --only NAME.
+set -euo pipefail
+. "$(dirname "$0")/toolchain.sh"
+cd "$ROOT"
+LINUX=
+if [ "${1:-}" = --linux ]; then LINUX=yes; shift; fi
+choose_toolchains
+mkdir -p build/bench
+scripts/image.sh
+"${HOST_CARGO[@]}" build --quiet --release -p revenant-tools -p revenant-tests --bins
+METRICS=()
+if [ -n "$LINUX" ]; then
+    echo "bench: Debian's kernel in the same machine" >&2
+    scripts/linux-probe.sh | tee build/bench/linux.txt >&2
+    METRICS+=(build/bench/linux.txt)
+fi
+target/release/bench "$@" "${METRICS[@]}" | tee build/bench/all.txt

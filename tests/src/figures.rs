@@ -1,0 +1,197 @@
+//! The figures of `make bench`: lines `metric NAME VALUE UNIT` gathered from machines and host programs, the ratios derived
+//! from them, and the table with the bars.
+//!
+//! Bars are on ratios within one run, or on counts: an absolute time on an emulator says more about the host. A figure that
+//! was not measured stands in the table as such; a bar is never passed over in silence. Pure.
+
+use crate::log_line::LogLine;
+use std::collections::BTreeMap;
+
+/// A measured value with its unit.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Figure {
+    /// How much.
+    pub value: f64,
+    /// Of what.
+    pub unit: String,
+}
+
+/// Figures by name.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    values: BTreeMap<String, Figure>,
+}
+
+/// Which side of the bar is good.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Bar {
+    /// The value may not be larger.
+    AtMost(f64),
+    /// The value may not be smaller.
+    AtLeast(f64),
+}
+
+impl Bar {
+    fn is_reached(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(bar) => value <= bar,
+            Self::AtLeast(bar) => value >= bar,
+        }
+    }
+
+    fn describe(self) -> String {
+        match self {
+            Self::AtMost(bar) => format!("at most {bar}"),
+            Self::AtLeast(bar) => format!("at least {bar}"),
+        }
+    }
+}
+
+/// What a barred figure is taken from.
+enum Source {
+    /// A figure as it was printed.
+    Printed(&'static str),
+    /// One figure over another, both converted to the same unit.
+    Ratio(&'static str, &'static str),
+}
+
+/// A figure with a bar.
+struct Target {
+    name: &'static str,
+    source: Source,
+    bar: Bar,
+}
+
+const fn printed(name: &'static str, from: &'static str, bar: Bar) -> Target {
+    Target { name, source: Source::Printed(from), bar }
+}
+
+const fn over(name: &'static str, above: &'static str, below: &'static str, bar: Bar) -> Target {
+    Target { name, source: Source::Ratio(above, below), bar }
+}
+
+/// What the system must reach, in the order of the table.
+const TARGETS: [Target; 16] = [
+    printed("flip_pause_growth", "instructions.flip_pause_growth.192mib", Bar::AtMost(1.1)),
+    printed("program_gap_growth", "program_gap_growth.192mib", Bar::AtMost(3.0)),
+    printed("flip_pause_copies", "flip_pause_copies.192mib", Bar::AtMost(2.0)),
+    printed("flip_pause_busy", "flip_pause_busy", Bar::AtMost(2.0)),
+    printed("grace_growth", "grace_growth", Bar::AtMost(1.3)),
+    printed("resume_growth", "resume_growth", Bar::AtMost(1.3)),
+    printed("resume_pages", "resume_pages", Bar::AtMost(64.0)),
+    printed("snapshot_bandwidth", "throttled.snapshot_bandwidth", Bar::AtLeast(0.9)),
+    printed("snapshot_one_page_blocks", "snapshot_one_page_blocks", Bar::AtMost(16.0)),
+    printed("idle_snapshot_blocks", "idle_snapshot_blocks.median", Bar::AtMost(32.0)),
+    printed("entry_to_program_s", "entry_to_program", Bar::AtMost(0.5)),
+    printed("vm_vs_lua", "vm_vs_lua", Bar::AtMost(0.6)),
+    printed("float_penalty", "float_penalty", Bar::AtMost(2.0)),
+    over(
+        "fork_vs_flip",
+        "linux_fork_pause_192_mib",
+        "flip_pause.192mib.median",
+        Bar::AtLeast(100.0),
+    ),
+    over("fault_copy_vs_linux", "fault_copy.median", "linux_fault_copy", Bar::AtMost(0.5)),
+    over("zero_fill_vs_linux", "fault_zero_fill.median", "linux_fault_zero_fill", Bar::AtMost(0.5)),
+];
+
+/// Nanoseconds in a unit of time; 1 for anything else.
+fn scale(unit: &str) -> f64 {
+    match unit {
+        "us" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        _ => 1.0,
+    }
+}
+
+impl Figures {
+    /// Takes a line if it is a metric; says whether it was. A later value of the same name replaces an earlier one.
+    pub fn take_line(&mut self, prefix: &str, text: &str) -> bool {
+        let Some(metric) = LogLine::parse(text).metric() else { return false };
+        let figure = Figure { value: metric.value, unit: metric.unit.to_owned() };
+        self.values.insert(format!("{prefix}{}", metric.name), figure);
+        true
+    }
+
+    /// A figure by name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Figure> {
+        self.values.get(name)
+    }
+
+    /// Every figure as a line `metric NAME VALUE UNIT`.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        let line = |(name, figure): (&String, &Figure)| {
+            format!("metric {name} {} {}\n", figure.value, figure.unit)
+        };
+        self.values.iter().map(line).collect()
+    }
+
+    /// Computes the figures with bars that are ratios of others.
+    pub fn derive(&mut self) {
+        for target in &TARGETS {
+            if let Source::Ratio(above, below) = target.source
+                && let (Some(above), Some(below)) = (self.get(above), self.get(below))
+            {
+                let value = above.value * scale(&above.unit) / (below.value * scale(&below.unit));
+                let value = (value * 1000.0).round() / 1000.0;
+                self.values
+                    .insert(target.name.to_owned(), Figure { value, unit: "ratio".to_owned() });
+            }
+        }
+    }
+
+    /// The table of figures with bars.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text = format!("{:<26} {:>12}  {:<14} verdict\n", "figure", "value", "bar");
+        for target in &TARGETS {
+            let name = match target.source {
+                Source::Printed(name) => name,
+                Source::Ratio(..) => target.name,
+            };
+            let (value, verdict) = match self.get(name) {
+                None => ("-".to_owned(), "not measured"),
+                Some(figure) if target.bar.is_reached(figure.value) => {
+                    (format!("{}", figure.value), "reached")
+                }
+                Some(figure) => (format!("{}", figure.value), "MISSED"),
+            };
+            let bar = target.bar.describe();
+            text.push_str(&format!("{:<26} {value:>12}  {bar:<14} {verdict}\n", target.name));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_different_units_are_compared_in_one() {
+        let mut figures = Figures::default();
+        assert!(figures.take_line("", "metric linux_fork_pause_192_mib 22000 us"));
+        assert!(figures.take_line("", "metric flip_pause.192mib.median 20000 ns"));
+        assert!(!figures.take_line("", "flip epoch=1"));
+        figures.derive();
+        assert_eq!(figures.get("fork_vs_flip").map(|figure| figure.value), Some(1100.0));
+    }
+
+    #[test]
+    fn a_bar_is_reached_missed_or_not_measured_and_says_so() {
+        let mut figures = Figures::default();
+        figures.take_line("instructions.", "metric flip_pause_growth.192mib 1.2 ratio");
+        figures.take_line("throttled.", "metric snapshot_bandwidth 0.95 ratio");
+        let table = figures.table();
+        let verdict = |name: &str| {
+            let line = table.lines().find(|line| line.starts_with(&format!("{name} ")));
+            line.unwrap_or_default().split_whitespace().last().unwrap_or_default().to_owned()
+        };
+        assert_eq!(verdict("flip_pause_growth"), "MISSED");
+        assert_eq!(verdict("snapshot_bandwidth"), "reached");
+        assert_eq!(verdict("resume_pages"), "measured");
+    }
+}
