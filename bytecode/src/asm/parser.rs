@@ -23,7 +23,7 @@ impl Cursor {
     /// Over `tokens`; past them stands the end of the line, at the place of the last.
     pub(crate) fn new(tokens: Vec<Token>) -> Self {
         let at = tokens.last().map_or(At { line: 1, column: 1 }, |token| token.at);
-        Self { tokens, next: 0, end: Token { at, kind: Kind::End } }
+        Self { tokens, next: 0, end: Token { at, kind: Kind::Newline } }
     }
 
     /// The next token.

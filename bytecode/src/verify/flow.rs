@@ -186,7 +186,7 @@ fn check_use(state: &State, field: u16, operand: Operand) -> Result<(), String> 
         Operand::UseInteger => {
             return match Flow::raw(state, field)? {
                 RawKind::I32 | RawKind::I64 => Ok(()),
-                found => Err(format!("n{field} is {found:?} here, an integer is required")),
+                found => Err(format!("n{field} is {found} here, an integer is required")),
             };
         }
         _ => return Ok(()),
@@ -195,6 +195,6 @@ fn check_use(state: &State, field: u16, operand: Operand) -> Result<(), String> 
     if found == wanted {
         Ok(())
     } else {
-        Err(format!("n{field} is {found:?} here, {wanted:?} is required"))
+        Err(format!("n{field} is {found} here, {wanted} is required"))
     }
 }

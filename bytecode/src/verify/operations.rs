@@ -87,7 +87,7 @@ impl Flow<'_> {
                 if kept == moved {
                     Ok(())
                 } else {
-                    Err(format!("n{a} is {kept:?} and n{b} is {moved:?}; they must be alike"))
+                    Err(format!("n{a} is {kept} and n{b} is {moved}; they must be alike"))
                 }
             }
             Opcode::MoveRef => {

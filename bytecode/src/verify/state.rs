@@ -46,6 +46,17 @@ impl RawKind {
     }
 }
 
+impl fmt::Display for RawKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        })
+    }
+}
+
 /// The type of a defined reference register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReferenceType {
