@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand};
-use revenant_tools::{boot, modules, run};
+use revenant_tools::{boot, disk, modules, run};
 use std::process::ExitCode;
 
 /// Revenant: an operating system whose programs do not notice power cuts.
@@ -23,6 +23,9 @@ enum Command {
     Verify(modules::VerifyArguments),
     /// Run a program on this machine, without persistence
     Run(run::RunArguments),
+    /// Look into disk images, check and change them
+    #[command(subcommand)]
+    Disk(disk::DiskCommand),
     /// Boot a disk image in QEMU, with the console on this terminal
     Boot(boot::BootArguments),
 }
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Command::Disasm(arguments) => modules::disasm(&arguments),
         Command::Verify(arguments) => modules::verify_files(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Disk(command) => disk::run(&command),
         Command::Boot(arguments) => boot::run(&arguments),
     }
 }

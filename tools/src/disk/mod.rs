@@ -1,0 +1,278 @@
+//! `revenant disk ...`: making, listing, checking and changing disk images.
+//!
+//! The commands here only print and parse; `image` drives the store over `file_disk`, `usage` counts what snapshots share.
+//! Every refusal is one line that says which image, why, and what to do; nothing is written to a refused image.
+
+mod file_disk;
+mod frames;
+mod image;
+mod usage;
+
+pub use file_disk::{FileDisk, Mode, OpenError};
+pub use frames::HostFrames;
+pub use image::{Image, ImageError, SourcePage, check, format, random, read_ring};
+pub use usage::{Usage, usage};
+
+use clap::{Args, Subcommand};
+use revenant_hal::{Epoch, Generation};
+use revenant_store::{BranchId, Ring, SlotContent, Snapshot, Superblock};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The version of the virtual machine whose objects these tools make and change.
+pub const VM_ABI: u32 = 1;
+
+/// What can be done with a disk image.
+#[derive(Subcommand, Debug)]
+pub enum DiskCommand {
+    /// Show superblocks, snapshots, sizes and what they share
+    Info(ImageArgument),
+    /// List snapshots, each with the word that rolls back to it
+    Snapshots(ImageArgument),
+    /// Read every block, compare every checksum, and the allocator with what is reached
+    Check(ImageArgument),
+    /// Keep a snapshot until it is unpinned
+    Pin(SnapshotArguments),
+    /// Leave a snapshot to retention again
+    Unpin(SnapshotArguments),
+    /// Delete a snapshot
+    Delete(SnapshotArguments),
+    /// Delete the snapshots of a branch that was stepped back from
+    Release(BranchArguments),
+}
+
+/// An image.
+#[derive(Args, Debug)]
+pub struct ImageArgument {
+    /// The disk image
+    pub image: PathBuf,
+}
+
+/// A snapshot of an image.
+#[derive(Args, Debug)]
+pub struct SnapshotArguments {
+    /// The disk image
+    pub image: PathBuf,
+    /// The snapshot's epoch, as `disk snapshots` lists it
+    #[arg(long)]
+    pub snapshot: u64,
+}
+
+/// A branch of an image.
+#[derive(Args, Debug)]
+pub struct BranchArguments {
+    /// The disk image
+    pub image: PathBuf,
+    /// The branch, as `disk snapshots` lists it
+    #[arg(long)]
+    pub branch: u32,
+}
+
+/// Runs a command; 0 if all is well, 1 if the image is not, or cannot be used.
+#[must_use]
+pub fn run(command: &DiskCommand) -> ExitCode {
+    let (path, result) = match command {
+        DiskCommand::Info(arguments) => (&arguments.image, info(&arguments.image)),
+        DiskCommand::Snapshots(arguments) => (&arguments.image, list(&arguments.image)),
+        DiskCommand::Check(arguments) => (&arguments.image, check_image(&arguments.image)),
+        DiskCommand::Pin(arguments) => {
+            (&arguments.image, change(arguments, |image, epoch| image.store.pin(epoch)))
+        }
+        DiskCommand::Unpin(arguments) => {
+            (&arguments.image, change(arguments, |image, epoch| image.store.unpin(epoch)))
+        }
+        DiskCommand::Delete(arguments) => {
+            (&arguments.image, change(arguments, |image, epoch| image.store.delete(epoch)))
+        }
+        DiskCommand::Release(arguments) => (&arguments.image, release(arguments)),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("revenant: {}: {error}", path.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn change(
+    arguments: &SnapshotArguments,
+    wish: impl FnOnce(&mut Image, Epoch) -> Result<(), revenant_store::SnapshotError>,
+) -> Result<ExitCode, ImageError> {
+    let mut image = Image::open(&arguments.image, Mode::Write, VM_ABI)?;
+    wish(&mut image, Epoch(arguments.snapshot)).map_err(ImageError::Snapshot)?;
+    image.commit_requests()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn release(arguments: &BranchArguments) -> Result<ExitCode, ImageError> {
+    let mut image = Image::open(&arguments.image, Mode::Write, VM_ABI)?;
+    image.store.release_branch(BranchId(arguments.branch)).map_err(ImageError::Snapshot)?;
+    image.commit_requests()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens for reading, so that every refusal is told, and hands back the file and its newest whole superblock.
+fn newest(path: &Path) -> Result<(Image, Superblock), ImageError> {
+    let image = Image::open(path, Mode::Read, VM_ABI)?;
+    let superblock = image.store.superblock().clone();
+    Ok((image, superblock))
+}
+
+fn list(path: &Path) -> Result<ExitCode, ImageError> {
+    let (_, superblock) = newest(path)?;
+    for snapshot in superblock.snapshots.entries() {
+        println!("{}", snapshot_line(snapshot, &superblock));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn snapshot_line(snapshot: &Snapshot, superblock: &Superblock) -> String {
+    let mut words = vec![
+        format!("snapshot={}", snapshot.epoch),
+        format!("parent={}", snapshot.parent),
+        format!("branch={}", snapshot.branch.0),
+        format!("pages={}", snapshot.pages),
+        format!("unix_time={}", snapshot.wall_time.0 / 1_000_000_000),
+    ];
+    if snapshot.epoch == superblock.epoch {
+        words.push("newest".into());
+    } else if !snapshot.hidden {
+        words.push(format!("rollback={}@{}", snapshot.epoch, superblock.restore_generation));
+    }
+    if snapshot.pinned {
+        words.push("pinned".into());
+    }
+    if snapshot.hidden {
+        words.push("hidden".into());
+    }
+    words.join(" ")
+}
+
+fn info(path: &Path) -> Result<ExitCode, ImageError> {
+    let (mut image, superblock) = newest(path)?;
+    let ring = read_ring(image.disk())?;
+    print_store(&superblock, &image);
+    print_ring(&ring, superblock.generation);
+    println!("snapshots");
+    for (snapshot, (_, usage)) in
+        superblock.snapshots.entries().iter().zip(usage(image.disk(), &superblock))
+    {
+        print!("  {} blocks={}", snapshot_line(snapshot, &superblock), usage.reached);
+        println!(" alone={} shared={}", usage.alone, usage.reached - usage.alone);
+        if usage.unreadable > 0 {
+            println!("    {} nodes cannot be read: run `revenant disk check`", usage.unreadable);
+        }
+    }
+    if let Some(epitaph) = &image.report.epitaph {
+        println!(
+            "epitaph resumed={} epoch={}\n  {}",
+            epitaph.resumed,
+            epitaph.epoch,
+            epitaph.text.replace('\n', "\n  ")
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_store(superblock: &Superblock, image: &Image) {
+    let space = image.store.space();
+    let (region, length) = superblock.layout.collector_region();
+    let free = superblock.layout.blocks() - superblock.allocated.min(superblock.layout.blocks());
+    println!(
+        "store id={:032x} blocks={} bytes={} vm_abi={} branch={} restore_generation={}",
+        superblock.store.0,
+        superblock.layout.blocks(),
+        superblock.layout.blocks() * 4096,
+        superblock.vm_abi,
+        superblock.branch.0,
+        superblock.restore_generation
+    );
+    println!("space managed={} pool={} free={}", space.total, space.pool, free);
+    println!("collector region={region} blocks={length}");
+    match superblock.collector_pin {
+        Some(pin) => println!("collector pin={} branch={}", pin.epoch, pin.branch.0),
+        None => println!("collector pin=none"),
+    }
+}
+
+fn print_ring(ring: &Ring, opened: Generation) {
+    println!("superblocks");
+    for (number, slot) in ring.slots.iter().enumerate() {
+        let place = ring.layout.slot(number as u64);
+        let text = match slot {
+            None => "unreadable".into(),
+            Some(SlotContent::Foreign) => "not ours".into(),
+            Some(SlotContent::Torn { .. }) => "torn or damaged".into(),
+            Some(SlotContent::OtherVersion(version)) => format!("format version {version}"),
+            Some(SlotContent::Tombstone { generation, .. }) => {
+                format!("tombstone generation={generation}")
+            }
+            Some(SlotContent::Superblock(found)) => format!(
+                "generation={} epoch={} snapshots={}{}",
+                found.generation,
+                found.epoch,
+                found.snapshots.entries().len(),
+                if found.generation == opened { " opened" } else { "" }
+            ),
+        };
+        println!("  slot={number} block={place} {text}");
+    }
+}
+
+fn check_image(path: &Path) -> Result<ExitCode, ImageError> {
+    let (mut image, superblock) = newest(path)?;
+    for generation in &image.report.damaged {
+        println!("generation {generation}: its slot is whole but its root is not; passed over");
+    }
+    let mut bar = ProgressBar::new();
+    let report = check(image.disk(), superblock, |done, total| bar.show(done, total));
+    bar.clear();
+    for problem in &report.problems {
+        println!("{problem}");
+    }
+    println!(
+        "checked blocks={} pages={} nodes={} free_space_blocks={} problems={}",
+        report.reached,
+        report.pages,
+        report.nodes,
+        report.free_space_blocks,
+        report.problems.len()
+    );
+    let clean = report.problems.is_empty() && image.report.damaged.is_empty();
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A bar on a terminal; nothing elsewhere.
+struct ProgressBar {
+    terminal: bool,
+    shown: u64,
+}
+
+impl ProgressBar {
+    const WIDTH: u64 = 50;
+
+    fn new() -> Self {
+        Self { terminal: std::io::stderr().is_terminal(), shown: u64::MAX }
+    }
+
+    fn show(&mut self, done: u64, total: u64) {
+        let filled = done * Self::WIDTH / total.max(1);
+        if !self.terminal || filled == self.shown {
+            return;
+        }
+        self.shown = filled;
+        let bar: String =
+            (0..Self::WIDTH).map(|place| if place < filled { '#' } else { '.' }).collect();
+        eprint!("\r[{bar}] {done} of {total} blocks");
+        // A bar that cannot be shown is no reason to stop a check.
+        let _ = std::io::stderr().flush();
+    }
+
+    fn clear(&self) {
+        if self.terminal {
+            eprint!("\r{:80}\r", "");
+        }
+    }
+}
