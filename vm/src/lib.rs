@@ -24,6 +24,7 @@ extern crate alloc;
 
 pub mod counting;
 pub mod heap;
+mod loader;
 pub mod memory;
 pub mod object;
 mod system;

@@ -10,6 +10,8 @@ use core::sync::atomic::AtomicBool;
 
 use revenant_hal::{Epoch, PageIndex};
 
+use crate::memory::Space;
+
 use super::environment::Environment;
 use super::outcome::{
     CreationError, InspectError, PageVerdict, Requests, ResumeError, StepOutcome, SystemStep, Turn,
@@ -43,8 +45,10 @@ impl Vm {
         creation: &Creation<'_>,
         environment: &mut dyn Environment,
     ) -> Result<Self, CreationError> {
-        let _ = (creation, environment);
-        Err(CreationError::NoMain)
+        let _ = environment;
+        let space = Space::get().ok_or(CreationError::OutOfMemory)?;
+        let _created = crate::loader::create(space, creation)?;
+        Ok(Self { requests: Requests::default() })
     }
 
     /// Opens the object space that is mapped now. *In an attempt*; reads the root and little else, writes nothing.
