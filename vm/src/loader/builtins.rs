@@ -13,17 +13,15 @@ use crate::heap::{AllocationError, small};
 use crate::memory::layout::area;
 use crate::memory::layout::class::{
     DEPTH, DISPLAY, DISPLAY_LENGTH, FIELD_NAMES, FIRST_MODULE_CLASS, FLAG_ABSTRACT, FLAG_INTERFACE,
-    FLAG_LAYOUT_FROZEN, FLAG_SEALED, INDEX, INSTANCE_SIZE, KIND_CLASS, KIND_PLAIN, KIND_RAW_ARRAY,
+    FLAG_LAYOUT_FROZEN, FLAG_SEALED, INDEX, INSTANCE_SIZE, KIND_PLAIN, KIND_RAW_ARRAY,
     KIND_RECORDS, KIND_REFERENCE_ARRAY, KIND_STRING, KIND_THREAD, KIND_WEAK, LONG_BITMAP,
     MAP_ENTRIES, MODULE, NAME, RECORD_WORDS, REFERENCE_BITMAP, SIZE_CLASS, STRING_BUFFER,
-    SUPERCLASS, VTABLE, VTABLE_LENGTH, slot,
+    SUPERCLASS, VTABLE, VTABLE_LENGTH,
 };
-use crate::memory::layout::object::{
-    BUILDER_BUFFER, BUILDER_SIZE, HEADER_SIZE, PAYLOAD, VECTOR_ELEMENTS, VECTOR_NEXT, VECTOR_SIZE,
-    WEAK_SIZE,
-};
-use crate::memory::layout::{map, thread};
+use crate::memory::layout::map;
+use crate::memory::layout::object::{HEADER_SIZE, PAYLOAD};
 use crate::memory::{AddressExt, Space};
+use crate::object::class;
 
 /// What stands in the fixed part of a class object.
 #[derive(Clone, Debug)]
@@ -220,41 +218,25 @@ fn builtin_spec(builtin: Builtin, superclass: ObjectAddress) -> ClassSpec {
     }
 }
 
-/// Kind, element shift, bytes of an instance (0 if they vary), reference slots.
+/// Kind, element shift, bytes of an instance (0 if they vary), reference slots: the layouts of `object::class`, and those of the
+/// objects that the loader makes.
 fn builtin_shape(builtin: Builtin) -> (u8, u8, u64, u64) {
-    if let BuiltinKind::Array(element) = builtin.kind() {
-        return (array_kind(element), element_shift(element), 0, 0);
+    if let Some(shape) = class::builtin_shape(builtin) {
+        let fixed = matches!(shape.kind, KIND_PLAIN | KIND_THREAD | KIND_WEAK);
+        let size = if fixed { HEADER_SIZE + 8 * u64::from(shape.slots) } else { 0 };
+        return (shape.kind, shape.element_shift, size, shape.references);
     }
     let (size, references) = match builtin {
-        Builtin::Class => return (KIND_CLASS, 0, 0, 0),
-        Builtin::String => return (KIND_STRING, 0, 0, 0),
-        Builtin::ByteBuffer => return (KIND_RAW_ARRAY, 0, 0, 0),
-        Builtin::Thread => return (KIND_THREAD, 0, thread::SIZE, thread::REFERENCES),
-        Builtin::WeakReference => return (KIND_WEAK, 0, WEAK_SIZE, 0),
-        Builtin::StringBuilder => (BUILDER_SIZE, slot(BUILDER_BUFFER)),
-        Builtin::Vector => (VECTOR_SIZE, slot(VECTOR_ELEMENTS) | slot(VECTOR_NEXT)),
-        Builtin::Map => (map::SIZE, map::REFERENCES),
-        Builtin::Long | Builtin::Double => (PAYLOAD + 8, 0),
         Builtin::Function => (layout::FUNCTION_SIZE, layout::FUNCTION_REFERENCES),
         Builtin::Closure => (layout::CLOSURE_SIZE, layout::CLOSURE_REFERENCES),
         Builtin::Module => (layout::MODULE_SIZE, layout::MODULE_REFERENCES),
         Builtin::Namespace => (layout::NAMESPACE_SIZE, layout::NAMESPACE_REFERENCES),
-        Builtin::Mutex => (thread::MUTEX_SIZE, 0),
-        Builtin::Condition => (thread::CONDITION_SIZE, slot(thread::CONDITION_MUTEX)),
-        Builtin::Semaphore => (thread::SEMAPHORE_SIZE, 0),
         Builtin::Program => (layout::PROGRAM_SIZE, layout::PROGRAM_REFERENCES),
         Builtin::Group => (layout::GROUP_SIZE, layout::GROUP_REFERENCES),
         Builtin::Environment => (layout::ENVIRONMENT_SIZE, layout::ENVIRONMENT_REFERENCES),
         Builtin::Console => (layout::CONSOLE_SIZE, layout::CONSOLE_REFERENCES),
         Builtin::RestartEvent => (layout::EVENT_SIZE, 0),
         Builtin::Signature => (layout::SIGNATURE_SIZE, layout::SIGNATURE_REFERENCES),
-        _ if builtin.is_below(Builtin::Exception) => {
-            let fields = builtin.fields().iter().enumerate();
-            let references = fields
-                .filter(|(_, (_, value))| value.is_reference())
-                .fold(0, |bits, (place, _)| bits | 1 << place);
-            (layout::EXCEPTION_SIZE, references)
-        }
         _ => (HEADER_SIZE, 0),
     };
     (KIND_PLAIN, 0, size, references)

@@ -132,21 +132,6 @@ fn a_program_is_made_with_its_arguments_and_a_sound_heap() {
 }
 
 #[test]
-fn class_layouts_of_other_crates_are_those_of_the_loader() {
-    let host = HostSpace::take().unwrap();
-    made(&host, &[MAIN]).unwrap();
-    let space = host.space();
-    for builtin in Builtin::ALL {
-        let Some(shape) = crate::object::class::builtin_shape(*builtin) else { continue };
-        let class = class_at(space, *builtin as u32);
-        let name = builtin.name();
-        assert_eq!(space.load::<u8>(class.plus(INDEX + 4)), shape.kind, "{name}");
-        assert_eq!(space.load::<u64>(class.plus(REFERENCE_BITMAP)), shape.references, "{name}");
-        assert_eq!(space.load::<u32>(class.plus(SLOTS)), shape.slots, "{name}");
-    }
-}
-
-#[test]
 fn main_is_found_and_checked() {
     let host = HostSpace::take().unwrap();
     assert_eq!(made(&host, &[SHAPES]).unwrap_err(), CreationError::NoMain);
