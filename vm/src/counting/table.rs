@@ -103,8 +103,12 @@ impl Table {
     }
 
     /// Where a key stands.
+    #[inline]
     #[must_use]
     pub fn find(self, space: Space, key: u64) -> Option<Entry> {
+        if self.word(space, table::LIVE) == 0 {
+            return None;
+        }
         let found = [self.current(space), self.old(space)]
             .into_iter()
             .flatten()
@@ -245,6 +249,7 @@ impl Table {
 }
 
 /// Searches one arena: the key's place, else the first place that could take it.
+#[inline]
 fn probe(space: Space, arena: Arena, key: u64) -> Option<Entry> {
     let home = arena.home(key);
     let start = home.max(arena.from);

@@ -1,15 +1,16 @@
 //! Releasing a dead object part by part: references, then the extent of a large one, then its memory.
 //!
 //! Which object, which stage and which part stand in the counting page; the object's own pages are only read. A small
-//! object with few references goes in one step.
+//! object with few references goes in one step ([`free_quickly`]): nearly all do.
 //!
 //! Invariant: the object is unreachable: count zero, held by no slot, its weak reference cleared in the step that chose it.
 
 use revenant_hal::ObjectAddress;
 
 use super::grace::{advance, has_weak};
-use super::{COUNTING, Table, class_of, count_down, touch_count};
-use crate::heap::{self, AllocationError, large};
+use super::{COUNTING, Table, class_of, count_down, open_entry, touch_count};
+use crate::heap::metadata::{self, Metadata};
+use crate::heap::{self, AllocationError, large, small};
 use crate::memory::layout::system::counting;
 use crate::memory::layout::{SLOT, class, object};
 use crate::memory::{AddressExt, Space};
@@ -17,6 +18,8 @@ use crate::memory::{AddressExt, Space};
 /// References that one step releases at most: their metadata pages, the batch, the counting page and the object's own
 /// block stay within eight pages.
 const REFERENCES_A_STEP: usize = 4;
+/// How far ahead in the batch headers are fetched into the cache, bytes.
+const PREFETCHED: u64 = 8 * 8;
 /// Slots that one step looks at.
 const SLOTS_A_STEP: u64 = 256;
 
@@ -95,8 +98,7 @@ impl References {
     }
 }
 
-/// Chooses an object at zero that nobody holds: from here on it is dead. A small one with few references is freed at once.
-/// One step, without its end.
+/// Chooses an object at zero that nobody holds: from here on it is dead. One step, without its end.
 pub(super) fn start(
     space: Space,
     subject: ObjectAddress,
@@ -107,14 +109,6 @@ pub(super) fn start(
         space.touch_write(COUNTING);
         space.begin_changes();
         advance(space, next);
-        return Ok(());
-    }
-    if let References::Bitmap(bits) = references
-        && bits.count_ones() as usize <= REFERENCES_A_STEP
-        && !has_weak(space, subject)
-        && !large::is_large(space, subject)
-    {
-        free_at_once(space, subject, bits, next);
         return Ok(());
     }
     let weak_entry =
@@ -135,30 +129,68 @@ pub(super) fn start(
     Ok(())
 }
 
-/// The whole release of a small object with few references, in one step with its entry.
-#[inline]
-fn free_at_once(space: Space, subject: ObjectAddress, bits: u64, next: u64) {
-    let mut children = [ObjectAddress(0); REFERENCES_A_STEP];
-    let (mut left, mut count) = (bits, 0);
-    while left != 0 && count < REFERENCES_A_STEP {
-        let slot = u64::from(left.trailing_zeros());
-        children[count] = ObjectAddress(space.load(subject.plus(object::PAYLOAD + slot * SLOT)));
-        touch_count(space, children[count]);
-        left &= left - 1;
-        count += 1;
+/// Frees the object of the entry at `next` in one step if that is as simple as it mostly is: at zero, in the closed batch, held
+/// by nobody, small, of a plain class with few references or none at all. Otherwise changes nothing and answers false.
+#[inline(always)]
+pub(super) fn free_quickly(space: Space, next: u64, closed: u8) -> bool {
+    let subject = ObjectAddress(space.load(ObjectAddress(next)));
+    space.prefetch(ObjectAddress(space.load(ObjectAddress(next + PREFETCHED))));
+    let found = metadata::load(space, subject);
+    if found != Metadata(object::META_START).with_batch(closed) || has_weak(space, subject) {
+        return false;
     }
-    // Several entries of the batch may be written: their last page too.
-    let open_next = space.load::<u64>(COUNTING.plus(counting::OPEN_NEXT));
-    space.touch_write(ObjectAddress(open_next + 8 * REFERENCES_A_STEP as u64));
+    let class_object = class_of(space, subject);
+    let Some(bits) = quick_references(space, class_object) else { return false };
+    if Table::held().find(space, subject.0).is_some() {
+        return false;
+    }
+    let Some(free) = small::prepare_quick_release(space, subject) else { return false };
+    let mut children = [ObjectAddress(0); REFERENCES_A_STEP];
+    let mut left = bits;
+    for child in &mut children {
+        if left == 0 {
+            break;
+        }
+        let slot = u64::from(left.trailing_zeros());
+        *child = ObjectAddress(space.load(subject.plus(object::PAYLOAD + slot * SLOT)));
+        touch_count(space, *child);
+        left &= left - 1;
+    }
+    if left != 0 {
+        return false;
+    }
+    if bits != 0 {
+        // Several entries of the batch may be written: their last page too.
+        space.touch_write(open_entry(space).plus(8 * REFERENCES_A_STEP as u64));
+    }
     space.touch_write(COUNTING);
-    heap::release(space, subject);
-    for child in children.iter().take(count) {
-        count_down(space, *child);
+    space.begin_changes();
+    small::release_quickly(space, subject, free);
+    for child in children {
+        count_down(space, child);
     }
     advance(space, next);
     count_freed(space);
+    space.end_step();
+    true
 }
 
+/// The reference slots of instances of a class whose objects [`free_quickly`] understands.
+#[inline(always)]
+fn quick_references(space: Space, class_object: ObjectAddress) -> Option<u64> {
+    if class_object.is_null() {
+        return None;
+    }
+    match space.load::<u8>(class_object.plus(class::KIND)) {
+        class::KIND_PLAIN if space.load::<u32>(class_object.plus(class::SLOTS)) <= 64 => {
+            Some(space.load(class_object.plus(class::REFERENCE_BITMAP)))
+        }
+        class::KIND_RAW_ARRAY | class::KIND_STRING => Some(0),
+        _ => None,
+    }
+}
+
+#[inline(always)]
 fn count_freed(space: Space) {
     let freed = COUNTING.plus(counting::OBJECTS_FREED);
     space.store(freed, space.load::<u64>(freed).wrapping_add(1));
@@ -233,8 +265,7 @@ fn release_references(
     if let Some(entry) = weak_entry {
         space.touch_write(entry.address);
     }
-    let open_next = space.load::<u64>(COUNTING.plus(counting::OPEN_NEXT));
-    space.touch_write(ObjectAddress(open_next + 8 * REFERENCES_A_STEP as u64));
+    space.touch_write(open_entry(space).plus(8 * REFERENCES_A_STEP as u64));
     space.touch_write(COUNTING);
     space.begin_changes();
     for child in children.iter().take(count) {

@@ -25,6 +25,24 @@ static CELL_BYTES: [u64; block::SIZE_CLASSES.len()] = {
     bytes
 };
 
+/// Cells of a block by size class.
+static CELLS: [u64; block::SIZE_CLASSES.len()] = {
+    let mut cells = [0; block::SIZE_CLASSES.len()];
+    let mut class = 0;
+    while class < cells.len() {
+        cells[class] = block::GRANULES / block::SIZE_CLASSES[class] as u64;
+        class += 1;
+    }
+    cells
+};
+
+/// Cells of a block of a size class.
+#[inline(always)]
+#[must_use]
+pub fn cells_of_block(size_class: u32) -> Option<u64> {
+    CELLS.get(size_class as usize).copied()
+}
+
 /// Size class by granules.
 static CLASS_BY_GRANULES: [u8; 769] = {
     let mut table = [0; 769];
@@ -166,7 +184,7 @@ fn find_free_cells(
 ) -> Option<(ObjectAddress, u64)> {
     let bytes = cell_bytes(size_class)?;
     let first = number.address().plus(block::FIRST_GRANULE * GRANULE);
-    let cells = (BLOCK - PAGE) / bytes;
+    let cells = cells_of_block(size_class)?;
     let skipped = from.0.saturating_sub(first.0).div_ceil(bytes);
     let is_free = |cell: &u64| metadata::load(space, first.plus(cell * bytes)).0 == 0;
     let start = (skipped..cells).find(is_free)?;
@@ -229,7 +247,7 @@ fn take_block(space: Space, allocator: Allocator, size_class: u32) -> Result<(),
     let group = space.load::<u64>(allocator.0.plus(block::ALLOCATOR_GROUP));
     let owner = u32::try_from(group).map_err(|_| AllocationError::Damaged(allocator.0))?;
     let class = u8::try_from(size_class).map_err(|_| AllocationError::TooLarge)?;
-    let cells = (BLOCK - PAGE) / cell_bytes(size_class).ok_or(AllocationError::TooLarge)?;
+    let cells = cells_of_block(size_class).ok_or(AllocationError::TooLarge)?;
     found.touch(space);
     space.touch_write(allocator.0);
     space.touch_write(number.address());
@@ -260,9 +278,8 @@ pub fn release(space: Space, object: ObjectAddress) {
     let base = number.address();
     let mirror = space.load::<u64>(base.plus(block::HEADER_CLASS));
     let size_class = u32::from(mirror.to_le_bytes()[1]);
-    let Some(bytes) = cell_bytes(size_class) else { return };
+    let Some(cells) = cells_of_block(size_class) else { return };
     let free = space.load_for_change::<u64>(base.plus(block::HEADER_FREE_CELLS));
-    let cells = (BLOCK - PAGE) / bytes;
     if free != 0 && free + 1 != cells {
         space.begin_changes();
         metadata::store(space, object, Metadata(0));
@@ -270,6 +287,25 @@ pub fn release(space: Space, object: ObjectAddress) {
         return;
     }
     release_last_or_first(space, object, number, size_class, free, cells);
+}
+
+/// Touches what [`release_quickly`] changes and answers the block's count of free cells, if the object is a small one whose
+/// release changes no list.
+#[inline(always)]
+pub(crate) fn prepare_quick_release(space: Space, object: ObjectAddress) -> Option<u64> {
+    let base = BlockNumber::of(object).address();
+    let mirror = space.load::<u64>(base.plus(block::HEADER_CLASS)).to_le_bytes();
+    let cells = cells_of_block(u32::from(mirror[1]))?;
+    let free = space.load_for_change::<u64>(base.plus(block::HEADER_FREE_CELLS));
+    (mirror[0] == block::KIND_SMALL && free != 0 && free + 1 != cells).then_some(free)
+}
+
+/// Gives a cell back: part of a step that prepared it.
+#[inline(always)]
+pub(crate) fn release_quickly(space: Space, object: ObjectAddress, free: u64) {
+    let base = BlockNumber::of(object).address();
+    metadata::store(space, object, Metadata(0));
+    space.store(base.plus(block::HEADER_FREE_CELLS), free + 1);
 }
 
 /// The release that changes what list the block stands in.
