@@ -9,7 +9,7 @@
 //! A fault outside object space, or in object space outside a slice, is a bug of the kernel, and panics.
 
 use core::arch::naked_asm;
-use core::mem::MaybeUninit;
+use core::mem::{ManuallyDrop, MaybeUninit};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use revenant_hal::{ObjectAddress, PageIndex};
 
@@ -58,24 +58,24 @@ pub fn set_fault_handler(handler: FaultHandler) {
     HANDLER.store(handler as usize, Ordering::Release);
 }
 
-/// What [`call`] is handed through assembly: the work, its context and the place of its result.
-struct Record<'a, C, V> {
-    context: &'a mut C,
-    work: fn(&mut C) -> V,
+/// What [`call`] is handed through assembly: the work, and the place of its result. Nothing in it is dropped if the
+/// attempt is abandoned.
+struct Record<W, V> {
+    work: ManuallyDrop<W>,
     value: MaybeUninit<V>,
 }
 
-/// Runs `work(context)` as one attempt, with interrupts on and the float control word as VM.md 1 fixes it.
+/// Runs `work` as one attempt, with interrupts on and the float control word as VM.md 1 fixes it.
 ///
 /// # Panics
 /// If a slice is running already: slices do not nest.
-pub fn enter_slice<C, V>(context: &mut C, work: fn(&mut C) -> V) -> SliceEnd<V> {
+pub fn enter_slice<W: FnOnce() -> V, V>(work: W) -> SliceEnd<V> {
     assert_eq!(RECOVERY_STACK.load(Ordering::Relaxed), 0, "slices do not nest");
-    let mut record = Record { context, work, value: MaybeUninit::uninit() };
-    // SAFETY: `call::<C, V>` gets the record it was compiled for, which outlives the call; `enter` saves and restores
+    let mut record = Record { work: ManuallyDrop::new(work), value: MaybeUninit::uninit() };
+    // SAFETY: `call::<W, V>` gets the record it was compiled for, which outlives the call; `enter` saves and restores
     // every register that the calling convention asks for, on both ways out.
     let abandoned =
-        unsafe { enter((&raw mut record).cast(), call::<C, V>, RECOVERY_STACK.as_ptr()) };
+        unsafe { enter((&raw mut record).cast(), call::<W, V>, RECOVERY_STACK.as_ptr()) };
     RECOVERY_STACK.store(0, Ordering::Relaxed);
     if abandoned == 0 {
         // SAFETY: `enter` returned zero, so `call` returned, after it had written the value.
@@ -86,11 +86,13 @@ pub fn enter_slice<C, V>(context: &mut C, work: fn(&mut C) -> V) -> SliceEnd<V> 
 }
 
 /// # Safety
-/// `record` points to a `Record<C, V>` that nothing else uses.
-unsafe extern "sysv64" fn call<C, V>(record: *mut u8) {
+/// `record` points to a `Record<W, V>` that nothing else uses; called once.
+unsafe extern "sysv64" fn call<W: FnOnce() -> V, V>(record: *mut u8) {
     // SAFETY: the caller's contract.
-    let record = unsafe { &mut *record.cast::<Record<'_, C, V>>() };
-    record.value.write((record.work)(record.context));
+    let record = unsafe { &mut *record.cast::<Record<W, V>>() };
+    // SAFETY: called once, so the work is taken once.
+    let work = unsafe { ManuallyDrop::take(&mut record.work) };
+    record.value.write(work());
 }
 
 /// Saves what a call must preserve, notes the stack pointer in `recovery`, calls `function(record)`, returns 0. Control

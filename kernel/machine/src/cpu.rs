@@ -40,3 +40,23 @@ pub fn timestamp() -> u64 {
     unsafe { asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack)) };
     u64::from(high) << 32 | u64::from(low)
 }
+
+/// 64 bits that differ from boot to boot: of the processor's generator if it has one, else of the counter alone, mixed.
+#[must_use]
+pub fn random() -> u64 {
+    const HAS_GENERATOR: u32 = 1 << 30;
+    let mut drawn: u64 = 0;
+    if core::arch::x86_64::__cpuid(1).ecx & HAS_GENERATOR != 0 {
+        // SAFETY: the processor has the instruction; it changes the register and the carry flag. Without a number the
+        // register is zero.
+        unsafe { asm!("rdrand {}", out(reg) drawn, options(nomem, nostack)) };
+    }
+    mix(drawn ^ timestamp())
+}
+
+/// Spreads every bit over the whole word (SplitMix64's last steps).
+const fn mix(word: u64) -> u64 {
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}

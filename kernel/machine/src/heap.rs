@@ -8,10 +8,13 @@
 #[cfg(target_os = "none")]
 use crate::boot::Handover;
 use crate::cell::ExclusiveCell;
+use crate::panic;
 use core::alloc::{GlobalAlloc, Layout};
+use core::cell::UnsafeCell;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use linked_list_allocator::Heap;
-use revenant_hal::PAGE_SIZE;
+use revenant_hal::{PAGE_SIZE, PageBytes};
 
 /// The heap is this much whatever the memory, plus a fraction of it.
 const FIXED_BYTES: u64 = 12 << 20;
@@ -79,13 +82,42 @@ impl KernelHeap {
 // that pages are aligned more than asked for, the same way when they come back.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if panic::has_begun() {
+            return take_last_words_memory(layout);
+        }
         self.0.with_interrupts_off(|heap| heap.take(layout))
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        if panic::has_begun() {
+            return;
+        }
         // SAFETY: `GlobalAlloc`'s contract is `give`'s.
         self.0.with_interrupts_off(|heap| unsafe { heap.give(pointer, layout) });
     }
+}
+
+/// What a panicking kernel allocates from, instead of a heap whose lists may be half changed; nothing is given back.
+struct LastWordsMemory(UnsafeCell<[PageBytes; LAST_WORDS_PAGES]>);
+
+/// Enough for an epitaph: its text, its page, and what formatting them needs.
+const LAST_WORDS_PAGES: usize = 16;
+
+// SAFETY: pieces of it are handed out once each, by an atomic counter.
+unsafe impl Sync for LastWordsMemory {}
+
+static LAST_WORDS: LastWordsMemory =
+    LastWordsMemory(UnsafeCell::new([const { PageBytes::ZERO }; LAST_WORDS_PAGES]));
+static LAST_WORDS_USED: AtomicUsize = AtomicUsize::new(0);
+
+fn take_last_words_memory(layout: Layout) -> *mut u8 {
+    let used = LAST_WORDS_USED.load(Ordering::Relaxed).next_multiple_of(layout.align());
+    let end = used.saturating_add(layout.size());
+    if end > LAST_WORDS_PAGES * PAGE_SIZE || layout.align() > PAGE_SIZE {
+        return ptr::null_mut();
+    }
+    LAST_WORDS_USED.store(end, Ordering::Relaxed);
+    LAST_WORDS.0.get().cast::<u8>().wrapping_add(used)
 }
 
 /// Bytes of the heap that are in use.

@@ -8,7 +8,7 @@
 //!   cpu, cell             one processor: interrupts on and off, cells that one holder at a time may open
 //!   memory, heap, frames  the loader's map of physical memory; the kernel's own heap in it; the pager's frames and tables
 //!   descriptors ──> trap ──┬─> interrupts ──> clock, serial, attention
-//!                          └─> attempt: page faults of slices, and the point they return to
+//!                          └─> attempt: page faults of slices, and the point they return to; object_memory: words of pages
 //!   pci ──> virtio        the disk          fw_cfg ──> command_line: what the machine was asked to do
 //!   serial, exit, panic   the ways out: text, an exit code for QEMU, the epitaph
 //! ```
@@ -43,7 +43,8 @@ pub mod fw_cfg;
 pub mod heap;
 pub mod interrupts;
 mod memory;
-mod panic;
+pub mod object_memory;
+pub mod panic;
 mod pci;
 pub mod ring;
 mod rtc;

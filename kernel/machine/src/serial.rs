@@ -25,6 +25,8 @@ struct Serial {
     input: ByteRing<INPUT_CAPACITY>,
     lost_input: u64,
     interrupt_driven: bool,
+    /// What was queued last did not end a line: a program's text. A line of the log then begins with a newline.
+    inside_line: bool,
 }
 
 static SERIAL: ExclusiveCell<Serial> = ExclusiveCell::new(Serial {
@@ -33,6 +35,7 @@ static SERIAL: ExclusiveCell<Serial> = ExclusiveCell::new(Serial {
     input: ByteRing::new(),
     lost_input: 0,
     interrupt_driven: false,
+    inside_line: false,
 });
 
 impl Serial {
@@ -126,10 +129,13 @@ pub(crate) fn on_interrupt() {
     });
 }
 
-/// Writes formatted text.
-pub fn write(text: fmt::Arguments<'_>) {
+/// Writes a line of the log.
+pub fn write_line(text: fmt::Arguments<'_>) {
     SERIAL.with_interrupts_off(|serial| {
-        let _infallible = serial.write_fmt(text);
+        if core::mem::take(&mut serial.inside_line) {
+            let _infallible = serial.write_str("\n");
+        }
+        let _infallible = serial.write_fmt(format_args!("{text}\n"));
         if serial.interrupt_driven {
             serial.send(FIFO_SIZE);
         } else {
@@ -138,13 +144,25 @@ pub fn write(text: fmt::Arguments<'_>) {
     });
 }
 
-/// Queues bytes as they are and returns how many the ring took: console output, which keeps the rest for later.
-pub fn write_bytes(bytes: &[u8]) -> usize {
+/// Bytes of console text that [`write_text`] would take now without waiting for the wire, were each a newline.
+pub fn room() -> usize {
+    SERIAL.with_interrupts_off(|serial| (OUTPUT_CAPACITY - serial.output.len()) / 2)
+}
+
+/// Queues console text of programs.
+pub fn write_text(bytes: &[u8]) {
     SERIAL.with_interrupts_off(|serial| {
-        let taken = bytes.iter().take_while(|byte| serial.output.push(**byte)).count();
+        for byte in bytes {
+            if *byte == b'\n' {
+                serial.queue(b'\r');
+            }
+            serial.queue(*byte);
+        }
+        if let Some(last) = bytes.last() {
+            serial.inside_line = *last != b'\n';
+        }
         serial.send(FIFO_SIZE);
-        taken
-    })
+    });
 }
 
 /// The next input byte.
