@@ -7,10 +7,27 @@
 
 #[cfg(target_os = "none")]
 extern crate alloc;
+
+#[cfg(target_os = "none")]
+mod disk;
+#[cfg(target_os = "none")]
+mod event_loop;
+#[cfg(target_os = "none")]
+mod last_words;
 #[cfg(target_os = "none")]
 mod log;
 #[cfg(target_os = "none")]
+mod programs;
+#[cfg(target_os = "none")]
+mod resume;
+#[cfg(target_os = "none")]
 mod scenario;
+#[cfg(target_os = "none")]
+mod snapshot;
+#[cfg(target_os = "none")]
+mod space;
+#[cfg(target_os = "none")]
+mod world;
 
 #[cfg(target_os = "none")]
 revenant_machine::entry_point!(kernel_main);

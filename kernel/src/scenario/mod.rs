@@ -2,16 +2,21 @@
 //!
 //! Each scenario is one function over the [`Machine`]; it logs what it found and returns the exit code.
 
+mod bench;
+mod paging;
+mod synthetic;
 mod virtio;
 
 use crate::log;
+use alloc::format;
+use alloc::string::String;
 use revenant_hal::FrameMemory;
 use revenant_machine::clock::MachineClock;
 use revenant_machine::command_line::Options;
 use revenant_machine::exit::ExitCode;
 use revenant_machine::frames::{FramePool, ObjectTables};
 
-/// Everything that the boot has made: what a scenario is run with.
+/// Everything that the boot has made.
 pub(crate) struct Machine {
     /// Time.
     pub(crate) clock: MachineClock,
@@ -20,23 +25,34 @@ pub(crate) struct Machine {
     /// The content of RAM.
     pub(crate) frames: FramePool,
     /// The page tables of object space.
-    #[expect(dead_code, reason = "the first scenario with paging uses it")]
     pub(crate) tables: ObjectTables,
 }
 
-/// Runs what the command line asks for.
-pub(crate) fn run(mut machine: Machine) -> ExitCode {
+/// Runs what the command line asks for: programs, if it asks for nothing else.
+pub(crate) fn run(machine: Machine) -> ExitCode {
     log!("memory frames={}", machine.frames.frame_count());
-    let result = match machine.options.test.as_deref() {
-        None => Ok(()),
-        Some("virtio") => virtio::run(&mut machine),
-        Some(name) => Err(alloc::format!("no test is called {name}")),
+    let test = machine.options.test.clone();
+    let result = match (test.as_deref(), machine.options.bench.is_some()) {
+        (None, false) => crate::resume::run(machine),
+        (None, true) => bench::run(machine),
+        (Some("virtio"), _) => virtio::run(machine),
+        (Some("paging"), _) => paging::run(machine),
+        (Some("panic"), _) => panic_after_open(machine),
+        (Some(name), _) => Err(format!("no test is called {name}")),
     };
     match result {
-        Ok(()) => ExitCode::Success,
+        Ok(code) => code,
         Err(reason) => {
-            log!("failed {reason}");
+            log!("refused {reason}");
             ExitCode::Failure
         }
     }
+}
+
+/// `test=panic`: a kernel that fails after it has accepted a disk; the next boot has to print its epitaph.
+fn panic_after_open(machine: Machine) -> Result<ExitCode, String> {
+    let Machine { options, frames, .. } = machine;
+    let mut disk = crate::disk::find(&frames)?;
+    let (_store, report) = crate::disk::open(&mut disk, &options, crate::resume::VM_ABI)?;
+    panic!("asked to, by test=panic, after epoch {}", report.epoch)
 }

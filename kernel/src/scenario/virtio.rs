@@ -14,6 +14,7 @@ use revenant_hal::{
     FrameIndex, FrameMemory, PageBytes, RequestTag,
 };
 use revenant_machine::attention;
+use revenant_machine::exit::ExitCode;
 use revenant_machine::virtio::VirtioDisk;
 
 /// The first bytes of a disk that this test may write to.
@@ -22,27 +23,28 @@ const MARK: &[u8; 16] = b"revenant scratch";
 const MOST_OUTSTANDING: u64 = 3000;
 
 /// Runs the test with `pages` blocks.
-pub(super) fn run(machine: &mut Machine) -> Result<(), String> {
+pub(super) fn run(mut machine: Machine) -> Result<ExitCode, String> {
     let mut disk = VirtioDisk::open(0, &machine.frames).map_err(|error| format!("{error}"))?;
     let geometry = disk.geometry();
     log!("disk device={} {geometry:?}", disk.device());
     claim(&mut disk)?;
     let blocks = machine.options.pages.min(geometry.blocks - 1);
     let start = machine.clock.monotonic();
-    transfer(&mut disk, machine, blocks, DiskOperation::Write)?;
+    transfer(&mut disk, &mut machine, blocks, DiskOperation::Write)?;
     let written = machine.clock.monotonic();
-    transfer(&mut disk, machine, blocks, DiskOperation::Read)?;
+    transfer(&mut disk, &mut machine, blocks, DiskOperation::Read)?;
     let read = machine.clock.monotonic();
     log!(
         "virtio blocks={blocks} write_us={} read_us={}",
         (written.get() - start.get()) / 1000,
         (read.get() - written.get()) / 1000
     );
-    refusals(&mut disk, geometry.blocks)
+    refusals(&mut disk, geometry.blocks)?;
+    Ok(ExitCode::Success)
 }
 
 /// Makes sure that the disk is empty or ours, and marks it.
-fn claim(disk: &mut VirtioDisk) -> Result<(), String> {
+pub(super) fn claim(disk: &mut VirtioDisk) -> Result<(), String> {
     let page = Box::new(PageBytes::ZERO);
     let completion =
         submit_and_wait(disk, request(DiskOperation::Read, 0, alloc::vec![Buffer::Owned(page)]));
@@ -51,7 +53,7 @@ fn claim(disk: &mut VirtioDisk) -> Result<(), String> {
         return Err(String::from("the buffer did not come back"));
     };
     if !page.0.starts_with(MARK) && page.0.iter().any(|byte| *byte != 0) {
-        return Err(String::from("the disk holds something: test=virtio takes an empty one"));
+        return Err(String::from("the disk holds something: this scenario takes an empty one"));
     }
     page.0[..MARK.len()].copy_from_slice(MARK);
     for operation in [DiskOperation::Write, DiskOperation::Flush] {

@@ -1,0 +1,103 @@
+//! Finding and opening the disk: which device, which state of it, and what is said when it cannot be used.
+//!
+//! A disk that is refused is never written to. A resume counts as failed only if the kernel that made it recorded a
+//! fault; a bare power cut never does.
+
+use crate::{log, space};
+use alloc::format;
+use alloc::string::String;
+use revenant_hal::{Disk, Epoch};
+use revenant_machine::command_line::Options;
+use revenant_machine::cpu;
+use revenant_machine::frames::FramePool;
+use revenant_machine::virtio::VirtioDisk;
+use revenant_store::{
+    Access, OpenFrom, OpenReport, OpenRequest, Retention, SessionId, Store, StoreOptions,
+};
+
+/// Requests that the store keeps in flight at most, whatever the device allows: each takes kernel heap.
+const MOST_REQUESTS: usize = 256;
+
+/// The first virtio disk.
+pub(crate) fn find(frames: &FramePool) -> Result<VirtioDisk, String> {
+    let disk = VirtioDisk::open(0, frames).map_err(|error| format!("{error}"))?;
+    let geometry = disk.geometry();
+    log!(
+        "disk device={} blocks={} depth={} blocks_per_request={} flush={} read_only={}",
+        disk.device(),
+        geometry.blocks,
+        geometry.queue_depth,
+        geometry.blocks_per_request,
+        u8::from(geometry.flush),
+        u8::from(geometry.read_only)
+    );
+    Ok(disk)
+}
+
+/// Opens the store and prints what was found, the last words of a kernel that failed among it.
+pub(crate) fn open(
+    disk: &mut VirtioDisk,
+    options: &Options,
+    vm_abi: u32,
+) -> Result<(Store, OpenReport), String> {
+    let from = match options.rollback {
+        Some(rollback) => OpenFrom::Rollback {
+            epoch: Epoch(rollback.epoch),
+            restore_generation: rollback.restore_generation,
+        },
+        None => OpenFrom::Newest,
+    };
+    let (store, report) = open_from(disk, options, vm_abi, from)?;
+    let Some(epitaph) = &report.epitaph else { return Ok((store, report)) };
+    for line in epitaph.text.lines() {
+        log!("epitaph resumed={} epoch={} {line}", epitaph.resumed, epitaph.epoch);
+    }
+    // Only if nothing newer than what that kernel resumed has become durable is this snapshot to blame.
+    if epitaph.resumed != report.epoch || options.rollback.is_some() {
+        return Ok((store, report));
+    }
+    let failed = report.epoch;
+    log!("step_back failed={failed}: the kernel that resumed this snapshot failed");
+    match open_from(disk, options, vm_abi, OpenFrom::StepBack { failed }) {
+        Ok(opened) => Ok(opened),
+        Err(reason) => {
+            log!("step_back impossible: {reason}");
+            open_from(disk, options, vm_abi, OpenFrom::Newest)
+        }
+    }
+}
+
+fn open_from(
+    disk: &mut VirtioDisk,
+    options: &Options,
+    vm_abi: u32,
+    from: OpenFrom,
+) -> Result<(Store, OpenReport), String> {
+    let depth = disk.geometry().queue_depth.min(MOST_REQUESTS);
+    let request = OpenRequest {
+        session: SessionId(u128::from(cpu::random()) << 64 | u128::from(cpu::random()) | 1),
+        vm_abi,
+        access: Access::ReadWrite,
+        from,
+        options: StoreOptions {
+            retention: Retention { last: options.retain.max(1), ..Retention::default() },
+            queue_depth: depth,
+            ..StoreOptions::default()
+        },
+    };
+    let (store, report) = space::open(disk, request).map_err(|refusal| format!("{refusal}"))?;
+    for generation in &report.damaged {
+        log!("damaged generation={generation}: its root could not be read");
+    }
+    log!(
+        "opened generation={} epoch={} branch={} restore_generation={} restored={} tombstones={} blocks_read={}",
+        report.generation,
+        report.epoch,
+        report.branch.0,
+        report.restore_generation,
+        u8::from(report.restored),
+        report.tombstones,
+        report.blocks_read
+    );
+    Ok((store, report))
+}

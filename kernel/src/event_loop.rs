@@ -1,0 +1,345 @@
+//! The event loop: completions of the disk, the console, the snapshot under way, one slice of a program; then halt until
+//! an interrupt if nothing is left to do.
+//!
+//! Whenever this code runs, every program thread is at a safepoint with all its state in object space: stopping all
+//! threads is not starting the next slice. Whatever touches object space runs as an attempt; one that ends at a page that
+//! is not there has changed nothing and is tried again when the page has come.
+//!
+//! Neighbours: `snapshot` decides when to flip; `programs` is what runs; `space` is where pages come from.
+
+use crate::programs::Programs;
+use crate::snapshot::{Snapshots, Stage};
+use crate::space::{self, News, Work};
+use crate::world::World;
+use crate::{last_words, log};
+use alloc::collections::VecDeque;
+use revenant_hal::{Clock, Nanoseconds, PageIndex};
+use revenant_machine::attempt::{self, SliceEnd};
+use revenant_machine::clock::MachineClock;
+use revenant_machine::command_line::Options;
+use revenant_machine::exit::ExitCode;
+use revenant_machine::{attention, serial};
+use revenant_pager::{Impossible, Wake};
+use revenant_store::SpaceState;
+use revenant_vm::{DiskSpace, ExitStatus, PageVerdict, StepOutcome, SystemStep, Turn};
+
+/// Console bytes moved at a time.
+const CONSOLE_BYTES: usize = 1024;
+const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
+
+/// The loop's state. All of it is volatile.
+pub(crate) struct EventLoop<P> {
+    pub(crate) programs: P,
+    pub(crate) world: World,
+    pub(crate) snapshots: Snapshots,
+    /// System steps that are due, in order.
+    steps: VecDeque<SystemStep>,
+    /// Unreadable pages whose consequences are not drawn yet.
+    failed_pages: VecDeque<PageIndex>,
+    /// Input that programs have not taken.
+    input: VecDeque<u8>,
+    output_waits: bool,
+    options: Options,
+    stop_at: Option<Nanoseconds>,
+    /// How the machine ends once the last snapshot is durable.
+    ending: Option<ExitCode>,
+    out_of_frames_said: bool,
+}
+
+/// What an attempt came to.
+enum Attempt<V> {
+    /// It finished.
+    Done(V),
+    /// It waits for a page.
+    Blocked,
+}
+
+impl<P: Programs> EventLoop<P> {
+    /// A loop over programs that were just resumed.
+    pub(crate) fn new(programs: P, clock: MachineClock, options: Options) -> Self {
+        let now = clock.monotonic();
+        let epoch = space::with(|space| space.epoch());
+        let after = |milliseconds| Nanoseconds(now.0 + milliseconds * NANOSECONDS_PER_MILLISECOND);
+        Self {
+            programs,
+            world: World { clock, epoch, disk_space: DiskSpace::Enough },
+            snapshots: Snapshots::new(options.snapshot_interval_ms, now),
+            steps: VecDeque::new(),
+            failed_pages: VecDeque::new(),
+            input: VecDeque::new(),
+            output_waits: true,
+            stop_at: options.exit_after_ms.map(after),
+            options,
+            ending: None,
+            out_of_frames_said: false,
+        }
+    }
+
+    /// Has a system step done before programs go on.
+    pub(crate) fn schedule(&mut self, step: SystemStep) {
+        self.steps.push_back(step);
+    }
+
+    /// Runs until the machine is to stop.
+    pub(crate) fn run(&mut self) -> ExitCode {
+        loop {
+            attention::take();
+            let mut busy = self.pass();
+            if let Some(code) = self.finished() {
+                return code;
+            }
+            busy |= self.run_slice();
+            if !busy {
+                attention::wait();
+            }
+        }
+    }
+
+    /// Everything between two slices; true if there is more to do at once.
+    pub(crate) fn pass(&mut self) -> bool {
+        let mut busy = self.serve_space() == Work::More;
+        busy |= self.serve_console();
+        busy |= self.serve_steps();
+        self.serve_requests();
+        busy | self.advance_snapshot()
+    }
+
+    /// One round of store and pager, and what follows from it.
+    pub(crate) fn serve_space(&mut self) -> Work {
+        let mut news = VecDeque::new();
+        let work = space::with(|space| space.work(|item| news.push_back(item)));
+        for item in news {
+            self.take_news(item);
+        }
+        while let Some(wake) = space::with(|space| space.next_wake()) {
+            match wake {
+                Wake::Page(page) => self.programs.page_arrived(page),
+                Wake::All => self.programs.retry_all(),
+            }
+        }
+        work
+    }
+
+    fn take_news(&mut self, news: News) {
+        let now = self.world.clock.monotonic();
+        match news {
+            News::Committed { epoch, generation, blocks } => {
+                let latency = self.snapshots.ended(now);
+                self.snapshots.last_blocks = blocks;
+                log!(
+                    "durable epoch={epoch} generation={generation} blocks={blocks} latency_us={}",
+                    latency.0 / 1000
+                );
+                self.steps.push_back(SystemStep::CommitDurable(epoch));
+            }
+            News::Abandoned => {
+                self.snapshots.ended(now);
+                if self.ending.is_some() {
+                    self.ending = Some(ExitCode::Failure);
+                }
+            }
+            News::ReadOnly => self.snapshots.disable(),
+        }
+    }
+
+    /// Runs one attempt; a page that it misses is told to whoever waits.
+    pub(crate) fn attempt<V>(&mut self, work: impl FnOnce(&mut P, &mut World) -> V) -> Option<V> {
+        match self.try_attempt(work) {
+            Attempt::Done(value) => Some(value),
+            Attempt::Blocked => None,
+        }
+    }
+
+    fn try_attempt<V>(&mut self, work: impl FnOnce(&mut P, &mut World) -> V) -> Attempt<V> {
+        let (programs, world) = (&mut self.programs, &mut self.world);
+        match attempt::enter_slice(|| work(programs, world)) {
+            SliceEnd::Finished(value) => Attempt::Done(value),
+            SliceEnd::FaultEnded { page, write } => {
+                self.blocked(page, write);
+                Attempt::Blocked
+            }
+        }
+    }
+
+    #[cold]
+    fn blocked(&mut self, page: PageIndex, write: bool) {
+        self.programs.abandoned(page);
+        match space::with(|space| space.take_impossible()) {
+            None => {}
+            Some((page, Impossible::OutOfFrames)) => {
+                if !self.out_of_frames_said {
+                    log!("out_of_memory page={page} write={write} {}", Impossible::OutOfFrames);
+                }
+                self.out_of_frames_said = true;
+            }
+            Some((page, reason)) => {
+                log!("impossible page={page} write={write} reason=\"{reason}\"");
+                self.failed_pages.push_back(page);
+            }
+        }
+    }
+
+    /// Moves console bytes; true if more can be moved at once.
+    fn serve_console(&mut self) -> bool {
+        while self.input.len() < CONSOLE_BYTES
+            && let Some(byte) = serial::read_byte()
+        {
+            self.input.push_back(byte);
+        }
+        if !self.input.is_empty() {
+            self.input.make_contiguous();
+            let input = core::mem::take(&mut self.input);
+            let taken = self.attempt(|programs, _| programs.console_input(input.as_slices().0));
+            self.input = input;
+            self.input.drain(..taken.unwrap_or(0).min(self.input.len()));
+        }
+        if !self.output_waits || serial::room() < CONSOLE_BYTES {
+            return false;
+        }
+        let mut buffer = [0; CONSOLE_BYTES];
+        let Some(count) = self.attempt(|programs, _| programs.console_drain(&mut buffer)) else {
+            return false;
+        };
+        serial::write_text(buffer.get(..count).unwrap_or(&buffer));
+        self.output_waits = count > 0;
+        self.output_waits
+    }
+
+    /// Does the system steps that are due; true if something was done and more is left.
+    fn serve_steps(&mut self) -> bool {
+        while let Some(page) = self.failed_pages.front().copied() {
+            let verdict = self.attempt(|programs, world| programs.page_failed(page, world));
+            let Some(verdict) = verdict else { return false };
+            self.failed_pages.pop_front();
+            log!("page_failed page={page} verdict={verdict:?}");
+            if verdict == PageVerdict::StepBack {
+                panic!("page {page} cannot be read, and nothing runs without it");
+            }
+        }
+        let Some(step) = self.steps.front().copied() else { return false };
+        match self.attempt(|programs, world| programs.system_step(step, world)) {
+            None => false,
+            Some(StepOutcome::More) => true,
+            Some(StepOutcome::Done) => {
+                self.steps.pop_front();
+                !self.steps.is_empty()
+            }
+        }
+    }
+
+    /// What programs asked for.
+    fn serve_requests(&mut self) {
+        let requests = self.programs.take_requests();
+        self.output_waits |= requests.console_output;
+        if requests.commit.is_some() {
+            self.snapshots.request();
+        }
+        if requests.grace && !self.snapshots.is_preparing() {
+            self.steps.push_back(SystemStep::BeginGrace);
+            self.steps.push_back(SystemStep::ContinueGrace);
+        }
+        if let Some(status) = requests.main_ended {
+            log!("main_ended {status:?}");
+            if self.options.exit_on_main {
+                self.end(match status {
+                    ExitStatus::Returned(0) => ExitCode::Success,
+                    _ => ExitCode::Failure,
+                });
+            }
+        }
+        let now = self.world.clock.monotonic();
+        if self.stop_at.is_some_and(|at| at <= now) {
+            self.stop_at = None;
+            self.end(ExitCode::Success);
+        }
+    }
+
+    /// Takes one last snapshot, then stops the machine.
+    pub(crate) fn end(&mut self, code: ExitCode) {
+        if self.ending.is_none() {
+            self.ending = Some(code);
+            self.snapshots.request_last();
+        }
+    }
+
+    /// The exit code, once everything is durable and said.
+    fn finished(&mut self) -> Option<ExitCode> {
+        let code = self.ending?;
+        if !self.snapshots.has_made_last() || self.output_waits || !self.steps.is_empty() {
+            return None;
+        }
+        last_words::release_disk();
+        Some(code)
+    }
+
+    /// The stop sequence of STORAGE.md 4, a step at a time; true if there is more to do at once.
+    fn advance_snapshot(&mut self) -> bool {
+        let now = self.world.clock.monotonic();
+        let making = space::with(|space| space.is_snapshotting());
+        match self.snapshots.next(now, making) {
+            Stage::Wait => false,
+            Stage::Begin => {
+                self.steps.push_back(SystemStep::BeginGrace);
+                self.steps.push_back(SystemStep::ContinueGrace);
+                true
+            }
+            Stage::Stop if !self.steps.is_empty() => false,
+            Stage::Stop => self.stop_and_flip(),
+        }
+    }
+
+    /// Both halves of the second stop: what has to be in the snapshot, then the flip. No slice runs in between. A page that
+    /// is missing ends the stop, which is tried again later: the stop is never hostage to the disk.
+    fn stop_and_flip(&mut self) -> bool {
+        let clock = self.world.clock;
+        let begin = clock.monotonic();
+        let saved =
+            self.attempt(|programs, world| programs.system_step(SystemStep::SaveClock, world));
+        if saved.is_none() {
+            return false;
+        }
+        let mut records = self.snapshots.take_records();
+        let count = self.attempt(|programs, _| programs.witness(&mut records));
+        let Some(count) = count else {
+            self.snapshots.give_records(records, 0);
+            return false;
+        };
+        let witnessed = clock.monotonic();
+        let flipped = space::with(|space| {
+            let result = space.flip(clock.wall());
+            self.world.epoch = space.epoch();
+            result
+        });
+        let end = clock.monotonic();
+        self.snapshots.give_records(records, count);
+        match flipped {
+            Ok(report) => self.snapshots.flipped(&report, begin, witnessed, end),
+            Err(refused) => {
+                log!("flip refused {refused:?}");
+                self.snapshots.refused(end);
+            }
+        }
+        true
+    }
+
+    /// Runs programs for one slice; true if there is more to run at once.
+    fn run_slice(&mut self) -> bool {
+        if self.options.safe || self.ending.is_some() {
+            return false;
+        }
+        self.world.disk_space = match space::with(|space| space.space_state()) {
+            SpaceState::Plenty | SpaceState::Short => DiskSpace::Enough,
+            SpaceState::AllocationRefused | SpaceState::Full => DiskSpace::Reserve,
+        };
+        let turn = self.try_attempt(|programs, world| programs.turn(world));
+        for first in self.programs.take_first_steps() {
+            log!("first_step thread={} step={}", first.thread.0, first.steps);
+        }
+        match turn {
+            Attempt::Done(Turn::Ran(_) | Turn::Scheduled) => true,
+            Attempt::Done(Turn::Idle { .. } | Turn::Waiting) => false,
+            // Another thread may run at once; if none can, the next turn says so.
+            Attempt::Blocked => true,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What the event loop runs: the programs of object space, or a built-in test in their place.
+//!
+//! Methods marked *attempt* touch object space; the loop calls them inside a slice, and they may never return.
+
+use crate::world::World;
+use alloc::vec::Vec;
+use revenant_hal::PageIndex;
+use revenant_machine::attention;
+use revenant_vm::{
+    PageVerdict, Requests, StepOutcome, SystemStep, Turn, TurnLimits, Vm, WitnessRecord,
+};
+
+/// The loop's view of programs. Its documentation is that of [`Vm`]'s methods with the same names.
+pub(crate) trait Programs {
+    /// *Attempt.* Runs something for a while.
+    fn turn(&mut self, world: &mut World) -> Turn;
+    /// *Attempt.* A bounded piece of the scheduler's work.
+    fn system_step(&mut self, step: SystemStep, world: &mut World) -> StepOutcome;
+    /// *Attempt.* The page cannot be read.
+    fn page_failed(&mut self, page: PageIndex, world: &mut World) -> PageVerdict;
+    /// *Attempt.* Takes console output.
+    fn console_drain(&mut self, buffer: &mut [u8]) -> usize;
+    /// *Attempt.* Gives console input.
+    fn console_input(&mut self, bytes: &[u8]) -> usize;
+    /// *Attempt.* The step counters, in the stop.
+    fn witness(&mut self, records: &mut [WitnessRecord]) -> usize;
+    /// The first step of each thread since the resume, once.
+    fn take_first_steps(&mut self) -> Vec<WitnessRecord>;
+    /// The last attempt waits for a page.
+    fn abandoned(&mut self, page: PageIndex);
+    /// Whoever waits for the page may try again.
+    fn page_arrived(&mut self, page: PageIndex);
+    /// Everybody who waits may try again.
+    fn retry_all(&mut self);
+    /// What was asked for.
+    fn take_requests(&mut self) -> Requests;
+}
+
+impl Programs for Vm {
+    fn turn(&mut self, world: &mut World) -> Turn {
+        Self::turn(self, world, attention::flag(), TurnLimits::default())
+    }
+
+    fn system_step(&mut self, step: SystemStep, world: &mut World) -> StepOutcome {
+        Self::system_step(self, step, world)
+    }
+
+    fn page_failed(&mut self, page: PageIndex, world: &mut World) -> PageVerdict {
+        Self::page_failed(self, page, world)
+    }
+
+    fn console_drain(&mut self, buffer: &mut [u8]) -> usize {
+        Self::console_drain(self, buffer)
+    }
+
+    fn console_input(&mut self, bytes: &[u8]) -> usize {
+        Self::console_input(self, bytes)
+    }
+
+    fn witness(&mut self, records: &mut [WitnessRecord]) -> usize {
+        Self::witness(self, records)
+    }
+
+    fn take_first_steps(&mut self) -> Vec<WitnessRecord> {
+        Self::take_first_steps(self)
+    }
+
+    fn abandoned(&mut self, page: PageIndex) {
+        Self::abandoned(self, page);
+    }
+
+    fn page_arrived(&mut self, page: PageIndex) {
+        Self::page_arrived(self, page);
+    }
+
+    fn retry_all(&mut self) {
+        Self::retry_all(self);
+    }
+
+    fn take_requests(&mut self) -> Requests {
+        Self::take_requests(self)
+    }
+}

@@ -1,0 +1,144 @@
+//! A snapshot against the driver alone: the same bytes, the same number of flushes. And how many blocks a snapshot costs
+//! in which little or nothing has changed.
+
+use super::{Bench, distribution, metric, ratio};
+use crate::{log, space};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use revenant_hal::{
+    BlockIndex, Buffer, Clock, Disk, DiskOperation, DiskRequest, FrameIndex, PAGE_SIZE_U64,
+    RequestTag,
+};
+use revenant_machine::attention;
+use revenant_machine::clock::MachineClock;
+use revenant_machine::frames::FramePool;
+use revenant_machine::object_memory::store;
+use revenant_machine::virtio::{DiskOpenError, VirtioDisk};
+
+/// Request sizes in blocks (64 KiB to 1 MiB) and depths that are tried.
+const SIZES: [u64; 3] = [16, 64, 254];
+const DEPTHS: [usize; 3] = [1, 8, 32];
+/// Flushes of a commit.
+const FLUSHES: u32 = 2;
+const BLOCKS_ROUNDS: usize = 5;
+
+/// Writes `pages` blocks to the second disk in every shape; nanoseconds of the best. None without a second disk. The disk must be
+/// empty or one of `test=virtio`.
+pub(super) fn measure_driver(
+    frames: &FramePool,
+    clock: MachineClock,
+    pages: u64,
+) -> Result<Option<u64>, String> {
+    let mut disk = match VirtioDisk::open(1, frames) {
+        Ok(disk) => disk,
+        Err(DiskOpenError::NotFound) => return Ok(None),
+        Err(error) => return Err(format!("{error}")),
+    };
+    crate::scenario::virtio::claim(&mut disk)?;
+    let geometry = disk.geometry();
+    if geometry.blocks <= pages {
+        return Err(format!("the second disk does not have {pages} blocks"));
+    }
+    let mut best = u64::MAX;
+    for size in SIZES {
+        for depth in DEPTHS {
+            let size = size.min(geometry.blocks_per_request as u64);
+            let start = clock.monotonic();
+            write_all(&mut disk, pages, size, depth)?;
+            let spent = clock.monotonic().get() - start.get();
+            log!("raw blocks={size} depth={depth} kib_per_s={}", rate(pages, spent));
+            best = best.min(spent);
+        }
+    }
+    metric("raw_write_bandwidth", rate(pages, best), "KiB/s");
+    Ok(Some(best))
+}
+
+/// KiB a second.
+fn rate(pages: u64, nanoseconds: u64) -> u64 {
+    let bytes = u128::from(pages * PAGE_SIZE_U64) * 1_000_000_000;
+    u64::try_from(bytes / 1024 / u128::from(nanoseconds.max(1))).unwrap_or(u64::MAX)
+}
+
+fn write_all(disk: &mut VirtioDisk, pages: u64, size: u64, depth: usize) -> Result<(), String> {
+    let mut next = 0;
+    while next < pages || disk.in_flight() > 0 {
+        if next < pages && disk.in_flight() < depth {
+            let count = size.min(pages - next);
+            let request = DiskRequest {
+                tag: RequestTag(3 << 56),
+                operation: DiskOperation::Write,
+                block: BlockIndex(next + 1),
+                buffers: (0..count).map(|_| Buffer::Frame(FrameIndex(0))).collect(),
+            };
+            disk.submit(request).map_err(|_| String::from("the queue is full"))?;
+            next += count;
+            continue;
+        }
+        wait(disk)?;
+    }
+    for _ in 0..FLUSHES {
+        let request = DiskRequest {
+            tag: RequestTag(3 << 56),
+            operation: DiskOperation::Flush,
+            block: BlockIndex(0),
+            buffers: Vec::new(),
+        };
+        disk.submit(request).map_err(|_| String::from("the queue is full"))?;
+        wait(disk)?;
+    }
+    Ok(())
+}
+
+fn wait(disk: &mut VirtioDisk) -> Result<(), String> {
+    loop {
+        attention::take();
+        match disk.poll() {
+            Some(completion) => return completion.result.map_err(|error| format!("{error}")),
+            None => attention::wait(),
+        }
+    }
+}
+
+/// `bench=bandwidth`: snapshots of `pages` dirty pages while no program runs.
+pub(super) fn run(bench: &mut Bench, raw: Option<u64>) -> Result<(), String> {
+    let mut times = Vec::new();
+    for _ in 0..bench.rounds.min(10) {
+        bench.dirty(bench.pages);
+        let snapshot = bench.snapshot(|_| ());
+        times.push(snapshot.durable_after.map_or(u64::MAX, |after| after.get()));
+    }
+    let best = times.iter().copied().min().unwrap_or(u64::MAX);
+    let (median, _) = distribution("snapshot_latency", times, "ns");
+    metric("snapshot_write_bandwidth", rate(bench.pages, median), "KiB/s");
+    if let Some(raw) = raw {
+        ratio("snapshot_bandwidth", raw, median);
+        ratio("snapshot_bandwidth.best", raw, best);
+    }
+    Ok(())
+}
+
+/// `bench=blocks`: with `pages` pages stored, what an idle snapshot writes, and one with a single page changed.
+pub(super) fn blocks(bench: &mut Bench) -> Result<(), String> {
+    bench.dirty(bench.pages);
+    bench.snapshot(|_| ());
+    for _ in 0..3 {
+        bench.snapshot(|_| ()); // what the large one left behind is gone
+    }
+    let mut idle = Vec::new();
+    let mut one = Vec::new();
+    for round in 0..BLOCKS_ROUNDS as u64 {
+        bench.snapshot(|_| ());
+        idle.push(bench.event_loop.snapshots.last_blocks);
+        let number = bench.pages / 2 + round;
+        bench.event_loop.attempt(|_, _| store(super::word(number), round));
+        bench.snapshot(|_| ());
+        one.push(bench.event_loop.snapshots.last_blocks);
+    }
+    let (idle, _) = distribution("idle_snapshot_blocks", idle, "blocks");
+    let (one, _) = distribution("one_page_snapshot_blocks", one, "blocks");
+    metric("snapshot_one_page_blocks", one.saturating_sub(idle), "blocks");
+    metric("resident_pages", space::with(|space| space.statistics().faults_zero_fill), "pages");
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! `bench=NAME`: measurements of the kernel itself, printed as `metric NAME VALUE UNIT`.
+//!
+//! | name | what | disk |
+//! |---|---|---|
+//! | `flip` | pause of the flip and the gap a running program sees, by dirty set | empty or of these scenarios |
+//! | `faults` | zero fill, make writable, copy; 64 page copies | the same |
+//! | `prepare` | stores `pages` pages and makes them durable, for the two below | the same |
+//! | `page_in` | faults that wait for the disk, one at a time | made by `prepare` |
+//! | `flip_busy` | pause of the flip with and without page-ins under way | made by `prepare` |
+//! | `bandwidth` | a snapshot of `pages` pages against the driver alone | the same; the second disk, empty, for the driver |
+//! | `blocks` | blocks of an idle snapshot, and of one with one page changed | the same |
+//!
+//! All times are of the monotonic clock (under QEMU's `-icount` it counts instructions). Where an emulator is noisy,
+//! compare figures of one run.
+
+mod bandwidth;
+mod faults;
+mod flip;
+
+use super::Machine;
+use super::synthetic::{Nobody, TEST_ABI, format_if_empty};
+use crate::event_loop::EventLoop;
+use crate::snapshot::FlipTimes;
+use crate::{disk, log, space};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use revenant_hal::{Clock, FrameIndex, FrameMemory, Nanoseconds, ObjectAddress, PageIndex};
+use revenant_machine::attention;
+use revenant_machine::clock::MachineClock;
+use revenant_machine::exit::ExitCode;
+use revenant_machine::object_memory::store;
+
+/// The first page that measurements use.
+const FIRST: u64 = 1 << 16;
+/// An interval that never ends: measurements ask for their snapshots.
+const NO_INTERVAL_MS: u64 = 1 << 40;
+
+/// What a measurement works with.
+struct Bench {
+    clock: MachineClock,
+    event_loop: EventLoop<Nobody>,
+    pages: u64,
+    rounds: u64,
+    frames: u32,
+}
+
+/// Runs the measurement that the command line names.
+pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
+    let Machine { clock, mut options, frames, tables } = machine;
+    let name = options.bench.clone().unwrap_or_default();
+    let (pages, rounds) = (options.pages, options.rounds.max(1));
+    options.snapshot_interval_ms = NO_INTERVAL_MS;
+    options.retain = 1;
+    let count = frames.frame_count();
+    let raw = match name.as_str() {
+        "bandwidth" => bandwidth::measure_driver(&frames, clock, pages)?,
+        _ => None,
+    };
+    let mut disk = disk::find(&frames)?;
+    format_if_empty(&mut disk)?;
+    let (opened, _) = disk::open(&mut disk, &options, TEST_ABI)?;
+    space::install(opened, disk, frames, tables, Vec::new());
+    let event_loop = EventLoop::new(Nobody, clock, options);
+    let mut bench = Bench { clock, event_loop, pages, rounds, frames: count };
+    metric("ram", u64::from(count) * 4 / 1024, "MiB");
+    match name.as_str() {
+        "flip" => flip::run(&mut bench),
+        "flip_busy" => flip::run_busy(&mut bench),
+        "faults" => faults::run(&mut bench),
+        "page_in" => faults::page_in(&mut bench),
+        "prepare" => {
+            bench.dirty(bench.pages);
+            bench.snapshot(|_| ());
+            Ok(())
+        }
+        "bandwidth" => bandwidth::run(&mut bench, raw),
+        "blocks" => bandwidth::blocks(&mut bench),
+        _ => Err(format!("no measurement is called {name}")),
+    }?;
+    Ok(ExitCode::Success)
+}
+
+/// Prints a figure.
+fn metric(name: &str, value: u64, unit: &str) {
+    log!("metric {name} {value} {unit}");
+}
+
+/// Prints a ratio with three decimals.
+fn ratio(name: &str, numerator: u64, denominator: u64) {
+    let thousandths = numerator.saturating_mul(1000) / denominator.max(1);
+    log!("metric {name} {}.{:03} ratio", thousandths / 1000, thousandths % 1000);
+}
+
+/// The page with this number of a measurement's set.
+fn page(number: u64) -> PageIndex {
+    PageIndex(FIRST + number)
+}
+
+/// An address on a page of the set.
+fn word(number: u64) -> ObjectAddress {
+    page(number).address()
+}
+
+/// The value that stands at a share of a sorted list, in thousandths.
+fn percentile(sorted: &[u64], thousandths: usize) -> u64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((sorted.len() * thousandths / 1000).min(last)).copied().unwrap_or(0)
+}
+
+/// Prints median, 99th percentile and maximum; returns the first two.
+fn distribution(name: &str, mut values: Vec<u64>, unit: &str) -> (u64, u64) {
+    values.sort_unstable();
+    let (median, high) = (percentile(&values, 500), percentile(&values, 990));
+    metric(&format!("{name}.median"), median, unit);
+    metric(&format!("{name}.p99"), high, unit);
+    metric(&format!("{name}.max"), values.last().copied().unwrap_or(0), unit);
+    (median, high)
+}
+
+impl Bench {
+    fn now(&self) -> u64 {
+        self.clock.monotonic().get()
+    }
+
+    /// Stores to each page of the set up to `count`, waiting where that is needed.
+    fn dirty(&mut self, count: u64) {
+        let next = Cell::new(0);
+        while next.get() < count {
+            attention::take();
+            let done = self.event_loop.attempt(|_, _| {
+                while next.get() < count {
+                    store(word(next.get()), next.get());
+                    next.set(next.get() + 1);
+                }
+            });
+            if done.is_none() && !self.event_loop.pass() {
+                attention::wait();
+            }
+        }
+    }
+
+    /// Makes one snapshot and returns how it went; `meanwhile` runs between the passes of the loop until it is durable.
+    fn snapshot(&mut self, mut meanwhile: impl FnMut(&mut Self)) -> FlipTimes {
+        self.event_loop.snapshots.last_flip = None;
+        self.event_loop.snapshots.request();
+        loop {
+            attention::take();
+            let busy = self.event_loop.pass();
+            if let Some(times) = self.event_loop.snapshots.last_flip
+                && times.durable_after.is_some()
+            {
+                return times;
+            }
+            meanwhile(self);
+            if !busy {
+                attention::wait();
+            }
+        }
+    }
+}
+
+/// The time of 64 copies of a page through the map of physical memory, the yardstick of the flip.
+fn copies_of_64_pages(clock: MachineClock) -> Nanoseconds {
+    space::with(|space| {
+        let frames = space.frames();
+        let last = frames.frame_count() - 1;
+        // The highest frames are the last that anything uses; at the start of a measurement nothing has.
+        let mut best = u64::MAX;
+        for _ in 0..5 {
+            let start = clock.monotonic();
+            for index in 0..64 {
+                frames.copy(FrameIndex(last - index), FrameIndex(last - 64 - index));
+            }
+            best = best.min(clock.monotonic().get() - start.get());
+        }
+        Nanoseconds(best)
+    })
+}

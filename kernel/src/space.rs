@@ -1,0 +1,249 @@
+//! Object space as this machine has it: store, pager, disk, frames and page tables put together, and the one cell through
+//! which the page-fault handler reaches them.
+//!
+//! The event loop opens the cell between slices and never while one runs; the handler opens it while a slice runs. No
+//! policy stands here: faults are the pager's, I/O is the store's, this file hands completions and events around.
+
+use crate::{last_words, log};
+use alloc::vec::Vec;
+use revenant_hal::{Disk, Epoch, Event, FrameMemory, Nanoseconds, PageIndex};
+use revenant_machine::attempt::{self, FaultOutcome};
+use revenant_machine::attention;
+use revenant_machine::cell::ExclusiveCell;
+use revenant_machine::frames::{FramePool, ObjectTables};
+use revenant_machine::virtio::VirtioDisk;
+use revenant_pager::{
+    FlipRefused, FlipReport, Impossible, Memory, Pager, PagerOptions, Statistics, Wake, WiredRange,
+};
+use revenant_store::{
+    FormatOutcome, Formatting, OpenOutcome, OpenReport, OpenRequest, Opening, Refusal, Space,
+    SpaceState, StepOutcome, Store, StoreEvent, StoreId,
+};
+
+/// Everything between programs and the disk.
+pub(crate) struct ObjectSpace {
+    store: Store,
+    pager: Pager,
+    disk: VirtioDisk,
+    frames: FramePool,
+    tables: ObjectTables,
+    /// The last access that can never succeed, until the loop has taken it.
+    impossible: Option<(PageIndex, Impossible)>,
+}
+
+static SPACE: ExclusiveCell<Option<ObjectSpace>> = ExclusiveCell::new(None);
+
+/// What a snapshot in the making came to.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    /// Durable.
+    Committed {
+        /// The snapshot.
+        epoch: Epoch,
+        /// Its superblock.
+        generation: u64,
+        /// Blocks written for it.
+        blocks: u64,
+    },
+    /// Given up; its pages are dirty again.
+    Abandoned,
+    /// From now on nothing is written.
+    ReadOnly,
+}
+
+/// Whether there is more to do at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(crate) enum Work {
+    /// Call again soon.
+    More,
+    /// Nothing before the next interrupt.
+    Waiting,
+}
+
+/// Opens the store on `disk`. On success the store is accepted: from here on a panic writes its epitaph there.
+pub(crate) fn open(
+    disk: &mut VirtioDisk,
+    request: OpenRequest,
+) -> Result<(Store, OpenReport), Refusal> {
+    let mut opening = Opening::new(request);
+    loop {
+        attention::take();
+        while let Some(completion) = disk.poll() {
+            opening.complete(completion);
+        }
+        match opening.step(disk) {
+            OpenOutcome::Again => {}
+            OpenOutcome::Waiting => attention::wait(),
+            OpenOutcome::Refused(refusal) => return Err(refusal),
+            OpenOutcome::Opened(store, report) => {
+                last_words::accept_disk(disk, report.store, report.epoch, report.running_epoch);
+                return Ok((*store, *report));
+            }
+        }
+    }
+}
+
+/// Makes an empty store: only for the built-in tests; real disks are made on the host.
+pub(crate) fn format(disk: &mut VirtioDisk, store: StoreId, vm_abi: u32) -> Result<(), Refusal> {
+    let mut formatting = Formatting::new(store, vm_abi);
+    loop {
+        attention::take();
+        while let Some(completion) = disk.poll() {
+            formatting.complete(completion);
+        }
+        match formatting.step(disk) {
+            FormatOutcome::Again => {}
+            FormatOutcome::Waiting => attention::wait(),
+            FormatOutcome::Formatted => return Ok(()),
+            FormatOutcome::Refused(refusal) => return Err(refusal),
+        }
+    }
+}
+
+/// Puts the parts together and lets faults in object space be served from here on.
+pub(crate) fn install(
+    store: Store,
+    disk: VirtioDisk,
+    frames: FramePool,
+    tables: ObjectTables,
+    wired: Vec<WiredRange>,
+) {
+    let pager = Pager::new(frames.frame_count(), &store, wired, PagerOptions::default());
+    let space = ObjectSpace { store, pager, disk, frames, tables, impossible: None };
+    SPACE.with(|cell| *cell = Some(space));
+    attempt::set_fault_handler(on_fault);
+}
+
+/// Opens the cell. Not while a slice runs.
+pub(crate) fn with<R>(work: impl FnOnce(&mut ObjectSpace) -> R) -> R {
+    SPACE.with(|cell| match cell {
+        Some(space) => work(space),
+        None => panic!("object space is used before it is installed"),
+    })
+}
+
+/// Called by the trap, on top of a slice.
+fn on_fault(page: PageIndex, write: bool) -> FaultOutcome {
+    with(|space| space.fault(page, write))
+}
+
+impl ObjectSpace {
+    /// Serves a fault, or says that the attempt has to end.
+    pub(crate) fn fault(&mut self, page: PageIndex, write: bool) -> FaultOutcome {
+        let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
+        match self.pager.fault(page, write, &mut memory, &mut self.store) {
+            revenant_pager::FaultOutcome::Served(_) => FaultOutcome::Served,
+            revenant_pager::FaultOutcome::Wait(_) => FaultOutcome::Wait,
+            revenant_pager::FaultOutcome::Impossible(reason) => {
+                self.impossible = Some((page, reason));
+                FaultOutcome::Wait
+            }
+        }
+    }
+
+    /// One bounded round: what the disk has finished, what the store and the pager have to do.
+    pub(crate) fn work(&mut self, mut news: impl FnMut(News)) -> Work {
+        let mut progress = false;
+        while let Some(completion) = self.disk.poll() {
+            self.store.complete(completion, &mut self.frames);
+            progress = true;
+        }
+        let store = self.store.step(&mut self.disk, &mut self.frames);
+        while let Some(event) = self.store.next_event() {
+            let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
+            self.pager.on_store_event(&event, &mut memory);
+            if let Some(item) = translate(event) {
+                news(item);
+            }
+        }
+        let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
+        let pager = self.pager.step(&mut memory, &mut self.store);
+        progress |= store == StepOutcome::Again || pager == revenant_pager::StepOutcome::Again;
+        if progress { Work::More } else { Work::Waiting }
+    }
+
+    /// Ends the epoch. Nothing of a program may be running.
+    pub(crate) fn flip(&mut self, wall: Nanoseconds) -> Result<FlipReport, FlipRefused> {
+        let report = self.pager.flip(wall, &mut self.tables, &mut self.store)?;
+        last_words::set_running(self.pager.epoch());
+        Ok(report)
+    }
+
+    /// Whether a snapshot is being made or taken back.
+    pub(crate) fn is_snapshotting(&self) -> bool {
+        self.pager.snapshot_in_the_making().is_some()
+    }
+
+    /// The epoch in which programs run.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.pager.epoch()
+    }
+
+    /// The next news for those who wait for pages.
+    pub(crate) fn next_wake(&mut self) -> Option<Wake> {
+        self.pager.next_wake()
+    }
+
+    /// The access that ended the last attempt, if it can never succeed.
+    pub(crate) fn take_impossible(&mut self) -> Option<(PageIndex, Impossible)> {
+        self.impossible.take()
+    }
+
+    /// How short of disk space programs are.
+    pub(crate) fn space_state(&self) -> SpaceState {
+        self.store.space_state()
+    }
+
+    /// Disk space.
+    pub(crate) fn space(&self) -> Space {
+        self.store.space()
+    }
+
+    /// The pager's counters.
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.pager.statistics()
+    }
+
+    /// The frames, for built-in measurements.
+    pub(crate) fn frames(&mut self) -> &mut FramePool {
+        &mut self.frames
+    }
+}
+
+/// Logs what the store tells, and passes on what the loop acts on.
+fn translate(event: StoreEvent) -> Option<News> {
+    match event {
+        StoreEvent::PageWritten { .. } => None,
+        StoreEvent::PageRead { page, result, .. } => {
+            if let Err(damage) = result {
+                log!("unreadable page={page} block={} role={:?}", damage.block, damage.role);
+            }
+            None
+        }
+        StoreEvent::Committed { epoch, generation, blocks_written } => {
+            Some(News::Committed { epoch, generation: generation.0, blocks: blocks_written })
+        }
+        StoreEvent::Abandoned { epoch, reason } => {
+            log!("abandoned epoch={epoch} reason=\"{reason}\"");
+            Some(News::Abandoned)
+        }
+        StoreEvent::BecameReadOnly(reason) => {
+            log!("read_only reason=\"{reason}\"");
+            Some(News::ReadOnly)
+        }
+        StoreEvent::Report(event) => {
+            report(event);
+            None
+        }
+    }
+}
+
+fn report(event: Event) {
+    match event {
+        Event::Deleted { epoch, blocks } => log!("deleted epoch={epoch} blocks={blocks}"),
+        Event::ForeignSession => log!("foreign_session another machine writes to this disk"),
+        Event::Committed { .. } | Event::CopiedPage { .. } | Event::Flipped { .. } => {}
+        other => log!("store {other:?}"),
+    }
+}

@@ -1,0 +1,38 @@
+//! The world outside object space as programs may ask for it: clocks, the running epoch, room on the disk.
+
+use revenant_hal::{Clock, Epoch, Nanoseconds};
+use revenant_machine::clock::MachineClock;
+use revenant_machine::cpu;
+use revenant_vm::{DiskSpace, Environment};
+
+/// A copy of what a slice may ask for, made by the loop before the slice: a slice cannot open object space's cell.
+pub(crate) struct World {
+    /// The clocks of the machine.
+    pub(crate) clock: MachineClock,
+    /// The epoch that runs.
+    pub(crate) epoch: Epoch,
+    /// Room on the disk.
+    pub(crate) disk_space: DiskSpace,
+}
+
+impl Environment for World {
+    fn monotonic(&self) -> Nanoseconds {
+        self.clock.monotonic()
+    }
+
+    fn wall(&self) -> Nanoseconds {
+        self.clock.wall()
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn disk_space(&self) -> DiskSpace {
+        self.disk_space
+    }
+
+    fn entropy(&mut self) -> u64 {
+        cpu::random()
+    }
+}
