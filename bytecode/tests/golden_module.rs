@@ -2,7 +2,6 @@
 //!
 //! Its source uses every operation and every part of a module, which is checked too. When the format gets a new version, a new
 //! image is added beside this one, which stays.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
