@@ -1,7 +1,7 @@
 # The front door. `make` alone prints this help; each target says what it does before it does it.
 # Logic stands in scripts/ (shell) and tests/ (Rust); here are only names.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor check test demo run bench bench-linux sim gdb image clean
+.PHONY: help setup doctor check test fuzz demo run bench bench-linux sim gdb image clean
 SEED ?= 1
 MEMORY ?= 256M
 DISK ?= build/run.img
@@ -36,6 +36,9 @@ bench: setup ## measure: host and QEMU, one table with the bars, and lines `metr
 
 bench-linux: setup ## the same operations in Debian's stock kernel under the same QEMU, side by side
 	@scripts/bench-linux.sh
+
+fuzz: ## a million mutated modules against decoder, verifier and a checking machine (minutes)
+	cargo test --release -p revenant-bytecode --test fuzz -- --ignored --nocapture
 
 sim: ## the whole core on simulated hardware that misbehaves: make sim SEED=7
 	@scripts/sim.sh "$(SEED)"
