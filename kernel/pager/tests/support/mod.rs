@@ -8,6 +8,8 @@
 //! Used by the tests of this crate and by `examples/simulate.rs` (`make sim`).
 
 pub(crate) mod memory_store;
+pub(crate) mod real_store;
+pub(crate) mod simulation;
 
 use revenant_hal::{Epoch, FrameIndex, FrameMemory, Nanoseconds, PageBytes, PageIndex};
 use revenant_pager::{
@@ -15,7 +17,7 @@ use revenant_pager::{
     Planted, StepOutcome, Wake, WiredRange, page_digest,
 };
 use revenant_sim::{DeviceAccess, FrameRole, Random, SimFrames, SimMmu};
-use revenant_store::StoreEvent;
+use revenant_store::{Copies, StoreEvent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -115,6 +117,46 @@ impl Plan {
             flip_one_in: 60,
             cut_one_in: 1500,
         }
+    }
+}
+
+impl Plan {
+    /// Tables that all pages together need.
+    pub(crate) fn tables(&self) -> usize {
+        let tables = [9, 18, 27].map(|shift| {
+            self.pages.iter().map(|page| page.0 >> shift).collect::<BTreeSet<_>>().len()
+        });
+        tables.iter().sum()
+    }
+
+    /// As [`Plan::roomy`], but with a seed's own shortage: of frames, of reserves, of room in the TLB; and with a range of the
+    /// system that is stored twice.
+    pub(crate) fn by_seed(random: &mut Random) -> Self {
+        let mut plan = Self::roomy(random);
+        plan.tlb = 1 + random.index(32);
+        if random.one_in(2) {
+            let first = plan.pages[random.index(plan.pages.len())];
+            let resident = random.one_in(2);
+            plan.wired.push(WiredRange { first, count: 12, copies: Copies::Two, resident });
+            plan.pages.extend((0..12).map(|offset| PageIndex(first.0 + offset)));
+            plan.pages.retain(|page| page.0 < 1 << 32);
+            plan.wired.retain(|range| range.first.0 + range.count <= 1 << 32);
+        }
+        if random.one_in(2) {
+            let copy_reserve = u32::try_from(random.below(4)).unwrap_or(0);
+            plan.options = PagerOptions {
+                table_reserve: 3,
+                copy_reserve,
+                writes_in_flight: 1 + u32::try_from(random.below(20)).unwrap_or(0),
+                write_batch: 1 + u32::try_from(random.below(20)).unwrap_or(0),
+            };
+            let pages: BTreeSet<_> = plan.pages.iter().map(|page| page.0).collect();
+            let needed = pages.len() + plan.tables() + 12 + 3;
+            plan.frames = u32::try_from(needed).unwrap_or(u32::MAX)
+                + copy_reserve
+                + u32::try_from(random.below(12)).unwrap_or(0);
+        }
+        plan
     }
 }
 
@@ -454,8 +496,9 @@ impl<B: Backing> World<B> {
             Pager::new(self.plan.frames, store, self.plan.wired.clone(), self.plan.options);
         self.pager.plant(self.planted);
         self.epoch = self.pager.epoch();
-        if self.snapshots.keys().any(|seen| self.epoch <= *seen) {
-            return Err(format!("{:?} runs although later ones were seen", self.epoch));
+        // An epoch that was flipped and never reached the disk may be used again; one that did may not.
+        if self.epoch <= resumed {
+            return Err(format!("{:?} runs after {resumed:?} was resumed", self.epoch));
         }
         self.snapshots.retain(|epoch, _| *epoch <= resumed);
         self.mmu = SimMmu::new(self.plan.frames, self.plan.tlb, self.random.next_u64());
