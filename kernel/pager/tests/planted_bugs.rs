@@ -27,20 +27,19 @@ fn run(seed: u64, planted: Planted) -> Option<String> {
     }
 }
 
-/// Of twelve seeds at least two must fail.
+/// Two of the first twelve seeds must fail.
 fn caught(planted: Planted) {
     let quiet = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| ()));
-    let failures: Vec<_> = (0..12).map(|seed| run(seed, planted)).collect();
+    let failures: Vec<_> = (0..12).filter_map(|seed| run(seed, planted)).take(2).collect();
     std::panic::set_hook(quiet);
-    let caught = failures.iter().flatten().count();
-    println!("{planted:?} caught by {caught} seeds of 12: {:?}", failures.iter().flatten().next());
-    assert!(caught >= 2, "{planted:?} went unnoticed: {failures:?}");
+    println!("{planted:?}: {failures:?}");
+    assert_eq!(failures.len(), 2, "{planted:?} went unnoticed: {failures:?}");
 }
 
 #[test]
 fn without_a_bug_nothing_is_reported() {
-    for seed in 0..12 {
+    for seed in 0..4 {
         assert_eq!(run(seed, Planted::None), None, "seed {seed}");
     }
 }

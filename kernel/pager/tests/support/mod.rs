@@ -83,6 +83,20 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// No programs, no pages, nothing by chance.
+    pub(crate) fn bare() -> Self {
+        Self {
+            frames: 64,
+            tlb: 8,
+            programs: 0,
+            pages: Vec::new(),
+            options: PagerOptions::default(),
+            wired: Vec::new(),
+            flip_one_in: 0,
+            cut_one_in: 0,
+        }
+    }
+
     /// Pages in several leaf tables and under several top entries, more frames than needed.
     pub(crate) fn roomy(random: &mut Random) -> Self {
         let mut pages = Vec::new();
