@@ -22,12 +22,21 @@
 
 extern crate alloc;
 
+mod console;
 pub mod counting;
+mod dispatch;
+mod exception;
 pub mod heap;
 mod loader;
 pub mod memory;
+mod natives;
 pub mod object;
+mod scheduler;
 mod system;
+mod thread;
+
+#[cfg(test)]
+mod tests_program;
 
 pub use system::{
     Creation, CreationError, DiskSpace, Environment, ExitStatus, InspectError, PageVerdict,

@@ -67,6 +67,8 @@ impl HostSpace {
         let descriptor = DESCRIPTOR.get_or_init(map).clone()?;
         let host = Self { descriptor, _lock: lock };
         host.clear();
+        // From here on `Space::get` finds it.
+        let _ = host.space();
         Ok(host)
     }
 

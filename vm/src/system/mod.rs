@@ -20,7 +20,10 @@
 //! ```
 
 mod environment;
+mod failure;
+mod inspect;
 mod outcome;
+mod steps;
 mod vm;
 
 pub use environment::{DiskSpace, Environment};

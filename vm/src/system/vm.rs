@@ -1,22 +1,44 @@
 //! [`Vm`]: the handle on the programs of one object space.
 //!
 //! It holds no program state: what it remembers (which thread waits for which page, what was asked of the kernel) is
-//! volatile and is rebuilt empty after a restart.
+//! volatile and is rebuilt empty after a restart. Inside attempts only the worker, which is fixed in size, is written.
 
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, Ordering};
 
-use revenant_hal::{Epoch, PageIndex};
+use revenant_hal::{Nanoseconds, ObjectAddress, PageIndex};
 
-use crate::memory::Space;
-
-use super::environment::Environment;
-use super::outcome::{
-    CreationError, InspectError, PageVerdict, Requests, ResumeError, StepOutcome, SystemStep, Turn,
-    TurnLimits, WitnessRecord,
+use crate::console;
+use crate::counting::{self, Progress};
+use crate::dispatch::{SliceEnd, Worker, run_slice};
+use crate::heap;
+use crate::loader;
+use crate::loader::layout::{
+    PROGRAM_DAMAGED, PROGRAM_EXIT, PROGRAM_MAIN, PROGRAM_RETURNED, PROGRAM_STATE, PROGRAM_UNCAUGHT,
 };
+use crate::memory::Space;
+use crate::memory::layout::object::PAYLOAD;
+use crate::memory::layout::system::{root, witness};
+use crate::memory::layout::thread::{INDEX, STATE, STATE_DAMAGED};
+use crate::memory::layout::{ABI_VERSION, MAGIC, area};
+use crate::scheduler::{RUN_LENGTH, RUN_QUEUE, timers};
+use crate::thread::{self, life};
+
+use super::environment::{DiskSpace, Environment};
+use super::outcome::{
+    CreationError, ExitStatus, InspectError, PageVerdict, Requests, ResumeError, StepOutcome,
+    SystemStep, ThreadId, Turn, TurnLimits, WitnessRecord,
+};
+use super::{failure, inspect, steps};
+
+/// Steps of a grace that one turn or one system step takes.
+pub(super) const GRACE_STEPS: u64 = 20_000;
+/// Waiting threads that one turn passes over.
+const PASSED_OVER: u64 = 256;
 
 /// What the first object space of a disk is made from (`revenant disk create`, `revenant run`).
 #[derive(Clone, Copy, Debug)]
@@ -26,13 +48,25 @@ pub struct Creation<'a> {
     /// What `main` finds as its arguments.
     pub arguments: &'a [&'a str],
     /// The epoch of everything made now; the first snapshot carries it.
-    pub epoch: Epoch,
+    pub epoch: revenant_hal::Epoch,
+}
+
+/// Who was at work when an attempt was abandoned.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Activity {
+    /// The scheduler, or a system step.
+    System,
+    /// A thread's slice.
+    Thread(u64),
 }
 
 /// The programs of one object space. See the module's text for what *in an attempt* means.
 #[derive(Debug)]
 pub struct Vm {
-    requests: Requests,
+    pub(super) worker: Box<Worker>,
+    pub(super) activity: Activity,
+    pub(super) waiting: BTreeMap<Activity, PageIndex>,
+    main_reported: bool,
 }
 
 impl Vm {
@@ -45,10 +79,19 @@ impl Vm {
         creation: &Creation<'_>,
         environment: &mut dyn Environment,
     ) -> Result<Self, CreationError> {
-        let _ = environment;
         let space = Space::get().ok_or(CreationError::OutOfMemory)?;
-        let _created = crate::loader::create(space, creation)?;
-        Ok(Self { requests: Requests::default() })
+        let made = loader::create(space, creation)?;
+        let main = life::first_thread(
+            space,
+            made.program,
+            made.group,
+            made.group_index,
+            made.main,
+            made.environment,
+        );
+        main.map_err(|_| CreationError::OutOfMemory)?;
+        console::set_foreground(space, made.program);
+        Ok(Self::over(space, environment))
     }
 
     /// Opens the object space that is mapped now. *In an attempt*; reads the root and little else, writes nothing.
@@ -57,8 +100,31 @@ impl Vm {
     /// # Errors
     /// The root is missing, of another layout, or damaged.
     pub fn resume(environment: &mut dyn Environment) -> Result<Self, ResumeError> {
-        let _ = environment;
-        Err(ResumeError::NoRoot)
+        let space = Space::get().ok_or(ResumeError::NoRoot)?;
+        let load = |offset| space.load::<u64>(ObjectAddress(area::ROOT + offset));
+        if load(root::MAGIC) != MAGIC {
+            return Err(ResumeError::NoRoot);
+        }
+        let found = u32::try_from(load(root::ABI)).unwrap_or(u32::MAX);
+        if found != ABI_VERSION {
+            return Err(ResumeError::Version { found, known: ABI_VERSION });
+        }
+        if load(root::NEXT_THREAD) > area::THREAD_TABLE_ENTRIES {
+            return Err(ResumeError::Damaged { field: "next thread index" });
+        }
+        if load(root::NEXT_CLASS) > area::CLASS_TABLE_ENTRIES {
+            return Err(ResumeError::Damaged { field: "next class index" });
+        }
+        Ok(Self::over(space, environment))
+    }
+
+    fn over(space: Space, environment: &mut dyn Environment) -> Self {
+        let saved: u64 = space.load(ObjectAddress(area::ROOT + root::MACHINE_CLOCK));
+        let mut worker = Box::new(Worker::new(space));
+        worker.clock_base = saved.wrapping_sub(environment.monotonic().0);
+        worker.requests.console_output = true;
+        let activity = Activity::System;
+        Self { worker, activity, waiting: BTreeMap::new(), main_reported: false }
     }
 
     /// Wakes what is due, picks a thread and runs it for at most `limits`. *In an attempt.* Leaves early, at an instruction
@@ -69,8 +135,118 @@ impl Vm {
         attention: &AtomicBool,
         limits: TurnLimits,
     ) -> Turn {
-        let _ = (environment, attention, limits);
-        Turn::Idle { deadline: None }
+        self.enter(environment, attention);
+        let turn = match self.schedule() {
+            Some(turn) => turn,
+            None => self.run(limits),
+        };
+        self.leave();
+        turn
+    }
+
+    /// Prepares for work in object space.
+    pub(super) fn enter(&mut self, environment: &mut dyn Environment, attention: &AtomicBool) {
+        self.activity = Activity::System;
+        let (epoch, disk) = (environment.epoch(), environment.disk_space());
+        self.worker.lend_world(environment, attention);
+        let space = self.worker.space;
+        space.end_step();
+        counting::set_epoch(space, epoch);
+        heap::set_refused(space, disk == DiskSpace::Reserve);
+    }
+
+    /// Ends what [`Self::enter`] began.
+    pub(super) fn leave(&mut self) {
+        self.worker.space.end_step();
+        self.worker.release_world();
+        self.activity = Activity::System;
+    }
+
+    /// Work that comes before threads: due timers, a grace that was asked for, ended threads.
+    fn schedule(&mut self) -> Option<Turn> {
+        let space = self.worker.space;
+        let clock = self.worker.machine_clock();
+        let mut scheduled = false;
+        for _ in 0..16 {
+            let Some(timer) = timers::first(space).filter(|timer| timer.deadline <= clock) else {
+                break;
+            };
+            steps::save_clock(space, clock);
+            thread::expire(space, timer.thread(space));
+            space.end_step();
+            scheduled = true;
+        }
+        if counting::grace_requested(space) {
+            counting::close(space);
+        }
+        if steps::grace_in_progress(space) {
+            let progress = counting::grace::run(space, GRACE_STEPS);
+            scheduled |= progress == Ok(Progress::More);
+        }
+        space.end_step();
+        while life::reap(space) {}
+        scheduled.then_some(Turn::Scheduled)
+    }
+
+    /// Picks a thread and runs it.
+    fn run(&mut self, limits: TurnLimits) -> Turn {
+        let space = self.worker.space;
+        let runnable: u64 = space.load(RUN_LENGTH);
+        let waiting = self.waiting.len() as u64;
+        for _ in 0..PASSED_OVER {
+            let Some(thread) = RUN_QUEUE.first(space) else { return self.idle() };
+            if !self.waiting.contains_key(&Activity::Thread(thread.0)) {
+                return self.slice(thread, limits);
+            }
+            if waiting >= runnable {
+                return Turn::Waiting;
+            }
+            rotate(space, thread);
+        }
+        Turn::Scheduled
+    }
+
+    fn slice(&mut self, thread: ObjectAddress, limits: TurnLimits) -> Turn {
+        let space = self.worker.space;
+        self.activity = Activity::Thread(thread.0);
+        let index: u32 = space.load(ObjectAddress(thread.0 + INDEX));
+        let end = run_slice(&mut self.worker, thread, limits.polls);
+        self.activity = Activity::System;
+        match end {
+            SliceEnd::Budget | SliceEnd::Yielded => rotate(space, thread),
+            SliceEnd::Ended => self.report_main(),
+            SliceEnd::Parked => {}
+        }
+        Turn::Ran(ThreadId(u64::from(index)))
+    }
+
+    fn idle(&mut self) -> Turn {
+        let base = self.worker.clock_base;
+        let deadline = timers::first(self.worker.space)
+            .map(|timer| Nanoseconds(timer.deadline.saturating_sub(base)));
+        if !self.main_reported {
+            self.report_main();
+        }
+        Turn::Idle { deadline }
+    }
+
+    /// Looks whether the first program has ended.
+    fn report_main(&mut self) {
+        let space = self.worker.space;
+        let programs: u64 = space.load(ObjectAddress(area::ROOT + root::PROGRAMS));
+        let program: u64 = space.load(ObjectAddress(programs.wrapping_add(PAYLOAD)));
+        let word = |offset: u64| space.load::<u64>(ObjectAddress(program.wrapping_add(offset)));
+        let main = word(PROGRAM_MAIN);
+        let state: u32 = space.load(ObjectAddress(main.wrapping_add(STATE)));
+        let status = match word(PROGRAM_STATE) {
+            PROGRAM_RETURNED => ExitStatus::Returned(word(PROGRAM_EXIT)),
+            PROGRAM_UNCAUGHT => ExitStatus::Uncaught,
+            PROGRAM_DAMAGED => ExitStatus::Damaged,
+            _ if state == STATE_DAMAGED => ExitStatus::Damaged,
+            _ => return,
+        };
+        self.main_reported = true;
+        self.worker.requests.main_ended = Some(status);
     }
 
     /// One bounded piece of the scheduler's work. *In an attempt.*
@@ -79,23 +255,35 @@ impl Vm {
         step: SystemStep,
         environment: &mut dyn Environment,
     ) -> StepOutcome {
-        let _ = (step, environment);
-        StepOutcome::Done
+        let quiet = AtomicBool::new(false);
+        self.enter(environment, &quiet);
+        let outcome = steps::take(&mut self.worker, step);
+        self.leave();
+        outcome
     }
 
     /// The last turn or step was abandoned and waits for `page` (to be read, for a frame, or for disk space). If it was a
-    /// thread's slice, that thread is passed over until [`Vm::page_arrived`]; it stays runnable in object space.
+    /// thread's slice, that thread is passed over until [`Vm::page_arrived`]; it stays runnable in object space. To be
+    /// called right after the attempt, before anything else happens to object space: it saves where the thread stopped.
     pub fn abandoned(&mut self, page: PageIndex) {
-        let _ = page;
+        self.worker.space.end_step();
+        self.worker.save();
+        self.worker.thread = ObjectAddress(0);
+        self.worker.end = None;
+        self.worker.release_world();
+        self.waiting.insert(self.activity, page);
+        self.activity = Activity::System;
     }
 
     /// Whatever waits for `page` may try again.
     pub fn page_arrived(&mut self, page: PageIndex) {
-        let _ = page;
+        self.waiting.retain(|_, waited_for| *waited_for != page);
     }
 
     /// Everything that waits may try again: frames or disk space have come back.
-    pub fn retry_all(&mut self) {}
+    pub fn retry_all(&mut self) {
+        self.waiting.clear();
+    }
 
     /// `page` cannot be read and never will be. *In an attempt.* Whoever waited for it is dealt with by what the page holds.
     pub fn page_failed(
@@ -103,58 +291,93 @@ impl Vm {
         page: PageIndex,
         environment: &mut dyn Environment,
     ) -> PageVerdict {
-        let _ = (page, environment);
-        PageVerdict::Unused
+        let quiet = AtomicBool::new(false);
+        self.enter(environment, &quiet);
+        let verdict = failure::judge(self, page);
+        self.leave();
+        verdict
     }
 
     /// What programs asked for since the last call.
     pub fn take_requests(&mut self) -> Requests {
-        core::mem::take(&mut self.requests)
+        core::mem::take(&mut self.worker.requests)
     }
 
-    /// The pages that scheduling itself needs (root, run queue, timers, class table), to be read before the first turn and
+    /// The pages that scheduling itself needs (root, run queue, counting, runs, witness), to be read before the first turn and
     /// kept. Few, and independent of the number of threads.
     #[must_use]
     pub fn wired_pages(&self) -> &[Range<PageIndex>] {
-        &[]
+        const { &[PageIndex(0)..PageIndex(7)] }
     }
 
     /// Copies the next bytes of console output into `buffer` and advances the persistent drain cursor; returns how many.
     /// *In an attempt.* Bytes taken and not sent before a cut come again.
     pub fn console_drain(&mut self, buffer: &mut [u8]) -> usize {
-        let _ = buffer;
-        0
+        self.activity = Activity::System;
+        console::drain(self.worker.space, buffer)
     }
 
     /// Enters input into the persistent queue and wakes the foreground reader; returns how many bytes found room. *In an
-    /// attempt.* Byte 3 (Ctrl-C) interrupts the foreground group and is not queued.
+    /// attempt.* Byte 3 (Ctrl-C) interrupts the foreground program's main thread and is not queued.
     pub fn console_input(&mut self, bytes: &[u8]) -> usize {
-        let _ = bytes;
-        0
+        self.activity = Activity::System;
+        let space = self.worker.space;
+        let end = bytes.iter().position(|byte| *byte == 3).unwrap_or(bytes.len());
+        let (before, from) = bytes.split_at(end);
+        if !before.is_empty() {
+            return console::enter(space, before);
+        }
+        let program = console::foreground(space);
+        if !from.is_empty() && program != 0 {
+            let main: u64 = space.load(ObjectAddress(program.wrapping_add(PROGRAM_MAIN)));
+            if main != 0 {
+                thread::interrupt(space, ObjectAddress(main));
+                space.end_step();
+            }
+        }
+        from.len().min(1)
     }
 
     /// The step counters of all threads that report any, in the order of their first report, into `records`; returns how
     /// many. *In an attempt*, in the stop: reads one wired page.
     pub fn witness(&self, records: &mut [WitnessRecord]) -> usize {
-        let _ = records;
-        0
+        let space = self.worker.space;
+        let page = |offset: u64| space.load::<u64>(ObjectAddress(area::WITNESS + offset));
+        let count = page(witness::COUNT).min(witness::CAPACITY);
+        for (entry, record) in (0..count).zip(records.iter_mut()) {
+            let place = witness::ENTRIES + entry * witness::ENTRY_SIZE;
+            *record = WitnessRecord { thread: ThreadId(page(place)), steps: page(place + 8) };
+        }
+        usize::try_from(count).unwrap_or(0).min(records.len())
     }
 
     /// For each thread its first report since this resume, taken once.
     pub fn take_first_steps(&mut self) -> Vec<WitnessRecord> {
-        Vec::new()
+        self.worker.first_steps.take().to_vec()
     }
 
     /// Describes the object at `path`, as `revenant disk cat` prints it: names of the object tree, fields by name, elements
-    /// by `[index]`, separated by `/`; the empty path is the root. *In an attempt*; reads only.
+    /// by `[index]`, separated by `/`; the empty path is the root. Reads only; for the host.
     ///
     /// # Errors
     /// The path leads nowhere, or through damage.
     pub fn inspect(&self, path: &str) -> Result<String, InspectError> {
-        let _ = path;
-        Err(InspectError::NotFound {
-            component: String::new(),
-            expected: String::from("a root object"),
-        })
+        inspect::describe(self.worker.space, path)
     }
 }
+
+/// Moves a runnable thread to the end of the run queue. One step.
+fn rotate(space: Space, thread: ObjectAddress) {
+    if space.load::<u64>(RUN_LENGTH) < 2 {
+        return;
+    }
+    RUN_QUEUE.touch_remove(space, thread);
+    RUN_QUEUE.touch_push(space, thread);
+    space.begin_changes();
+    RUN_QUEUE.remove(space, thread);
+    RUN_QUEUE.push(space, thread);
+    space.end_step();
+}
+
+const _: () = assert!(area::WITNESS - area::ROOT < 7 * 4096);
+const _: Ordering = Ordering::Relaxed;

@@ -55,6 +55,8 @@ pub mod area {
     pub const STATISTICS: u64 = OBJECT_SPACE_BASE + 4 * PAGE;
     /// The page of the console: cursors of both rings, the foreground reader.
     pub const CONSOLE: u64 = OBJECT_SPACE_BASE + 5 * PAGE;
+    /// The witness page: what threads last reported of their work (system.rs, `witness`).
+    pub const WITNESS: u64 = OBJECT_SPACE_BASE + 6 * PAGE;
     /// The console's output ring.
     pub const CONSOLE_OUTPUT: u64 = OBJECT_SPACE_BASE + BLOCK;
     /// Bytes of the output ring.

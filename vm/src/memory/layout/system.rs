@@ -180,6 +180,19 @@ pub mod console {
     pub const SPARE: u64 = 128;
 }
 
+/// Witness page: which thread reported which step last. The kernel reads it in the stop: one page, whatever the number of
+/// threads.
+pub mod witness {
+    /// Entries in use.
+    pub const COUNT: u64 = 0;
+    /// First entry.
+    pub const ENTRIES: u64 = 16;
+    /// Bytes of an entry: thread index, step.
+    pub const ENTRY_SIZE: u64 = 16;
+    /// Entries that the page holds; a thread that comes later is not witnessed.
+    pub const CAPACITY: u64 = 255;
+}
+
 /// Statistics page: words that only grow, for reports; nothing depends on them.
 pub mod statistics {
     /// Small blocks taken.

@@ -31,7 +31,7 @@ pub const REFERENCE_LIMIT: u64 = PAYLOAD + 88;
 pub const RAW_LIMIT: u64 = PAYLOAD + 96;
 /// End of the call records, exclusive.
 pub const RECORD_LIMIT: u64 = PAYLOAD + 104;
-/// Instructions retired; the outside witness prints it.
+/// The last step that the thread reported to the outside witness.
 pub const STEPS: u64 = PAYLOAD + 112;
 /// Index in the thread table, u32.
 pub const INDEX: u64 = PAYLOAD + 120;
@@ -41,13 +41,13 @@ pub const GROUP_INDEX: u64 = PAYLOAD + 124;
 pub const GROUP: u64 = PAYLOAD + 128;
 /// Program, reference.
 pub const PROGRAM: u64 = PAYLOAD + 136;
-/// What it waits for (mutex, condition, queue, thread, event), reference.
+/// What it waits for (mutex, condition, semaphore, thread, event), reference.
 pub const WAIT_OBJECT: u64 = PAYLOAD + 144;
 /// Next thread in the FIFO in which it waits, or in the run queue; raw.
 pub const WAIT_NEXT: u64 = PAYLOAD + 152;
 /// Previous thread there; raw.
 pub const WAIT_PREVIOUS: u64 = PAYLOAD + 160;
-/// What the waker has to do with the result: kind in the low half, register in the high half.
+/// How the wait ended, for the thread's next slice: kind in the low half, class to throw in the high half.
 pub const WAIT_RESULT: u64 = PAYLOAD + 168;
 /// Deadline on the machine clock, nanoseconds; `u64::MAX` none.
 pub const DEADLINE: u64 = PAYLOAD + 176;
@@ -85,6 +85,10 @@ pub const DAMAGED_PAGE: u64 = PAYLOAD + 296;
 pub const NATIVE_REFERENCE: u64 = PAYLOAD + 304;
 /// Progress of the stepped native, two words.
 pub const NATIVE_PROGRESS: u64 = PAYLOAD + 312;
+/// Address of the first word of the FIFO in which it waits, 0 none; raw.
+pub const WAIT_QUEUE: u64 = PAYLOAD + 328;
+/// What it waits for, a number of the scheduler; says what a time-out does.
+pub const WAIT_KIND: u64 = PAYLOAD + 336;
 /// Reserved words up to here.
 pub const SIZE: u64 = PAYLOAD + 400;
 /// Reference slots of a thread object.

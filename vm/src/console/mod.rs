@@ -1,0 +1,260 @@
+//! The console: a persistent ring of output with a drain cursor, a persistent queue of input.
+//!
+//! Both cursors of a ring count bytes for ever; a byte's place is its number modulo the ring's size. Output is appended by one
+//! instruction, whole; the kernel drains it and, after a restart, goes on from the persistent cursor, so bytes sent after
+//! the snapshot come again. Input enters by one step. Neighbours: `system` (drain, input), `natives` (print, read_line).
+
+use revenant_bytecode::Builtin;
+use revenant_hal::ObjectAddress;
+
+use crate::dispatch::Worker;
+use crate::heap;
+use crate::loader::layout::{CONSOLE_PROGRAM, PROGRAM_NAME};
+use crate::memory::Space;
+use crate::memory::layout::area;
+use crate::memory::layout::object::{LENGTH, PAYLOAD, STRING_BYTES};
+use crate::memory::layout::system::console::{
+    FOREGROUND, INPUT_APPENDED, INPUT_LOST, INPUT_TAKEN, OUTPUT_APPENDED, OUTPUT_DRAINED,
+    READER_HEAD, WRITER_HEAD,
+};
+use crate::natives::Context;
+use crate::scheduler::queue::Queue;
+use crate::thread::{self, Completion, NativeResult, Outcome, Wait, WaitKind};
+
+/// Longest text that one print takes: an instruction touches few pages.
+const PRINT_LIMIT: u64 = 16 * 1024;
+/// Longest name that is put before a text.
+const NAME_LIMIT: u64 = 64;
+
+const fn word(offset: u64) -> ObjectAddress {
+    ObjectAddress(area::CONSOLE + offset)
+}
+
+const READERS: Queue = Queue::new(word(READER_HEAD));
+const WRITERS: Queue = Queue::new(word(WRITER_HEAD));
+
+/// A ring: where it lies and how large it is.
+#[derive(Clone, Copy)]
+struct Ring {
+    base: u64,
+    size: u64,
+}
+
+const OUTPUT: Ring = Ring { base: area::CONSOLE_OUTPUT, size: area::CONSOLE_OUTPUT_SIZE };
+const INPUT: Ring = Ring { base: area::CONSOLE_INPUT, size: area::CONSOLE_INPUT_SIZE };
+
+impl Ring {
+    /// The at most two stretches of memory that hold `length` bytes from byte number `start`.
+    fn stretches(self, start: u64, length: u64) -> [(ObjectAddress, u64); 2] {
+        let place = start % self.size;
+        let length = length.min(self.size);
+        let first = length.min(self.size - place);
+        [(ObjectAddress(self.base + place), first), (ObjectAddress(self.base), length - first)]
+    }
+
+    fn touch(self, space: Space, start: u64, length: u64) {
+        for (address, bytes) in self.stretches(start, length) {
+            space.touch_write_range(address, bytes);
+        }
+    }
+
+    /// Copies from elsewhere in object space into the ring.
+    fn append(self, space: Space, start: u64, source: ObjectAddress, length: u64) {
+        let mut from = source;
+        for (address, bytes) in self.stretches(start, length) {
+            space.copy(from, address, bytes);
+            from = ObjectAddress(from.0 + bytes);
+        }
+    }
+
+    fn byte(self, space: Space, number: u64) -> u8 {
+        space.load(ObjectAddress(self.base + number % self.size))
+    }
+}
+
+/// Two cursors of a ring, bounded: the bytes between them are there.
+fn span(space: Space, ring: Ring, taken: u64, appended: u64) -> (u64, u64) {
+    let appended: u64 = space.load(word(appended));
+    let taken: u64 = space.load(word(taken));
+    (taken.clamp(appended.saturating_sub(ring.size), appended), appended)
+}
+
+/// A string's bytes: where they are and how many.
+fn text_of(space: Space, string: u64) -> (ObjectAddress, u64) {
+    let length: u32 = space.load(ObjectAddress(string.wrapping_add(LENGTH)));
+    (ObjectAddress(string.wrapping_add(STRING_BYTES)), u64::from(length))
+}
+
+/// `console.print`: the text as a whole, with the program's name before it when it is not in the foreground.
+pub(crate) fn print(worker: &mut Worker, context: &Context) -> NativeResult {
+    let space = worker.space;
+    let (text, length) = text_of(space, context.reference(1));
+    if length > PRINT_LIMIT {
+        return Err(Builtin::InvalidArgumentException.into());
+    }
+    let program = worker.load(context.reference(0), CONSOLE_PROGRAM);
+    let foreground: u64 = space.load(word(FOREGROUND));
+    let named = foreground != 0 && foreground != program && program != 0;
+    let (name, name_length) =
+        if named { text_of(space, worker.load(program, PROGRAM_NAME)) } else { (text, 0) };
+    let name_length = name_length.min(NAME_LIMIT);
+    let total = length + if named { name_length + 2 } else { 0 };
+    let (drained, appended) = span(space, OUTPUT, OUTPUT_DRAINED, OUTPUT_APPENDED);
+    if OUTPUT.size - (appended - drained) < total {
+        let queue = word(WRITER_HEAD).0;
+        let wait = Wait::in_queue(WaitKind::ConsoleOutput, queue, ObjectAddress(0));
+        thread::park_worker(worker, wait);
+        worker.requests.console_output = true;
+        return Ok(Outcome::Parked);
+    }
+    space.touch_read_range(text, length);
+    space.touch_read_range(name, name_length);
+    OUTPUT.touch(space, appended, total);
+    space.touch_write(word(OUTPUT_APPENDED));
+    let next = WRITERS.first(space).map(|thread| thread::touch_wake(space, thread));
+    space.begin_changes();
+    let mut at = appended;
+    if named {
+        OUTPUT.append(space, at, name, name_length);
+        at += name_length;
+        for byte in *b": " {
+            space.store(OUTPUT.stretches(at, 1)[0].0, byte);
+            at += 1;
+        }
+    }
+    OUTPUT.append(space, at, text, length);
+    space.store(word(OUTPUT_APPENDED), appended + total);
+    if let Some(waking) = next {
+        // Another writer may find room too.
+        thread::wake(space, &waking, Completion::Again);
+    }
+    worker.requests.console_output = true;
+    Ok(Outcome::Done)
+}
+
+/// `console.read_line`: the bytes up to the next end of line, if the program is in the foreground; else waits.
+pub(crate) fn read_line(worker: &mut Worker, context: &Context) -> NativeResult {
+    let space = worker.space;
+    let program = worker.load(context.reference(0), CONSOLE_PROGRAM);
+    let foreground: u64 = space.load(word(FOREGROUND));
+    let (taken, appended) = span(space, INPUT, INPUT_TAKEN, INPUT_APPENDED);
+    let end = (taken..appended).find(|number| INPUT.byte(space, *number) == b'\n');
+    let full = appended - taken == INPUT.size;
+    let may_read = foreground == 0 || foreground == program;
+    let line = match end {
+        Some(end) if may_read => end - taken,
+        None if full && may_read => appended - taken,
+        _ => {
+            let queue = word(READER_HEAD).0;
+            let wait = Wait::in_queue(WaitKind::ConsoleInput, queue, ObjectAddress(0));
+            thread::park_worker(worker, wait);
+            return Ok(Outcome::Parked);
+        }
+    };
+    let mut bytes = [0_u8; 4096];
+    let length = usize::try_from(line).unwrap_or(0).min(bytes.len());
+    for (number, byte) in (taken..).zip(bytes.iter_mut().take(length)) {
+        *byte = INPUT.byte(space, number);
+    }
+    let text = printable(&mut bytes[..length]);
+    let count = text.len() as u64;
+    let payload = STRING_BYTES - PAYLOAD + count;
+    let class = Builtin::String as u32;
+    let string = heap::allocate_sized(space, context.allocator, class, count, payload)?;
+    space.end_step();
+    space.touch_write_range(ObjectAddress(string.0 + STRING_BYTES), count);
+    space.touch_write(word(INPUT_TAKEN));
+    context.touch_results();
+    space.begin_changes();
+    space.write(ObjectAddress(string.0 + STRING_BYTES), text);
+    space.store(word(INPUT_TAKEN), taken + line + u64::from(end.is_some()));
+    context.set_reference(0, string.0);
+    Ok(Outcome::Done)
+}
+
+/// The line without a carriage return at its end; what is not UTF-8 becomes question marks, so that it is a string.
+fn printable(bytes: &mut [u8]) -> &[u8] {
+    let length = bytes.len() - usize::from(bytes.last() == Some(&b'\r'));
+    let bytes = &mut bytes[..length];
+    while let Err(error) = core::str::from_utf8(bytes) {
+        bytes[error.valid_up_to()] = b'?';
+    }
+    bytes
+}
+
+/// The kernel takes bytes of output to send them; how many. Wakes the first writer that waits for room. One step, after which the
+/// buffer counts.
+pub(crate) fn drain(space: Space, buffer: &mut [u8]) -> usize {
+    let (drained, appended) = span(space, OUTPUT, OUTPUT_DRAINED, OUTPUT_APPENDED);
+    let count = (appended - drained).min(buffer.len() as u64);
+    if count == 0 {
+        return 0;
+    }
+    let mut filled = 0;
+    for (address, bytes) in OUTPUT.stretches(drained, count) {
+        let length = usize::try_from(bytes).unwrap_or(0);
+        space.read(address, &mut buffer[filled..filled + length]);
+        filled += length;
+    }
+    space.touch_write(word(OUTPUT_DRAINED));
+    let next = WRITERS.first(space).map(|thread| thread::touch_wake(space, thread));
+    space.begin_changes();
+    space.store(word(OUTPUT_DRAINED), drained + count);
+    if let Some(waking) = next {
+        thread::wake(space, &waking, Completion::Again);
+    }
+    space.end_step();
+    filled
+}
+
+/// The kernel enters input; how many bytes found room, the others are counted as lost. Wakes the first reader. One step.
+pub(crate) fn enter(space: Space, bytes: &[u8]) -> usize {
+    let (taken, appended) = span(space, INPUT, INPUT_TAKEN, INPUT_APPENDED);
+    let room = INPUT.size - (appended - taken);
+    let count = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+    INPUT.touch(space, appended, count as u64);
+    space.touch_write(word(INPUT_APPENDED));
+    let next = READERS.first(space).map(|thread| thread::touch_wake(space, thread));
+    space.begin_changes();
+    for (number, byte) in (appended..).zip(&bytes[..count]) {
+        space.store(INPUT.stretches(number, 1)[0].0, *byte);
+    }
+    space.store(word(INPUT_APPENDED), appended + count as u64);
+    let lost: u64 = space.load(word(INPUT_LOST));
+    space.store(word(INPUT_LOST), lost + (bytes.len() - count) as u64);
+    if let Some(waking) = next {
+        thread::wake(space, &waking, Completion::Again);
+    }
+    space.end_step();
+    count
+}
+
+/// The program in the foreground, or 0.
+pub(crate) fn foreground(space: Space) -> u64 {
+    space.load(word(FOREGROUND))
+}
+
+/// Puts a program in the foreground. One step.
+pub(crate) fn set_foreground(space: Space, program: ObjectAddress) {
+    space.touch_write(word(FOREGROUND));
+    space.begin_changes();
+    space.store(word(FOREGROUND), program.0);
+    space.end_step();
+}
+
+/// Appends a line of the kernel's own, if there is room. One step.
+pub(crate) fn announce(space: Space, line: &str) {
+    let length = line.len() as u64;
+    let (drained, appended) = span(space, OUTPUT, OUTPUT_DRAINED, OUTPUT_APPENDED);
+    if OUTPUT.size - (appended - drained) < length {
+        return;
+    }
+    OUTPUT.touch(space, appended, length);
+    space.touch_write(word(OUTPUT_APPENDED));
+    space.begin_changes();
+    for (number, byte) in (appended..).zip(line.bytes()) {
+        space.store(OUTPUT.stretches(number, 1)[0].0, byte);
+    }
+    space.store(word(OUTPUT_APPENDED), appended + length);
+    space.end_step();
+}

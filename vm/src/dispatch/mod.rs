@@ -1,0 +1,30 @@
+//! The interpreter: one instruction after another, on frames that are persistent at every instruction boundary.
+//!
+//! The second of the two places of `vm` that may hold unsafe code: registers are reached through raw pointers (`state`), the worker
+//! through one (`worker`, `interpret`). Everything else reaches object space through [`Space`](crate::memory::Space).
+//!
+//! ```text
+//!   table     operation => body            interpret   back end 1: the loop
+//!   bodies    numbers, moves, branches     calls       frames         heap   objects
+//!   state     five words in registers      worker      the rest of a slice's state
+//!   numeric   WebAssembly's arithmetic     cold        what the bodies leave: polls, limits, throws, natives, allocation
+//! ```
+#![expect(
+    unsafe_code,
+    reason = "registers and the worker are reached through raw pointers; see DESIGN 2, rule 1"
+)]
+
+mod bodies;
+mod calls;
+mod cold;
+mod heap;
+mod interpret;
+mod numeric;
+mod slice;
+mod state;
+mod table;
+mod worker;
+
+pub(crate) use cold::{catches, enter_caller, first_record};
+pub(crate) use slice::{STACK_LARGEST, run_slice};
+pub(crate) use worker::{SliceEnd, Worker};

@@ -1,0 +1,155 @@
+//! Throwing: handler tables, unwinding one frame a step, exceptions made by the machine.
+//!
+//! An exception goes to the first handler, innermost frame first, whose range holds the throwing instruction and whose class
+//! is the exception's or above. Unwinding is not one instruction: while it lasts, the thread holds the exception as its
+//! pending one and carries a flag, each frame left is one step, and a thread that is resumed in between goes on unwinding.
+//! What memory is needed to say that there is no memory was allocated when the thread was made. Neighbours: `dispatch`
+//! (the cold path throws), `thread` (an exception nobody catches ends it).
+
+use revenant_bytecode::Builtin;
+use revenant_hal::ObjectAddress;
+
+use crate::counting;
+use crate::dispatch::Worker;
+use crate::dispatch::{catches, enter_caller, first_record};
+use crate::heap::{self, AllocationError};
+use crate::loader::layout::{EXCEPTION_CODE, FUNCTION_CODE, FUNCTION_HANDLERS, HANDLER_WORDS};
+use crate::memory::layout::object::{LENGTH, PAYLOAD};
+use crate::memory::layout::thread::{
+    DISK_FULL, FLAGS, OUT_OF_MEMORY, PENDING_EXCEPTION, RECORD_FUNCTION, RECORD_POSITION,
+    RECORD_RAW_BASE, RECORD_SIZE, STACK_OVERFLOW,
+};
+use crate::thread::{self, FLAG_UNWINDING};
+
+/// What is to be thrown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Thrown {
+    /// This object.
+    Object(u64),
+    /// A new exception of a built-in class, with a number that says more.
+    New(Builtin, u64),
+    /// The thread's own exception for want of memory.
+    OutOfMemory,
+    /// The thread's own exception for want of disk.
+    DiskFull,
+    /// The thread's own exception for want of stack.
+    StackOverflow,
+}
+
+impl From<Builtin> for Thrown {
+    fn from(class: Builtin) -> Self {
+        Self::New(class, 0)
+    }
+}
+
+impl From<AllocationError> for Thrown {
+    fn from(error: AllocationError) -> Self {
+        match error {
+            AllocationError::Quota | AllocationError::Exhausted => Self::OutOfMemory,
+            AllocationError::DiskReserve => Self::DiskFull,
+            AllocationError::TooLarge => Builtin::InvalidArgumentException.into(),
+            AllocationError::Damaged(place) => {
+                Self::New(Builtin::DamagedObjectException, place.page().0)
+            }
+        }
+    }
+}
+
+/// Throws at the worker's instruction. False when the slice is over because nobody caught it.
+pub(crate) fn throw(worker: &mut Worker, thrown: Thrown) -> bool {
+    worker.space.end_step();
+    let exception = object_of(worker, thrown);
+    worker.space.end_step();
+    if handle(worker, exception) {
+        return true;
+    }
+    let place = |offset| ObjectAddress(worker.thread.0 + offset);
+    counting::store_reference(worker.space, place(PENDING_EXCEPTION), ObjectAddress(exception));
+    worker.space.store(place(FLAGS), worker.space.load::<u32>(place(FLAGS)) | FLAG_UNWINDING);
+    worker.space.end_step();
+    unwind(worker)
+}
+
+/// The exception object for what is thrown.
+fn object_of(worker: &Worker, thrown: Thrown) -> u64 {
+    let own = |offset| worker.load(worker.thread.0, offset);
+    match thrown {
+        Thrown::Object(object) => object,
+        Thrown::OutOfMemory => own(OUT_OF_MEMORY),
+        Thrown::DiskFull => own(DISK_FULL),
+        Thrown::StackOverflow => own(STACK_OVERFLOW),
+        Thrown::New(class, code) => {
+            let class = ObjectAddress(worker.class(class as u32));
+            match heap::allocate_plain(worker.space, worker.allocator, class) {
+                Ok(object) => {
+                    worker.space.store(ObjectAddress(object.0 + EXCEPTION_CODE), code);
+                    object.0
+                }
+                Err(AllocationError::DiskReserve) => own(DISK_FULL),
+                Err(_) => own(OUT_OF_MEMORY),
+            }
+        }
+    }
+}
+
+/// Goes on unwinding the pending exception, here or in a thread that was resumed. False when the slice is over.
+pub(crate) fn unwind(worker: &mut Worker) -> bool {
+    let pending = ObjectAddress(worker.thread.0 + PENDING_EXCEPTION);
+    let flags = ObjectAddress(worker.thread.0 + FLAGS);
+    loop {
+        let exception: u64 = worker.space.load(pending);
+        if handle(worker, exception) {
+            // The frame holds it now.
+            counting::store_reference(worker.space, pending, ObjectAddress(0));
+            worker.space.store(flags, worker.space.load::<u32>(flags) & !FLAG_UNWINDING);
+            worker.space.end_step();
+            return true;
+        }
+        if worker.record <= first_record(worker) {
+            return thread::ended_by(worker, exception);
+        }
+        if enter_caller(worker).is_err() {
+            // The frame below is damaged: nothing above it can be trusted to catch.
+            return thread::ended_by(worker, exception);
+        }
+        let caller = worker.record - RECORD_SIZE;
+        let bases = worker.load(caller, RECORD_RAW_BASE);
+        // Inside the call instruction, so that its range is the one that is searched.
+        worker.frame.position = worker.load(caller, RECORD_POSITION).wrapping_sub(8);
+        worker.frame.raws = worker.stack + (bases & 0xffff_ffff);
+        worker.frame.references = worker.stack + (bases >> 32);
+        worker.record = caller;
+        worker.position = worker.frame.position;
+        worker.space.end_step();
+    }
+}
+
+/// Goes to the first handler of the current frame that takes the exception; false if there is none.
+fn handle(worker: &mut Worker, exception: u64) -> bool {
+    let function = worker.load(worker.record, RECORD_FUNCTION);
+    let handlers = worker.load(function, FUNCTION_HANDLERS);
+    if handlers == 0 {
+        return false;
+    }
+    let code = worker.load(function, FUNCTION_CODE);
+    let position = worker.frame.position.wrapping_sub(code) / 8;
+    let entries = u64::from(worker.load32(handlers, LENGTH)) / HANDLER_WORDS;
+    for entry in 0..entries {
+        let place = PAYLOAD + entry * HANDLER_WORDS * 8;
+        let range = worker.load(handlers, place);
+        if position < range & 0xffff_ffff || position >= range >> 32 {
+            continue;
+        }
+        let class = worker.load(handlers, place + 16);
+        if catches(worker, exception, class) {
+            let target = worker.load(handlers, place + 8);
+            let register = (target >> 32) & 0xffff;
+            let slot = ObjectAddress(worker.frame.references + register * 8);
+            worker.space.touch_write(slot);
+            worker.space.store(slot, exception);
+            worker.frame.position = code.wrapping_add((target & 0xffff_ffff) * 8);
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,83 @@
+//! A page that cannot be read, by what it holds (VM.md 5): an object, a thread, a block's metadata, or what nothing runs without.
+
+use revenant_bytecode::Builtin;
+use revenant_hal::{ObjectAddress, PageIndex};
+
+use crate::counting::{self, class_at};
+use crate::heap;
+use crate::heap::runs::{BlockNumber, run_of};
+use crate::loader::layout::EXCEPTION_CODE;
+use crate::memory::Space;
+use crate::memory::layout::block::{KIND_LARGE, KIND_SMALL, KIND_STACK};
+use crate::memory::layout::thread::{FLAGS, INDEX, PENDING_EXCEPTION, SIZE, STACK, STACK_SIZE};
+use crate::memory::layout::{BLOCK, area};
+use crate::thread::{FLAG_UNWINDING, at, park_damaged, touch};
+
+use super::outcome::{PageVerdict, ThreadId};
+use super::vm::{Activity, Vm};
+
+/// Deals with whoever waited for the page.
+pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
+    let space = vm.worker.space;
+    let place = page.address();
+    if place.0 < area::HEAP {
+        return PageVerdict::StepBack;
+    }
+    let waiter = vm.waiting.iter().find(|(_, waited_for)| **waited_for == page);
+    let Some(activity) = waiter.map(|(activity, _)| *activity) else {
+        return PageVerdict::Unused;
+    };
+    let kind = run_of(space, BlockNumber::of(place)).map(|(_, entry)| entry.kind);
+    let first_of_block = place.0.is_multiple_of(BLOCK);
+    let Activity::Thread(thread) = activity else {
+        // The scheduler itself cannot go on, unless only a block's counts are lost.
+        let metadata = first_of_block && matches!(kind, Some(KIND_SMALL | KIND_LARGE));
+        return if metadata { PageVerdict::BlockStuck } else { PageVerdict::StepBack };
+    };
+    vm.waiting.remove(&activity);
+    let thread = ObjectAddress(thread);
+    let index = ThreadId(u64::from(space.load::<u32>(at(thread, INDEX))));
+    if is_own(space, thread, place) || kind == Some(KIND_STACK) {
+        park_damaged(space, thread);
+        return PageVerdict::ThreadDamaged(index);
+    }
+    if first_of_block && matches!(kind, Some(KIND_SMALL | KIND_LARGE)) {
+        throw_damaged(vm, thread, page);
+        return PageVerdict::BlockStuck;
+    }
+    throw_damaged(vm, thread, page);
+    PageVerdict::Thrown(index)
+}
+
+/// Whether the page holds the thread object or the thread's stack.
+fn is_own(space: Space, thread: ObjectAddress, place: ObjectAddress) -> bool {
+    let page = place.page();
+    if thread.page() == page || at(thread, SIZE - 1).page() == page {
+        return true;
+    }
+    let stack: u64 = space.load(at(thread, STACK));
+    let size: u64 = space.load(at(thread, STACK_SIZE));
+    place.0.wrapping_sub(stack) < size
+}
+
+/// The thread finds an exception that names the page at the instruction where it stopped. Steps.
+fn throw_damaged(vm: &Vm, thread: ObjectAddress, page: PageIndex) {
+    let (space, allocator) = (vm.worker.space, vm.worker.allocator);
+    let class = class_at(space, Builtin::DamagedObjectException as u32);
+    let made = heap::allocate_plain(space, allocator, class);
+    space.end_step();
+    let Ok(exception) = made else {
+        park_damaged(space, thread);
+        return;
+    };
+    space.touch_write(at(exception, EXCEPTION_CODE));
+    space.store(at(exception, EXCEPTION_CODE), page.0);
+    space.end_step();
+    counting::store_reference(space, at(thread, PENDING_EXCEPTION), exception);
+    space.end_step();
+    touch(space, thread);
+    space.begin_changes();
+    let flags: u32 = space.load(at(thread, FLAGS));
+    space.store(at(thread, FLAGS), flags | FLAG_UNWINDING);
+    space.end_step();
+}

@@ -1,0 +1,116 @@
+//! System steps: the scheduler's work that the kernel asks for by name. Each call is bounded and may be made again after an abandoned
+//! attempt.
+
+use revenant_hal::ObjectAddress;
+
+use crate::console;
+use crate::counting::{self, Progress};
+use crate::dispatch::Worker;
+use crate::loader::layout::EVENT_HEAD;
+use crate::memory::Space;
+use crate::memory::layout::area;
+use crate::memory::layout::system::{counting as counting_page, root, scheduler};
+use crate::memory::layout::thread::COMMIT_EPOCH;
+use crate::scheduler::queue::Queue;
+use crate::scheduler::word;
+use crate::thread::{Completion, at, life, wake_now};
+
+use super::outcome::{StepOutcome, SystemStep};
+use super::vm::GRACE_STEPS;
+
+/// Threads that one step wakes at most.
+const WOKEN: u32 = 64;
+
+const fn root_word(offset: u64) -> ObjectAddress {
+    ObjectAddress(area::ROOT + offset)
+}
+
+/// Whether a batch is closed and not done with.
+pub(super) fn grace_in_progress(space: Space) -> bool {
+    let phase = ObjectAddress(area::COUNTING + counting_page::PHASE);
+    space.load::<u64>(phase) != counting_page::PHASE_IDLE
+}
+
+/// Notes the machine clock in the root page. One step.
+pub(super) fn save_clock(space: Space, clock: u64) {
+    let place = root_word(root::MACHINE_CLOCK);
+    if space.load_for_change::<u64>(place) < clock {
+        space.begin_changes();
+        space.store(place, clock);
+    }
+    space.end_step();
+}
+
+/// Takes the step.
+pub(super) fn take(worker: &mut Worker, step: SystemStep) -> StepOutcome {
+    let space = worker.space;
+    match step {
+        SystemStep::BeginGrace => {
+            counting::close(space);
+            StepOutcome::Done
+        }
+        SystemStep::ContinueGrace => {
+            // A damaged heap leaves the grace where it is: nothing is freed any more, programs go on.
+            match counting::grace::run(space, GRACE_STEPS) {
+                Ok(Progress::More) => StepOutcome::More,
+                _ => {
+                    while life::reap(space) {}
+                    StepOutcome::Done
+                }
+            }
+        }
+        SystemStep::CommitDurable(epoch) => commit_durable(space, epoch.0),
+        SystemStep::Restarted { resumed } => restarted(space, resumed.0),
+        SystemStep::SaveClock => {
+            let clock = worker.machine_clock();
+            save_clock(space, clock);
+            StepOutcome::Done
+        }
+    }
+}
+
+/// Completes waits of `commit()`, first come first served: epochs in the FIFO never go down.
+fn commit_durable(space: Space, epoch: u64) -> StepOutcome {
+    let durable = root_word(root::DURABLE_EPOCH);
+    if space.load::<u64>(durable) < epoch {
+        space.touch_write(durable);
+        space.store(durable, epoch);
+        space.end_step();
+    }
+    let waiting = Queue::new(word(scheduler::COMMIT_HEAD));
+    for _ in 0..WOKEN {
+        let Some(thread) = waiting.first(space) else { return StepOutcome::Done };
+        let wanted: u64 = space.load(at(thread, COMMIT_EPOCH));
+        if wanted > epoch {
+            return StepOutcome::Done;
+        }
+        wake_now(space, thread, Completion::Result(wanted));
+    }
+    StepOutcome::More
+}
+
+/// A restart: generation, event, commits. The generation goes up last, so a step that is abandoned and made again
+/// announces one restart.
+fn restarted(space: Space, resumed: u64) -> StepOutcome {
+    if commit_durable(space, resumed) == StepOutcome::More {
+        return StepOutcome::More;
+    }
+    let generation = space.load::<u64>(root_word(root::RESTART_GENERATION)).wrapping_add(1);
+    let event: u64 = space.load(root_word(root::RESTART_EVENT));
+    let waiting = Queue::new(ObjectAddress(event.wrapping_add(EVENT_HEAD)));
+    if event != 0 {
+        for _ in 0..WOKEN {
+            let Some(thread) = waiting.first(space) else { break };
+            wake_now(space, thread, Completion::Result(generation));
+        }
+        if waiting.first(space).is_some() {
+            return StepOutcome::More;
+        }
+    }
+    console::announce(space, "\n-- restarted --\n");
+    space.touch_write(root_word(root::RESTART_GENERATION));
+    space.begin_changes();
+    space.store(root_word(root::RESTART_GENERATION), generation);
+    space.end_step();
+    StepOutcome::Done
+}
