@@ -3,16 +3,21 @@
 //! The commands here only print and parse; `image` drives the store over `file_disk`, `usage` counts what snapshots share.
 //! Every refusal is one line that says which image, why, and what to do; nothing is written to a refused image.
 
+mod cat;
+mod create;
 mod file_disk;
 mod frames;
 mod image;
 mod usage;
 
+pub use cat::CatArguments;
+pub use create::{CreateArguments, parse_size};
 pub use file_disk::{FileDisk, Mode, OpenError};
 pub use frames::HostFrames;
 pub use image::{Image, ImageError, SourcePage, check, format, random, read_ring};
 pub use usage::{Usage, usage};
 
+use crate::modules::finish;
 use clap::{Args, Subcommand};
 use revenant_hal::{Epoch, Generation};
 use revenant_store::{BranchId, Ring, SlotContent, Snapshot, Superblock};
@@ -26,6 +31,10 @@ pub const VM_ABI: u32 = 1;
 /// What can be done with a disk image.
 #[derive(Subcommand, Debug)]
 pub enum DiskCommand {
+    /// Make a disk image with programs on it
+    Create(CreateArguments),
+    /// Look into the object tree of a snapshot
+    Cat(CatArguments),
     /// Show superblocks, snapshots, sizes and what they share
     Info(ImageArgument),
     /// List snapshots, each with the word that rolls back to it
@@ -73,6 +82,8 @@ pub struct BranchArguments {
 #[must_use]
 pub fn run(command: &DiskCommand) -> ExitCode {
     let (path, result) = match command {
+        DiskCommand::Create(arguments) => return finish(create::create(arguments)),
+        DiskCommand::Cat(arguments) => return finish(cat::cat(arguments)),
         DiskCommand::Info(arguments) => (&arguments.image, info(&arguments.image)),
         DiskCommand::Snapshots(arguments) => (&arguments.image, list(&arguments.image)),
         DiskCommand::Check(arguments) => (&arguments.image, check_image(&arguments.image)),

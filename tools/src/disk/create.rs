@@ -1,0 +1,117 @@
+//! `revenant disk create`: a disk whose first snapshot holds programs that are ready to run.
+//!
+//! The virtual machine makes object space on the host, in memory at the same addresses as on the machine; its touched pages become
+//! the first snapshot. The kernel has one way to start: it resumes.
+
+use super::image::{Image, SourcePage};
+use super::{ImageError, VM_ABI};
+use crate::modules::load;
+use crate::run::HostEnvironment;
+use clap::Args;
+use revenant_bytecode::encode;
+use revenant_hal::{Epoch, PAGE_SIZE_U64, PageBytes, PageIndex};
+use revenant_store::Copies;
+use revenant_vm::memory::HostSpace;
+use revenant_vm::{Creation, Vm};
+use std::path::PathBuf;
+
+/// The epoch of everything that is made here: the first that runs on a fresh store.
+const FIRST_EPOCH: Epoch = Epoch(1);
+
+/// Makes a disk image with programs on it.
+#[derive(Args, Debug)]
+pub struct CreateArguments {
+    /// The disk image to write
+    pub image: PathBuf,
+    /// Its size: bytes, or with K, M, G, T
+    #[arg(long, default_value = "1G", value_parser = parse_size)]
+    pub size: u64,
+    /// Modules to load (or texts, which are assembled first); one of them exports `main`
+    #[arg(long = "module", value_name = "MODULE", required = true)]
+    pub modules: Vec<PathBuf>,
+    /// What the program finds as its arguments, once for each
+    #[arg(long = "arg", value_name = "TEXT", allow_hyphen_values = true)]
+    pub arguments: Vec<String>,
+    /// Replace the image if it exists
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Reads a size: a number, perhaps with K, M, G or T (powers of 1,024).
+///
+/// # Errors
+/// What was expected.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let expected = || String::from("expected a number of bytes, for example 268435456, 256M or 1G");
+    let upper = text.to_ascii_uppercase();
+    let digits = upper.trim_end_matches(['K', 'M', 'G', 'T']);
+    let shift = match upper.get(digits.len()..) {
+        Some("") => 0,
+        Some("K") => 10,
+        Some("M") => 20,
+        Some("G") => 30,
+        Some("T") => 40,
+        _ => return Err(expected()),
+    };
+    let number: u64 = digits.parse().map_err(|_| expected())?;
+    number.checked_mul(1 << shift).ok_or_else(expected)
+}
+
+/// Runs `revenant disk create`.
+///
+/// # Errors
+/// A module is refused, or the image cannot be written; one line that says which and why.
+pub(super) fn create(arguments: &CreateArguments) -> Result<(), String> {
+    let mut files = Vec::new();
+    for path in &arguments.modules {
+        files.push(encode(load(path)?.module()));
+    }
+    let modules: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+    let texts: Vec<&str> = arguments.arguments.iter().map(String::as_str).collect();
+    let space = HostSpace::take().map_err(|error| error.to_string())?;
+    let mut environment = HostEnvironment::new(FIRST_EPOCH);
+    let creation = Creation { modules: &modules, arguments: &texts, epoch: FIRST_EPOCH };
+    let vm = Vm::create(&creation, &mut environment).map_err(|error| error.to_string())?;
+    let name = arguments.image.display();
+    let say = |error: ImageError| format!("{name}: {error}");
+    let blocks = arguments.size / PAGE_SIZE_U64;
+    let source = pages(&space, &vm);
+    let epoch = Image::create(&arguments.image, blocks, arguments.force, VM_ABI, source);
+    let epoch = epoch.map_err(say)?;
+    if epoch == FIRST_EPOCH {
+        Ok(())
+    } else {
+        Err(format!("{name}: internal error: the first snapshot has epoch {epoch}"))
+    }
+}
+
+/// The pages that hold something, those that scheduling itself needs twice.
+fn pages<'a>(space: &'a HostSpace, vm: &'a Vm) -> impl Iterator<Item = SourcePage<PageBytes>> + 'a {
+    let touched = space.touched().into_iter().flat_map(|range| range.start.0..range.end.0);
+    touched.filter_map(move |number| {
+        let page = PageIndex(number);
+        let bytes = space.page(page);
+        // A page that was touched and holds nothing reads back as zeros anyway.
+        if bytes.0.iter().all(|byte| *byte == 0) {
+            return None;
+        }
+        let wired = vm.wired_pages().iter().any(|range| range.contains(&page));
+        let copies = if wired { Copies::Two } else { Copies::One };
+        Some((page, copies, bytes))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_size;
+
+    #[test]
+    fn sizes_are_read_with_their_letters() {
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("256M"), Ok(256 << 20));
+        assert_eq!(parse_size("1g"), Ok(1 << 30));
+        for wrong in ["", "M", "1X", "1MM", "-1", "99999999999T"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+}
