@@ -1,7 +1,7 @@
 //! Host figures of allocation, the write barrier and freeing, as `metric NAME VALUE UNIT` lines.
 //! One thread, everything on: counting, graces, confinement. `cargo bench -p revenant-vm --bench allocation`.
 #![expect(clippy::unwrap_used, reason = "a benchmark ends by panicking")]
-#![expect(clippy::print_stdout, clippy::allow_attributes, reason = "its output is its purpose")]
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::time::Instant;
 
