@@ -9,14 +9,11 @@ use crate::modules::load;
 use crate::run::HostEnvironment;
 use clap::Args;
 use revenant_bytecode::encode;
-use revenant_hal::{Epoch, PAGE_SIZE_U64, PageBytes, PageIndex};
+use revenant_hal::{PAGE_SIZE_U64, PageBytes, PageIndex};
 use revenant_store::Copies;
 use revenant_vm::memory::HostSpace;
 use revenant_vm::{Creation, Vm};
 use std::path::PathBuf;
-
-/// The epoch of everything that is made here: the first that runs on a fresh store.
-const FIRST_EPOCH: Epoch = Epoch(1);
 
 /// Makes a disk image with programs on it.
 #[derive(Args, Debug)]
@@ -66,23 +63,30 @@ pub(super) fn create(arguments: &CreateArguments) -> Result<(), String> {
     for path in &arguments.modules {
         files.push(encode(load(path)?.module()));
     }
-    let modules: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
-    let texts: Vec<&str> = arguments.arguments.iter().map(String::as_str).collect();
-    let space = HostSpace::take().map_err(|error| error.to_string())?;
-    let mut environment = HostEnvironment::new(FIRST_EPOCH);
-    let creation = Creation { modules: &modules, arguments: &texts, epoch: FIRST_EPOCH };
-    let vm = Vm::create(&creation, &mut environment).map_err(|error| error.to_string())?;
     let name = arguments.image.display();
+    if arguments.image.exists() && !arguments.force {
+        return Err(format!("{name}: exists; --force replaces it"));
+    }
     let say = |error: ImageError| format!("{name}: {error}");
     let blocks = arguments.size / PAGE_SIZE_U64;
-    let source = pages(&space, &vm);
-    let epoch = Image::create(&arguments.image, blocks, arguments.force, VM_ABI, source);
-    let epoch = epoch.map_err(say)?;
-    if epoch == FIRST_EPOCH {
-        Ok(())
-    } else {
-        Err(format!("{name}: internal error: the first snapshot has epoch {epoch}"))
-    }
+    let mut image =
+        Image::create_empty(&arguments.image, blocks, arguments.force, VM_ABI).map_err(say)?;
+    fill(&mut image, &files, &arguments.arguments).inspect_err(|_| {
+        // A disk without a program is of no use; that it could not be removed adds nothing to the error.
+        let _ = std::fs::remove_file(&arguments.image);
+    })
+}
+
+/// Makes object space in memory and writes it as the first snapshot.
+fn fill(image: &mut Image, files: &[Vec<u8>], arguments: &[String]) -> Result<(), String> {
+    let modules: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+    let texts: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let space = HostSpace::take().map_err(|error| error.to_string())?;
+    let epoch = image.store.running_epoch();
+    let mut environment = HostEnvironment::new(epoch);
+    let creation = Creation { modules: &modules, arguments: &texts, epoch };
+    let vm = Vm::create(&creation, &mut environment).map_err(|error| error.to_string())?;
+    image.snapshot(pages(&space, &vm)).map(drop).map_err(|error| error.to_string())
 }
 
 /// The pages that hold something, those that scheduling itself needs twice.

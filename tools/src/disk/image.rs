@@ -99,10 +99,22 @@ impl Image {
         vm_abi: u32,
         source: impl Iterator<Item = SourcePage<B>>,
     ) -> Result<Epoch, ImageError> {
+        Self::create_empty(path, blocks, replace, vm_abi)?.snapshot(source)
+    }
+
+    /// Makes an image of `blocks` blocks without a snapshot, and opens it: its running epoch will be that of the first.
+    ///
+    /// # Errors
+    /// The file exists (without `replace`), is too small, or the disk fails; the file is then worthless.
+    pub fn create_empty(
+        path: &Path,
+        blocks: u64,
+        replace: bool,
+        vm_abi: u32,
+    ) -> Result<Self, ImageError> {
         let mut disk = FileDisk::create(path, blocks, replace).map_err(ImageError::Open)?;
         format(&mut disk, StoreId(random()?), vm_abi)?;
-        let mut image = Self::open_disk(disk, vm_abi, Access::ReadWrite, OpenFrom::Newest)?;
-        image.snapshot(source)
+        Self::open_disk(disk, vm_abi, Access::ReadWrite, OpenFrom::Newest)
     }
 
     /// Opens the store on an image. Reading needs no particular version of the virtual machine.
