@@ -132,6 +132,16 @@ pub struct FrameCounts {
     pub split: u32,
     /// Page tables.
     pub tables: u32,
+    /// All frames.
+    pub total: u32,
+}
+
+impl FrameCounts {
+    /// Frames that hold a page programs can reach.
+    #[must_use]
+    pub const fn resident(&self) -> u32 {
+        self.total - self.free - self.filling - self.split - self.tables
+    }
 }
 
 impl FrameTable {
@@ -339,6 +349,7 @@ impl FrameTable {
             written: count(FrameState::Written),
             split,
             tables: count(FrameState::Table),
+            total: self.len(),
         }
     }
 

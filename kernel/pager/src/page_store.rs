@@ -1,4 +1,4 @@
-//! What the pager asks of the store, in eight calls. The store of the kernel is [`revenant_store::Store`]; the pager's own
+//! What the pager asks of the store, in nine calls. The store of the kernel is [`revenant_store::Store`]; the pager's own
 //! tests bring one in memory that is late, short of space and gives snapshots up on purpose.
 //!
 //! Calls that may come from a trap (`lookup`, `reserve_first_dirtying`, `running_epoch`) do no I/O and do not allocate.
@@ -34,6 +34,8 @@ pub trait PageStore {
     fn write_room(&self) -> usize;
     /// No more pages will be given.
     fn finish_snapshot(&mut self);
+    /// Tells how many pages are resident: each must be able to be copied once before allocation throws.
+    fn set_resident_pages(&mut self, pages: u64);
     /// The epoch that runs.
     fn running_epoch(&self) -> Epoch;
 }
@@ -74,6 +76,10 @@ impl PageStore for Store {
 
     fn finish_snapshot(&mut self) {
         Self::finish_snapshot(self);
+    }
+
+    fn set_resident_pages(&mut self, pages: u64) {
+        Self::set_resident_pages(self, pages);
     }
 
     fn running_epoch(&self) -> Epoch {

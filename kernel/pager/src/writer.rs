@@ -73,6 +73,7 @@ impl Pager {
     ) -> StepOutcome {
         self.finish_late_flip();
         let _ = self.wire(memory, store);
+        store.set_resident_pages(u64::from(self.frames.counts().resident()));
         while let Some((page, frame)) = self.pending.submit_next() {
             store.read_page(page, frame);
         }

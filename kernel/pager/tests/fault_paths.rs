@@ -58,6 +58,8 @@ fn a_new_page_is_zeros_and_becomes_dirty_only_by_a_store() {
     let statistics = world.pager.statistics();
     assert_eq!((statistics.faults_zero_fill, statistics.faults_make_writable), (2, 1));
     assert_eq!(world.pager.frame_counts().tables, 4);
+    let _ = world.step();
+    assert_eq!(world.backing.resident_pages, 2);
 }
 
 #[test]

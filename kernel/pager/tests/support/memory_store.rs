@@ -63,6 +63,8 @@ pub(crate) struct MemoryStore {
     random: Random,
     /// Behaviour; may be changed at any time.
     pub(crate) temper: Temper,
+    /// What the pager said of its residents.
+    pub(crate) resident_pages: u64,
     /// Pages that cannot be read.
     pub(crate) damaged: BTreeSet<u64>,
 }
@@ -80,6 +82,7 @@ impl MemoryStore {
             running: Epoch(1),
             random: Random::new(seed),
             temper,
+            resident_pages: 0,
             damaged: BTreeSet::new(),
         }
     }
@@ -221,6 +224,10 @@ impl PageStore for MemoryStore {
         let making = self.making.as_mut().expect("there is something to finish");
         assert!(!making.finishing, "a snapshot is finished once");
         making.finishing = true;
+    }
+
+    fn set_resident_pages(&mut self, pages: u64) {
+        self.resident_pages = pages;
     }
 
     fn running_epoch(&self) -> Epoch {
