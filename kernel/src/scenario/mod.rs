@@ -49,10 +49,11 @@ pub(crate) fn run(machine: Machine) -> ExitCode {
     }
 }
 
-/// `test=panic`: a kernel that fails after it has accepted a disk; the next boot has to print its epitaph.
+/// `test=panic`: a kernel that fails after it has accepted a disk of `test=paging`; the next boot has to print its epitaph
+/// and, since nothing newer became durable, to step back a snapshot.
 fn panic_after_open(machine: Machine) -> Result<ExitCode, String> {
     let Machine { options, frames, .. } = machine;
     let mut disk = crate::disk::find(&frames)?;
-    let (_store, report) = crate::disk::open(&mut disk, &options, crate::resume::VM_ABI)?;
+    let (_store, report) = crate::disk::open(&mut disk, &options, synthetic::TEST_ABI)?;
     panic!("asked to, by test=panic, after epoch {}", report.epoch)
 }
