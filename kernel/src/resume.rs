@@ -4,28 +4,29 @@ use crate::event_loop::EventLoop;
 use crate::programs::Programs;
 use crate::scenario::Machine;
 use crate::space::Work;
+use crate::world::World;
 use crate::{disk, log, space};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use revenant_hal::Clock;
+use revenant_hal::{Clock, OBJECT_SPACE_BASE, PAGE_SIZE_U64, PageIndex};
 use revenant_machine::attempt::{SliceEnd, enter_slice};
 use revenant_machine::attention;
 use revenant_machine::exit::ExitCode;
+use revenant_pager::{WiredProgress, WiredRange};
+use revenant_store::Copies;
+use revenant_vm::memory::Space;
+use revenant_vm::memory::layout::{ABI_VERSION, area};
 use revenant_vm::{DiskSpace, SystemStep, Vm};
-
-use crate::world::World;
-
-/// The version of the virtual machine whose objects this kernel runs.
-pub(crate) const VM_ABI: u32 = 1;
 
 /// Opens the disk, resumes its programs and runs them until the machine is to stop.
 pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
     let Machine { clock, options, frames, tables } = machine;
     let started = clock.monotonic();
     let mut disk = disk::find(&frames)?;
-    let (store, report) = disk::open(&mut disk, &options, VM_ABI)?;
-    space::install(store, disk, frames, tables, Vec::new());
+    let (store, report) = disk::open(&mut disk, &options, ABI_VERSION)?;
+    space::install(store, disk, frames, tables, wired_ranges(), Space::assume_mapped);
+    bring_in_wired()?;
     let epoch = space::with(|space| space.epoch());
     let mut world = World { clock, epoch, disk_space: DiskSpace::Enough };
     let vm = resume_programs(&mut world)?;
@@ -51,6 +52,38 @@ fn resume_programs(world: &mut World) -> Result<impl Programs + use<>, String> {
                     return Err(format!("page {page}: {reason}"));
                 }
             }
+        }
+        if space::with(|space| space.work(|_| ())) == Work::Waiting {
+            attention::wait();
+        }
+    }
+}
+
+/// The pages that the scheduler needs at any moment, and the class table: each stored twice, for nothing runs without them.
+fn wired_ranges() -> Vec<WiredRange> {
+    let wired = Vm::wired_pages().iter().map(|range| WiredRange {
+        first: range.start,
+        count: range.end.0 - range.start.0,
+        copies: Copies::Two,
+        resident: true,
+    });
+    let class_table = WiredRange {
+        first: PageIndex((area::CLASS_TABLE - OBJECT_SPACE_BASE) / PAGE_SIZE_U64),
+        count: (area::CLASS_TABLE_ENTRIES * 8).div_ceil(PAGE_SIZE_U64),
+        copies: Copies::Two,
+        resident: false,
+    };
+    wired.chain([class_table]).collect()
+}
+
+/// Waits until the wired pages are in.
+fn bring_in_wired() -> Result<(), String> {
+    loop {
+        attention::take();
+        match space::with(space::ObjectSpace::wire) {
+            WiredProgress::Resident => return Ok(()),
+            WiredProgress::Failed(reason) => return Err(format!("{reason}")),
+            WiredProgress::Coming => {}
         }
         if space::with(|space| space.work(|_| ())) == Work::Waiting {
             attention::wait();

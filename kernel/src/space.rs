@@ -13,7 +13,8 @@ use revenant_machine::cell::ExclusiveCell;
 use revenant_machine::frames::{FramePool, ObjectTables};
 use revenant_machine::virtio::VirtioDisk;
 use revenant_pager::{
-    FlipRefused, FlipReport, Impossible, Memory, Pager, PagerOptions, Statistics, Wake, WiredRange,
+    FlipRefused, FlipReport, Impossible, Memory, Pager, PagerOptions, Statistics, Wake,
+    WiredProgress, WiredRange,
 };
 use revenant_store::{
     FormatOutcome, Formatting, OpenOutcome, OpenReport, OpenRequest, Opening, Refusal, Space,
@@ -101,18 +102,20 @@ pub(crate) fn format(disk: &mut VirtioDisk, store: StoreId, vm_abi: u32) -> Resu
     }
 }
 
-/// Puts the parts together and lets faults in object space be served from here on.
-pub(crate) fn install(
+/// Puts the parts together and lets faults in object space be served from here on; `declare` is told so (see
+/// [`attempt::open_object_space`]).
+pub(crate) fn install<T>(
     store: Store,
     disk: VirtioDisk,
     frames: FramePool,
     tables: ObjectTables,
     wired: Vec<WiredRange>,
-) {
+    declare: unsafe fn() -> T,
+) -> T {
     let pager = Pager::new(frames.frame_count(), &store, wired, PagerOptions::default());
     let space = ObjectSpace { store, pager, disk, frames, tables, impossible: None };
     SPACE.with(|cell| *cell = Some(space));
-    attempt::set_fault_handler(on_fault);
+    attempt::open_object_space(on_fault, declare)
 }
 
 /// Opens the cell. Not while a slice runs.
@@ -140,6 +143,12 @@ impl ObjectSpace {
                 FaultOutcome::Wait
             }
         }
+    }
+
+    /// Brings the wired pages in, as far as there is room.
+    pub(crate) fn wire(&mut self) -> WiredProgress {
+        let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
+        self.pager.wire(&mut memory, &mut self.store)
     }
 
     /// One bounded round: what the disk has finished, what the store and the pager have to do.

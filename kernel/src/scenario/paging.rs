@@ -44,7 +44,7 @@ pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
     let mut disk = disk::find(&frames)?;
     format_if_empty(&mut disk)?;
     let (opened, report) = disk::open(&mut disk, &options, TEST_ABI)?;
-    space::install(opened, disk, frames, tables, Vec::new());
+    space::install(opened, disk, frames, tables, Vec::new(), || ());
     let pages = options.pages;
     let mut event_loop = EventLoop::new(Worker { pages, round: 0 }, clock, options);
     log!("resumed epoch={}", report.epoch);

@@ -99,7 +99,7 @@ fn pages<'a>(space: &'a HostSpace, vm: &'a Vm) -> impl Iterator<Item = SourcePag
         if bytes.0.iter().all(|byte| *byte == 0) {
             return None;
         }
-        let wired = vm.wired_pages().iter().any(|range| range.contains(&page));
+        let wired = Vm::wired_pages().iter().any(|range| range.contains(&page));
         let copies = if wired { Copies::Two } else { Copies::One };
         Some((page, copies, bytes))
     })

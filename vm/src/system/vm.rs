@@ -306,7 +306,7 @@ impl Vm {
     /// The pages that scheduling itself needs (root, run queue, counting, runs, witness), to be read before the first turn and
     /// kept. Few, and independent of the number of threads.
     #[must_use]
-    pub fn wired_pages(&self) -> &[Range<PageIndex>] {
+    pub const fn wired_pages() -> &'static [Range<PageIndex>] {
         const { &[PageIndex(0)..PageIndex(7)] }
     }
 

@@ -61,7 +61,7 @@ pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
     let mut disk = disk::find(&frames)?;
     format_if_empty(&mut disk)?;
     let (opened, _) = disk::open(&mut disk, &options, TEST_ABI)?;
-    space::install(opened, disk, frames, tables, Vec::new());
+    space::install(opened, disk, frames, tables, Vec::new(), || ());
     let event_loop = EventLoop::new(Nobody, clock, options);
     let mut bench = Bench { clock, event_loop, pages, rounds, frames: count };
     metric("ram", u64::from(count) * 4 / 1024, "MiB");
