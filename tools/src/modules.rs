@@ -4,6 +4,7 @@
 
 use clap::Args;
 use revenant_bytecode::{VerifiedModule, assemble, decode, disassemble, encode, verify};
+use revenant_vm::CreationError;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 /// Assembles a text into a module.
 #[derive(Args, Debug)]
 pub struct AsmArguments {
-    /// The text, by custom NAME.rasm
+    /// The text, usually NAME.rasm
     pub input: PathBuf,
     /// The module to write; by default the input with the ending .rmod
     #[arg(short, long, value_name = "FILE")]
@@ -45,6 +46,26 @@ pub fn load(path: &Path) -> Result<VerifiedModule, String> {
         decode(&read(path)?).map_err(|error| format!("{name}: {error}"))?
     };
     verify(module).map_err(|error| format!("{name}: {error}"))
+}
+
+/// Loads several and gives them as module files.
+///
+/// # Errors
+/// As [`load`], for the first that is refused.
+pub fn load_all(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {
+    paths.iter().map(|path| load(path).map(|module| encode(module.module()))).collect()
+}
+
+/// Why programs could not be made from the modules of these files, with the name of the file.
+#[must_use]
+pub fn explain(error: &CreationError, paths: &[PathBuf]) -> String {
+    match error {
+        CreationError::Module { index, reason } => match paths.get(*index) {
+            Some(path) => format!("{}: {reason}", path.display()),
+            None => error.to_string(),
+        },
+        _ => error.to_string(),
+    }
 }
 
 /// Runs `revenant asm`.

@@ -3,11 +3,10 @@
 //! The same virtual machine as the kernel's, driven by a loop like the kernel's: turns, system steps between them, console bytes to
 //! standard output and from standard input. A `commit()` is answered at once; nothing survives the process.
 
-use crate::modules::{finish, load};
+use crate::modules::{explain, finish, load_all};
 use clap::Args;
 use core::sync::atomic::AtomicBool;
 use core::time::Duration;
-use revenant_bytecode::encode;
 use revenant_hal::{Epoch, Nanoseconds};
 use revenant_vm::memory::HostSpace;
 use revenant_vm::{
@@ -86,16 +85,15 @@ pub fn run(arguments: &RunArguments) -> ExitCode {
 }
 
 fn run_program(arguments: &RunArguments) -> Result<u8, String> {
-    let mut files = Vec::new();
-    for path in arguments.with.iter().chain([&arguments.module]) {
-        files.push(encode(load(path)?.module()));
-    }
+    let mut paths = arguments.with.clone();
+    paths.push(arguments.module.clone());
+    let files = load_all(&paths)?;
     let space = HostSpace::take().map_err(|error| error.to_string())?;
     let modules: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
     let texts: Vec<&str> = arguments.arguments.iter().map(String::as_str).collect();
     let mut environment = HostEnvironment::new(Epoch(1));
     let creation = Creation { modules: &modules, arguments: &texts, epoch: Epoch(1) };
-    let vm = Vm::create(&creation, &mut environment).map_err(|error| error.to_string())?;
+    let vm = Vm::create(&creation, &mut environment).map_err(|error| explain(&error, &paths))?;
     let status = Runner { vm, environment, input: standard_input() }.until_the_end()?;
     drop(space);
     Ok(match status {

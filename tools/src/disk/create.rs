@@ -5,10 +5,9 @@
 
 use super::image::{Image, SourcePage};
 use super::{ImageError, VM_ABI};
-use crate::modules::load;
+use crate::modules::{explain, load_all};
 use crate::run::HostEnvironment;
 use clap::Args;
-use revenant_bytecode::encode;
 use revenant_hal::{PAGE_SIZE_U64, PageBytes, PageIndex};
 use revenant_store::Copies;
 use revenant_vm::memory::HostSpace;
@@ -59,10 +58,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 /// # Errors
 /// A module is refused, or the image cannot be written; one line that says which and why.
 pub(super) fn create(arguments: &CreateArguments) -> Result<(), String> {
-    let mut files = Vec::new();
-    for path in &arguments.modules {
-        files.push(encode(load(path)?.module()));
-    }
+    let files = load_all(&arguments.modules)?;
     let name = arguments.image.display();
     if arguments.image.exists() && !arguments.force {
         return Err(format!("{name}: exists; --force replaces it"));
@@ -71,21 +67,22 @@ pub(super) fn create(arguments: &CreateArguments) -> Result<(), String> {
     let blocks = arguments.size / PAGE_SIZE_U64;
     let mut image =
         Image::create_empty(&arguments.image, blocks, arguments.force, VM_ABI).map_err(say)?;
-    fill(&mut image, &files, &arguments.arguments).inspect_err(|_| {
+    fill(&mut image, arguments, &files).inspect_err(|_| {
         // A disk without a program is of no use; that it could not be removed adds nothing to the error.
         let _ = std::fs::remove_file(&arguments.image);
     })
 }
 
 /// Makes object space in memory and writes it as the first snapshot.
-fn fill(image: &mut Image, files: &[Vec<u8>], arguments: &[String]) -> Result<(), String> {
+fn fill(image: &mut Image, arguments: &CreateArguments, files: &[Vec<u8>]) -> Result<(), String> {
     let modules: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
-    let texts: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let texts: Vec<&str> = arguments.arguments.iter().map(String::as_str).collect();
     let space = HostSpace::take().map_err(|error| error.to_string())?;
     let epoch = image.store.running_epoch();
     let mut environment = HostEnvironment::new(epoch);
     let creation = Creation { modules: &modules, arguments: &texts, epoch };
-    let vm = Vm::create(&creation, &mut environment).map_err(|error| error.to_string())?;
+    let vm = Vm::create(&creation, &mut environment)
+        .map_err(|error| explain(&error, &arguments.modules))?;
     image.snapshot(pages(&space, &vm)).map(drop).map_err(|error| error.to_string())
 }
 

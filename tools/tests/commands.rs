@@ -1,0 +1,126 @@
+//! The `revenant` command as a person meets it: what it prints, what it refuses, and with which exit codes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder of this test's own, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("revenant-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a temporary folder");
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).expect("a file in the folder");
+        path.display().to_string()
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is the system's to clean.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn revenant(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_revenant"))
+        .args(arguments)
+        .output()
+        .expect("the command can be started")
+}
+
+/// Runs the command, which must succeed; its standard output.
+#[track_caller]
+fn succeeds(arguments: &[&str]) -> String {
+    let output = revenant(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs the command, which must fail; its standard error, one line.
+#[track_caller]
+fn fails(arguments: &[&str]) -> String {
+    let output = revenant(arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(errors.lines().count(), 1, "{errors:?}");
+    errors
+}
+
+fn sample(name: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples");
+    root.join(name).display().to_string()
+}
+
+#[test]
+fn a_program_is_assembled_verified_printed_and_run() {
+    let folder = Folder::new("commands");
+    let module = folder.path("hello.rmod");
+    succeeds(&["asm", &sample("hello.rasm"), "-o", &module]);
+    assert!(
+        succeeds(&["verify", &module])
+            .contains("hello version 1: 0 classes, 1 functions, verified")
+    );
+    let listing = folder.write("again.rasm", &succeeds(&["disasm", &module]));
+    let again = folder.path("again.rmod");
+    succeeds(&["asm", &listing, "-o", &again]);
+    let read = |path: &str| std::fs::read(path).expect("a module");
+    assert_eq!(read(&module), read(&again));
+    assert_eq!(succeeds(&["run", &module]), "Hello, I shall be back.\n");
+}
+
+#[test]
+fn errors_name_the_file_the_place_and_what_was_expected() {
+    let folder = Folder::new("errors");
+    let wrong = folder.write("wrong.rasm", "module wrong version 1\nfunction f() {\nfly x\n}\n");
+    assert_eq!(fails(&["asm", &wrong]), format!("{wrong}:3:1: there is no operation `fly`\n"));
+    let text = folder.write("text.rmod", "not a module");
+    assert!(fails(&["verify", &text]).starts_with(&format!("{text}: not a module: expected")));
+    let missing = folder.path("missing.rmod");
+    assert!(fails(&["disasm", &missing]).starts_with(&format!("{missing}: No such file")));
+    let output = revenant(&["asm"]);
+    assert_eq!(output.status.code(), Some(2), "usage errors are told apart");
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for command in ["asm", "disasm", "verify", "run", "disk", "boot"] {
+        assert!(succeeds(&[command, "--help"]).contains("Usage:"), "{command}");
+    }
+    for command in ["create", "info", "check", "cat", "snapshots"] {
+        assert!(succeeds(&["disk", command, "--help"]).contains("Usage:"), "{command}");
+    }
+}
+
+#[test]
+fn a_disk_with_a_program_is_made_listed_and_checked() {
+    let folder = Folder::new("disk");
+    let image = folder.path("hello.img");
+    let program = sample("hello.rasm");
+    let create = ["disk", "create", &image, "--size", "32M", "--module", &program];
+    succeeds(&create);
+    assert_eq!(fails(&create), format!("{image}: exists; --force replaces it\n"));
+    assert!(succeeds(&["disk", "check", &image]).contains("problems=0"));
+    assert_eq!(succeeds(&["disk", "snapshots", &image]).lines().count(), 1);
+    // A module that cannot be loaded leaves no disk behind.
+    let lonely = "module lonely version 1\nimport function f() from nowhere\n\
+        export function main(e: Environment) -> i64 {\ncall f()\ni64.set n, 0\nreturn n\n}\n";
+    let lonely = folder.write("lonely.rasm", lonely);
+    let other = folder.path("other.img");
+    let message = fails(&["disk", "create", &other, "--size", "32M", "--module", &lonely]);
+    assert!(
+        message.starts_with(&format!("{lonely}: ")) && message.contains("nowhere"),
+        "{message}"
+    );
+    assert!(!Path::new(&other).exists());
+}
