@@ -73,7 +73,7 @@ const fn opcode_of(word: u64) -> u16 {
 }
 
 /// The budget of the chunk is spent: another chunk, the end of the slice, or an interruption.
-fn poll(worker: &mut Worker) -> bool {
+pub(crate) fn poll(worker: &mut Worker) -> bool {
     if thread::take_interruption(worker) {
         return exception::throw(worker, Builtin::InterruptedException.into());
     }

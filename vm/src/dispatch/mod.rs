@@ -25,6 +25,6 @@ mod state;
 mod table;
 mod worker;
 
-pub(crate) use cold::{catches, enter_caller, first_record};
+pub(crate) use cold::{catches, enter_caller, first_record, poll};
 pub(crate) use slice::{STACK_LARGEST, run_slice};
 pub(crate) use worker::{SliceEnd, Worker};

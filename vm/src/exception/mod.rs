@@ -58,6 +58,7 @@ impl From<AllocationError> for Thrown {
 /// Throws at the worker's instruction. False when the slice is over because nobody caught it.
 pub(crate) fn throw(worker: &mut Worker, thrown: Thrown) -> bool {
     worker.space.end_step();
+    crate::natives::abandon(worker.space, worker.thread);
     let exception = object_of(worker, thrown);
     worker.space.end_step();
     if handle(worker, exception) {

@@ -18,6 +18,7 @@ use crate::dispatch::{SliceEnd, Worker};
 use crate::exception;
 use crate::thread::Outcome;
 
+pub(crate) use values::abandon;
 pub(crate) use window::Context;
 
 /// Executes the `call.native` at the worker's position. False when the slice is over.
@@ -44,7 +45,8 @@ pub(crate) fn call(worker: &mut Worker) -> bool {
             worker.advance(1);
             true
         }
-        Ok(Outcome::Again) => true,
+        // A step may be as long as many instructions: others may be due.
+        Ok(Outcome::Again) => crate::dispatch::poll(worker),
         Ok(Outcome::Yield) => {
             worker.advance(1);
             worker.position = worker.frame.position;

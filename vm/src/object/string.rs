@@ -243,7 +243,7 @@ fn builder_buffer(space: Space, builder: ObjectAddress) -> ObjectAddress {
 }
 
 /// Makes room for `bytes` more in a builder's buffer. A small buffer is replaced; a large one grows where it is. Steps.
-fn reserve(
+pub(crate) fn reserve(
     space: Space,
     allocator: Allocator,
     builder: ObjectAddress,
@@ -281,7 +281,7 @@ fn reserve(
 }
 
 /// Counts `bytes` bytes behind the end, already written, as text. One step, changes last.
-fn extend(space: Space, builder: ObjectAddress, bytes: u64) {
+pub(crate) fn extend(space: Space, builder: ObjectAddress, bytes: u64) {
     let used = builder_length(space, builder);
     space.touch_write(builder.plus(object::BUILDER_LENGTH));
     space.begin_changes();

@@ -88,11 +88,8 @@ pub fn push(
     vector: ObjectAddress,
     value: ObjectAddress,
 ) -> Result<(), AllocationError> {
+    make_room(space, allocator, vector)?;
     let used = length(space, vector);
-    let array = elements(space, vector);
-    if array.is_null() || used >= array::length(space, array) {
-        grow(space, allocator, vector, used + 1)?;
-    }
     let slot = array::slot(elements(space, vector), used);
     space.touch_write(slot);
     space.touch_write_range(vector, object::VECTOR_SIZE);
@@ -109,6 +106,23 @@ fn set_length(space: Space, vector: ObjectAddress, length: u64) {
     space.store(vector.plus(object::VECTOR_LENGTH), length);
     let word = vector.plus(object::VECTOR_CHANGES);
     space.store(word, space.load::<u64>(word).wrapping_add(1));
+}
+
+/// Makes room for one element more, so that the next [`push`] or [`insert_step`] is one step. Steps.
+///
+/// # Errors
+/// No memory to be had, or no vector is that long; the vector is as it was.
+pub(crate) fn make_room(
+    space: Space,
+    allocator: Allocator,
+    vector: ObjectAddress,
+) -> Result<(), AllocationError> {
+    let used = length(space, vector);
+    let array = elements(space, vector);
+    if array.is_null() || used >= array::length(space, array) {
+        grow(space, allocator, vector, used + 1)?;
+    }
+    Ok(())
 }
 
 /// Removes the last element and answers it; none if there is none. One step, changes last.

@@ -89,6 +89,8 @@ pub const NATIVE_PROGRESS: u64 = PAYLOAD + 312;
 pub const WAIT_QUEUE: u64 = PAYLOAD + 328;
 /// What it waits for, a number of the scheduler; says what a time-out does.
 pub const WAIT_KIND: u64 = PAYLOAD + 336;
+/// Tag of the stepped native in progress, odd; 0 while there is none.
+pub const NATIVE_TAG: u64 = PAYLOAD + 344;
 /// Reserved words up to here.
 pub const SIZE: u64 = PAYLOAD + 400;
 /// Reference slots of a thread object.

@@ -1,0 +1,208 @@
+//! New strings and byte arrays from bytes of object space, of any length: at most [`PIECE`] bytes a step, at most [`PIECES`] steps a
+//! call. The object under construction stands in the thread's cursor, counted, so no grace takes it.
+
+use revenant_bytecode::Builtin;
+use revenant_hal::ObjectAddress;
+
+use super::{CHANGED, INVALID, cursor};
+use crate::counting::{self, class_at, count_down, count_up, touch_count};
+use crate::exception::Thrown;
+use crate::memory::AddressExt;
+use crate::memory::layout::object::{PAYLOAD, STRING_BYTES};
+use crate::natives::Context;
+use crate::object::{array, string};
+use crate::thread::{NativeResult, Outcome};
+
+/// Bytes that one step copies: up to two pages on each side.
+pub(super) const PIECE: u64 = 4096;
+/// Bytes that one step checks.
+pub(super) const CHECKED_PIECE: usize = 1024;
+/// Steps of one call; after them the thread may have to make room for others.
+pub(super) const PIECES: u64 = 16;
+
+/// What is built from what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Job {
+    /// `String` or `ByteArray`.
+    pub(super) class: Builtin,
+    /// Two ranges of bytes, one after the other.
+    pub(super) parts: [(ObjectAddress, u64); 2],
+    /// Whether the source may change or hold anything: then each piece is checked to be UTF-8 as it is copied, and this is
+    /// thrown if it is not.
+    pub(super) checked: Option<Thrown>,
+}
+
+impl Job {
+    /// A string from text that is known to be one and never changes.
+    pub(super) const fn text(parts: [(ObjectAddress, u64); 2]) -> Self {
+        Self { class: Builtin::String, parts, checked: None }
+    }
+
+    fn total(&self) -> Result<u64, Thrown> {
+        let [(_, first), (_, second)] = self.parts;
+        first.checked_add(second).filter(|total| *total < 1 << 40).ok_or(INVALID)
+    }
+
+    const fn payload(&self) -> u64 {
+        match self.class {
+            Builtin::String => STRING_BYTES,
+            _ => PAYLOAD,
+        }
+    }
+
+    /// The source at an offset, and how much of it lies together.
+    fn source(&self, offset: u64) -> (ObjectAddress, u64) {
+        let [(first, bytes), (second, rest)] = self.parts;
+        if offset < bytes {
+            (first.plus(offset), bytes - offset)
+        } else {
+            (second.plus(offset - bytes), rest.saturating_sub(offset - bytes))
+        }
+    }
+}
+
+/// Executes the job; its result is the first reference of the window.
+pub(super) fn build(c: &Context, job: &Job) -> NativeResult {
+    let total = job.total()?;
+    let Some(progress) = cursor::under_way(c) else {
+        let target = allocate(c, job, total)?;
+        if total <= PIECE && job.checked.is_none() || total <= CHECKED_PIECE as u64 {
+            return at_once(c, job, target, total);
+        }
+        return begin(c, target, total);
+    };
+    if progress.tag != cursor::tag(total) {
+        return Err(CHANGED);
+    }
+    let (target, mut done) = (cursor::object(c), progress.done);
+    for _ in 0..PIECES {
+        if done >= total {
+            return finish(c, target);
+        }
+        done += piece(c, job, target, done, total)?;
+    }
+    Ok(Outcome::Again)
+}
+
+fn allocate(c: &Context, job: &Job, total: u64) -> Result<ObjectAddress, Thrown> {
+    // What can be refused by one look is refused before memory is taken.
+    if let (Some(thrown), true) = (job.checked, total <= CHECKED_PIECE as u64) {
+        let mut bytes = [0; CHECKED_PIECE];
+        read(c, job, 0, total, &mut bytes, thrown)?;
+    }
+    let target = match job.class {
+        Builtin::String => string::allocate(c.space, c.allocator, total)?,
+        class => array::allocate(c.space, c.allocator, class_at(c.space, class as u32), total)?,
+    };
+    c.space.end_step();
+    Ok(target)
+}
+
+/// The whole copy in one step: the source was there just now.
+fn at_once(c: &Context, job: &Job, target: ObjectAddress, total: u64) -> NativeResult {
+    let start = target.plus(job.payload());
+    for (source, bytes) in job.parts {
+        c.space.touch_read_range(source, bytes);
+    }
+    c.space.touch_write_range(start, total);
+    c.touch_results();
+    c.space.begin_changes();
+    let mut place = start;
+    for (source, bytes) in job.parts {
+        c.space.copy(source, place, bytes);
+        place = place.plus(bytes);
+    }
+    c.set_reference(0, target.0);
+    Ok(Outcome::Done)
+}
+
+/// Puts the new object into the cursor. One step.
+fn begin(c: &Context, target: ObjectAddress, total: u64) -> NativeResult {
+    let before = cursor::object(c);
+    cursor::touch(c);
+    touch_count(c.space, target);
+    touch_count(c.space, before);
+    c.space.begin_changes();
+    count_up(c.space, target);
+    count_down(c.space, before);
+    c.space.store(c.cursor_reference(), target.0);
+    cursor::keep(c, 0, cursor::tag(total));
+    Ok(Outcome::Again)
+}
+
+/// Copies one piece and counts it; how many bytes. One step.
+fn piece(
+    c: &Context,
+    job: &Job,
+    target: ObjectAddress,
+    done: u64,
+    total: u64,
+) -> Result<u64, Thrown> {
+    let place = target.plus(job.payload() + done);
+    let (source, together) = job.source(done);
+    let bytes = match job.checked {
+        None => {
+            let bytes = together.min(PIECE);
+            cursor::touch(c);
+            c.space.touch_read_range(source, bytes);
+            c.space.touch_write_range(place, bytes);
+            c.space.begin_changes();
+            c.space.copy(source, place, bytes);
+            bytes
+        }
+        Some(thrown) => {
+            let mut buffer = [0; CHECKED_PIECE];
+            let text = read(c, job, done, total, &mut buffer, thrown)?;
+            let bytes = text.len() as u64;
+            cursor::touch(c);
+            c.space.touch_write_range(place, bytes);
+            c.space.begin_changes();
+            c.space.write(place, text);
+            bytes
+        }
+    };
+    if bytes == 0 {
+        return Err(CHANGED);
+    }
+    cursor::keep(c, done + bytes, cursor::tag(total));
+    c.space.end_step();
+    Ok(bytes)
+}
+
+/// The next piece of a checked source, cut where a character ends.
+fn read<'b>(
+    c: &Context,
+    job: &Job,
+    done: u64,
+    total: u64,
+    buffer: &'b mut [u8; CHECKED_PIECE],
+    thrown: Thrown,
+) -> Result<&'b [u8], Thrown> {
+    let (source, together) = job.source(done);
+    let wanted = usize::try_from(together).unwrap_or(usize::MAX).min(CHECKED_PIECE);
+    let bytes = buffer.get_mut(..wanted).ok_or(thrown)?;
+    c.space.read(source, bytes);
+    let is_last = done + wanted as u64 >= total;
+    match core::str::from_utf8(bytes) {
+        Ok(_) => Ok(bytes),
+        // A character that the end of the piece cuts; the next piece begins with it.
+        Err(error) if error.error_len().is_none() && !is_last && error.valid_up_to() > 0 => {
+            bytes.get(..error.valid_up_to()).ok_or(thrown)
+        }
+        Err(_) => Err(thrown),
+    }
+}
+
+/// Takes the object out of the cursor into the result register. One step.
+fn finish(c: &Context, target: ObjectAddress) -> NativeResult {
+    cursor::touch(c);
+    c.touch_results();
+    touch_count(c.space, target);
+    c.space.begin_changes();
+    c.space.store(c.cursor_reference(), 0_u64);
+    cursor::finish(c);
+    c.set_reference(0, target.0);
+    // At zero it enters the open batch, so the register is seen before it is freed.
+    counting::count_down(c.space, target);
+    Ok(Outcome::Done)
+}
