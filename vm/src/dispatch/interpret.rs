@@ -14,7 +14,7 @@ use super::{bodies, calls, cold, heap, numeric};
 /// Hands an instruction to the cold path; false when the slice is over.
 #[cold]
 #[inline(never)]
-fn slow(
+pub(super) fn slow(
     slow: Slow,
     position: *const u64,
     references: *mut u64,

@@ -4,7 +4,7 @@
 //! through one (`worker`, `interpret`). Everything else reaches object space through [`Space`](crate::memory::Space).
 //!
 //! ```text
-//!   table     operation => body            interpret   back end 1: the loop
+//!   table     operation => body            interpret   back end 1: the loop        tail   back end 2: jumps
 //!   bodies    numbers, moves, branches     calls       frames         heap   objects
 //!   state     five words in registers      worker      the rest of a slice's state
 //!   numeric   WebAssembly's arithmetic     cold        what the bodies leave: polls, limits, throws, natives, allocation
@@ -23,6 +23,8 @@ mod numeric;
 mod slice;
 mod state;
 mod table;
+#[cfg(all(target_arch = "x86_64", not(debug_assertions)))]
+mod tail;
 mod worker;
 
 pub(crate) use cold::{catches, enter_caller, first_record, poll};

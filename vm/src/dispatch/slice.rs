@@ -19,7 +19,10 @@ use crate::memory::layout::thread::{
 use crate::thread::{self, FLAG_ENDING, FLAG_UNWINDING};
 
 use super::cold::prepare_frame;
+#[cfg(any(debug_assertions, not(target_arch = "x86_64")))]
 use super::interpret;
+#[cfg(all(target_arch = "x86_64", not(debug_assertions)))]
+use super::tail;
 use super::worker::{Frame, SliceEnd, Worker};
 
 /// Largest stack range that a thread can have.
@@ -41,7 +44,10 @@ pub(crate) fn run_slice(worker: &mut Worker, thread: ObjectAddress, polls: u32) 
         thread::deliver_result(worker)
     };
     if goes_on {
+        #[cfg(any(debug_assertions, not(target_arch = "x86_64")))]
         interpret::run(worker);
+        #[cfg(all(target_arch = "x86_64", not(debug_assertions)))]
+        tail::run(worker);
     }
     worker.space.end_step();
     worker.save();

@@ -62,6 +62,40 @@ pub(crate) enum Slow {
     Extension,
 }
 
+impl Slow {
+    /// The reasons, by number.
+    const ALL: [Self; 19] = [
+        Self::Poll,
+        Self::Null,
+        Self::Index,
+        Self::Cast,
+        Self::DivideByZero,
+        Self::IntegerOverflow,
+        Self::Conversion,
+        Self::Unreachable,
+        Self::Invalid,
+        Self::Abstract,
+        Self::Signature,
+        Self::CallLimit,
+        Self::ReturnFloor,
+        Self::InterfaceMiss,
+        Self::Throw,
+        Self::Native,
+        Self::Allocate,
+        Self::ClassTest,
+        Self::Extension,
+    ];
+
+    /// The reason with this number; any other number is [`Slow::Invalid`].
+    #[cfg_attr(debug_assertions, expect(dead_code, reason = "only the other back end needs it"))]
+    pub(super) fn from_number(number: u64) -> Self {
+        usize::try_from(number)
+            .ok()
+            .and_then(|n| Self::ALL.get(n).copied())
+            .unwrap_or(Self::Invalid)
+    }
+}
+
 /// What a body answers: the state after the instruction, or why the cold path has to take it.
 pub(super) type Flow = Result<State, Slow>;
 
