@@ -353,6 +353,13 @@ impl Checker {
             if thread_object.is_null() || thread_object.0 & 1 != 0 {
                 continue;
             }
+            if frozen::check_thread(self.space, thread_object).is_err() {
+                let state = self.space.load::<u32>(thread_object.plus(thread::STATE));
+                if !matches!(state, thread::STATE_ENDED | thread::STATE_DAMAGED) {
+                    self.report.find(format!("{thread_object:?} contradicts itself"));
+                }
+                continue;
+            }
             let stack = self.space.load::<u64>(thread_object.plus(thread::STACK));
             let watermark = self.space.load::<u64>(thread_object.plus(thread::WATERMARK));
             let end = frozen::scan_end(self.space, thread_object).0;

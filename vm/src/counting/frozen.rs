@@ -11,8 +11,11 @@ use revenant_hal::ObjectAddress;
 use super::{COUNTING, Table, declare_again, touch_count};
 use crate::heap::AllocationError;
 use crate::memory::layout::system::{counting, scheduler};
-use crate::memory::layout::{SLOT, area, thread};
+use crate::memory::layout::{BLOCK, SLOT, area, thread};
 use crate::memory::{AddressExt, Space};
+
+/// Largest stack range that a thread can have.
+const STACK_LIMIT: u64 = 1 << 32;
 
 /// Flag of an entry of the held table: the object was declared at zero while it was held, and left its batch for that;
 /// when the last slot thaws it is declared again.
@@ -40,6 +43,35 @@ pub fn frame_base(space: Space, thread_object: ObjectAddress) -> ObjectAddress {
     stack.plus(u64::from(space.load::<u32>(record.plus(thread::RECORD_REFERENCE_BASE))))
 }
 
+/// Whether the words of a thread object that lead to its frames can be what they should be: without this, a damaged one
+/// could keep a grace busy for hours.
+///
+/// # Errors
+/// They contradict each other.
+pub fn check_thread(space: Space, thread_object: ObjectAddress) -> Result<(), AllocationError> {
+    let word = |offset| space.load::<u64>(thread_object.plus(offset));
+    let (stack, size) = (word(thread::STACK), word(thread::STACK_SIZE));
+    let (watermark, record) = (word(thread::WATERMARK), word(thread::FRAME));
+    let inside = |address: u64| address >= stack && address - stack <= size;
+    let sound = size.is_power_of_two()
+        && (BLOCK..=STACK_LIMIT).contains(&size)
+        && stack.is_multiple_of(BLOCK)
+        && (area::HEAP..area::END).contains(&stack)
+        && inside(watermark)
+        && watermark.is_multiple_of(SLOT)
+        && (record == 0 || inside(record))
+        && inside(scan_end(space, thread_object).0);
+    if sound { Ok(()) } else { Err(AllocationError::Damaged(thread_object)) }
+}
+
+/// Takes a thread whose frames cannot be known out of service: it never runs again, so nothing it held is missed.
+pub(super) fn mark_damaged(space: Space, thread_object: ObjectAddress) {
+    space.touch_write(thread_object.plus(thread::STATE));
+    space.begin_changes();
+    space.store(thread_object.plus(thread::STATE), thread::STATE_DAMAGED);
+    space.end_step();
+}
+
 /// Whether the thread stands in the hot or the pending list.
 #[must_use]
 pub fn is_hot(space: Space, thread_object: ObjectAddress) -> bool {
@@ -50,9 +82,10 @@ pub fn is_hot(space: Space, thread_object: ObjectAddress) -> bool {
 /// frame. Steps.
 ///
 /// # Errors
-/// The held table is damaged.
+/// The thread or the held table is damaged.
 #[inline]
 pub fn prepare_to_run(space: Space, thread_object: ObjectAddress) -> Result<(), AllocationError> {
+    check_thread(space, thread_object)?;
     let flags = space.load::<u32>(thread_object.plus(thread::FLAGS));
     if flags & thread::FLAG_HOT == 0 {
         let head = COUNTING.plus(counting::HOT_HEAD);

@@ -72,14 +72,27 @@ pub fn step(space: Space) -> Result<Progress, AllocationError> {
             let first = ObjectAddress(space.load(COUNTING.plus(counting::PENDING_HEAD)));
             if first.is_null() {
                 set_phase(space, counting::PHASE_FREEING, 0);
-            } else if !frozen::freeze_slot(space, first)? {
-                space.end_step();
-                frozen::pop_pending(space, first);
+            } else {
+                freeze_step(space, first);
             }
             Ok(Progress::More)
         }
         counting::PHASE_FREEING => free_step(space),
         _ => Ok(Progress::Idle),
+    }
+}
+
+/// The next step of freezing the first pending thread. One whose frames cannot be read is taken out of service.
+fn freeze_step(space: Space, first: ObjectAddress) {
+    let sound = frozen::check_thread(space, first).and_then(|()| frozen::freeze_slot(space, first));
+    space.end_step();
+    match sound {
+        Ok(true) => {}
+        Ok(false) => frozen::pop_pending(space, first),
+        Err(_) => {
+            frozen::mark_damaged(space, first);
+            frozen::pop_pending(space, first);
+        }
     }
 }
 

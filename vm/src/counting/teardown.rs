@@ -49,7 +49,9 @@ impl References {
         if class_object.is_null() {
             return Err(AllocationError::Damaged(subject));
         }
-        let length = || crate::object::array::length(space, subject);
+        // No more than there is room for, whatever a damaged header says.
+        let room = crate::object::array::capacity(space, subject) / SLOT;
+        let length = || crate::object::array::length(space, subject).min(room);
         Ok(match space.load::<u8>(class_object.plus(class::KIND)) {
             class::KIND_PLAIN | class::KIND_THREAD => {
                 let slots = u64::from(space.load::<u32>(class_object.plus(class::SLOTS)));
@@ -57,15 +59,16 @@ impl References {
                 if slots <= 64 || long.is_null() {
                     Self::Bitmap(space.load(class_object.plus(class::REFERENCE_BITMAP)))
                 } else {
-                    Self::LongBitmap(long, slots)
+                    Self::LongBitmap(long, slots.min(room))
                 }
             }
             class::KIND_REFERENCE_ARRAY => Self::All(length()),
-            class::KIND_RECORDS => Self::Records(
-                length(),
-                u64::from(space.load::<u32>(class_object.plus(class::RECORD_WORDS))).max(1),
-                u64::from(space.load::<u32>(class_object.plus(class::RECORD_MASK))),
-            ),
+            class::KIND_RECORDS => {
+                let words = u64::from(space.load::<u32>(class_object.plus(class::RECORD_WORDS)));
+                let mask = u64::from(space.load::<u32>(class_object.plus(class::RECORD_MASK)));
+                let records = crate::object::array::length(space, subject);
+                Self::Records(records.min(room / words.max(1)), words.max(1), mask)
+            }
             class::KIND_RAW_ARRAY | class::KIND_STRING => Self::None,
             class::KIND_WEAK => Self::Weak,
             class::KIND_CLASS => Self::Never,

@@ -10,7 +10,7 @@ use super::metadata::{self, Metadata};
 use super::runs::{self, BlockNumber, Entry};
 use super::{AllocationError, Allocator, small};
 use crate::memory::layout::system::{counting, statistics};
-use crate::memory::layout::{PAGE, area, block, object};
+use crate::memory::layout::{BLOCK, PAGE, area, block, object};
 use crate::memory::{AddressExt, Space};
 
 const COUNTING: ObjectAddress = ObjectAddress(area::COUNTING);
@@ -102,10 +102,12 @@ fn set_length(
     space.store(used, now);
 }
 
-/// Bytes of payload that the object can grow to.
+/// Bytes of payload that the object can grow to; never more than its run holds.
 #[must_use]
 pub fn capacity(space: Space, object: ObjectAddress) -> u64 {
-    space.load(object.minus(object::LARGE_CAPACITY))
+    let order = runs::entry(space, BlockNumber::of(object)).order.min(24);
+    let room = (BLOCK << order) - 2 * PAGE;
+    space.load::<u64>(object.minus(object::LARGE_CAPACITY)).min(room)
 }
 
 /// The length in elements of a large object.

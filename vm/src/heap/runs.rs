@@ -376,6 +376,10 @@ pub(super) fn order_for(bytes: u64) -> Option<u32> {
 /// # Errors
 /// No run of that size is left.
 pub fn take_stack(space: Space, bytes: u64) -> Result<(ObjectAddress, u64), AllocationError> {
+    // Offsets in a stack range are 32 bits.
+    if bytes > 1 << 32 {
+        return Err(AllocationError::TooLarge);
+    }
     let order = order_for(bytes).ok_or(AllocationError::TooLarge)?;
     let found = find(space, order, true)?;
     found.touch(space);

@@ -26,6 +26,8 @@ const MOVES: u64 = 8;
 const PROBES: u64 = 1 << 16;
 /// Entries that one call of [`next`] passes over.
 const ENTRIES_A_STEP: u64 = 512;
+/// Counts and lengths above it are damage; arithmetic on smaller ones cannot overflow.
+const SANE: u64 = 1 << 40;
 /// Value of COMPACT_FROM while the segments of a cleared map are being dropped.
 const CLEARING: u64 = u64::MAX;
 
@@ -107,6 +109,11 @@ fn equal(space: Space, left: ObjectAddress, right: ObjectAddress) -> bool {
         && boxed(space, left, class_index) == boxed(space, right, class_index)
 }
 
+/// A count or cursor of a map.
+fn number(space: Space, subject: ObjectAddress, word: u64) -> u64 {
+    space.load::<u64>(subject.plus(word)).min(SANE)
+}
+
 /// Segment and offset of an entry.
 const fn locate(entry: u64) -> (u64, u64) {
     let segment = (entry / map::FIRST_SEGMENT + 1).ilog2() as u64;
@@ -158,7 +165,8 @@ fn index(space: Space, subject: ObjectAddress, old: bool) -> Option<Index> {
     }
     let length = array::length(space, places);
     let from = if old { space.load(subject.plus(map::MOVE_CURSOR)) } else { 0 };
-    length.is_power_of_two().then_some(Index { places, mask: length - 1, from })
+    let from = from.min(length);
+    (length.is_power_of_two() && length <= SANE).then(|| Index { places, mask: length - 1, from })
 }
 
 /// An entry found: its number, its record, the place that names it.
@@ -220,7 +228,7 @@ pub fn set(
     space.end_step();
     make_room(space, allocator, subject)?;
     let damaged = AllocationError::Damaged(subject);
-    let entry = space.load::<u64>(subject.plus(map::END));
+    let entry = number(space, subject, map::END);
     let record = record(space, subject, entry).ok_or(damaged)?;
     let index = index(space, subject, false).ok_or(damaged)?;
     let place = free_place(space, index, hash).ok_or(damaged)?;
@@ -291,7 +299,8 @@ fn next_batch_entry(space: Space) -> ObjectAddress {
 /// The entry at or after a cursor (0 at first) in order of insertion.
 #[must_use]
 pub fn next(space: Space, subject: ObjectAddress, cursor: u64) -> Next {
-    let end = space.load::<u64>(subject.plus(map::END));
+    let cursor = cursor.min(SANE);
+    let end = number(space, subject, map::END);
     for entry in cursor..end.min(cursor.saturating_add(ENTRIES_A_STEP)) {
         let Some(record) = record(space, subject, entry) else { return Next::End };
         if space.load::<u64>(record.plus(map::ENTRY_STATE)) & map::ENTRY_LIVE != 0 {
@@ -367,7 +376,7 @@ fn make_room(
     }
     grow_index(space, allocator, subject)?;
     start_squeeze(space, subject);
-    let (segment, _) = locate(space.load(subject.plus(map::END)));
+    let (segment, _) = locate(number(space, subject, map::END));
     if segment >= map::SEGMENT_COUNT {
         return Err(AllocationError::TooLarge);
     }
@@ -391,12 +400,12 @@ fn grow_index(
 ) -> Result<(), AllocationError> {
     let current = index(space, subject, false);
     let length = current.map_or(0, |index| index.mask + 1);
-    let used = space.load::<u64>(subject.plus(map::INDEX_USED));
+    let used = number(space, subject, map::INDEX_USED);
     let moving = space.load::<u64>(subject.plus(map::OLD_INDEX)) != 0;
     if moving || (length != 0 && used * 3 < length * 2) {
         return Ok(());
     }
-    let live = space.load::<u64>(subject.plus(map::LIVE));
+    let live = number(space, subject, map::LIVE);
     let wanted = if length == 0 {
         FIRST_PLACES
     } else if live * 3 >= length {
@@ -457,8 +466,8 @@ fn move_place(space: Space, subject: ObjectAddress) -> Result<bool, AllocationEr
 
 /// Starts to squeeze out deleted entries when they are more than the live ones. One step.
 fn start_squeeze(space: Space, subject: ObjectAddress) {
-    let live = space.load::<u64>(subject.plus(map::LIVE));
-    let end = space.load::<u64>(subject.plus(map::END));
+    let live = number(space, subject, map::LIVE);
+    let end = number(space, subject, map::END);
     let squeezing = space.load::<u64>(subject.plus(map::COMPACT_FROM)) != 0;
     if squeezing || end.saturating_sub(live) <= live + 2 * map::FIRST_SEGMENT {
         return;
@@ -473,9 +482,9 @@ fn start_squeeze(space: Space, subject: ObjectAddress) {
 
 /// Moves the next entry down over deleted ones, or ends the squeeze; false when none is in progress. One step.
 fn squeeze_entry(space: Space, subject: ObjectAddress) -> Result<bool, AllocationError> {
-    let from = space.load::<u64>(subject.plus(map::COMPACT_FROM));
-    let to = space.load::<u64>(subject.plus(map::COMPACT_TO));
-    let end = space.load::<u64>(subject.plus(map::END));
+    let from = number(space, subject, map::COMPACT_FROM);
+    let to = number(space, subject, map::COMPACT_TO);
+    let end = number(space, subject, map::END);
     let Some(entry) = from.checked_sub(1) else { return Ok(false) };
     if entry >= end {
         end_squeeze(space, subject, to);
