@@ -5,12 +5,13 @@
 mod support;
 
 use core::panic::AssertUnwindSafe;
-use revenant_hal::DiskOperation;
-use revenant_sim::{Fault, FaultEffect, FaultTarget};
+use revenant_hal::{DiskOperation, PageIndex};
+use revenant_sim::{Fault, FaultEffect, FaultTarget, Random};
 use revenant_store::Planted;
 use std::panic::catch_unwind;
-use support::real_store::Troubles;
+use support::real_store::{RealStore, Troubles};
 use support::simulation::{Tally, simulate};
+use support::{Plan, World};
 
 #[test]
 fn every_resume_equals_the_flip_of_the_epoch_resumed() {
@@ -62,4 +63,24 @@ fn a_skipped_flush_of_the_store_is_caught() {
         assert!(caught.is_some(), "{planted:?} went unnoticed");
     }
     std::panic::set_hook(quiet);
+}
+
+#[test]
+fn a_rotten_page_is_a_value_and_every_other_page_is_as_it_was() {
+    let mut random = Random::new(9);
+    let store = RealStore::new(8192, Troubles::default(), 9);
+    let plan = Plan { cut_one_in: 0, ..Plan::roomy(&mut random) };
+    let mut world = World::new(store, plan, random);
+    world.run(1500).expect("a run");
+    world.settle().expect("the end of what is in the making");
+    assert!(world.flip().expect("the checks hold"));
+    world.settle().expect("a snapshot");
+    let (page, bytes) = world.model.first_key_value().expect("a page was stored to");
+    let (page, bytes) = (PageIndex(*page), bytes.clone());
+    assert!(world.backing.rot(page, &bytes), "the page is on the disk");
+    world.cut().expect("the others are as they were");
+    let text = world.wait_for(page, true).expect_err("rotten");
+    assert!(text.contains("Unreadable"), "{text}");
+    world.run(1500).expect("programs go on");
+    assert!(world.unreadable_seen > 0, "a program met the page");
 }

@@ -3,7 +3,7 @@
 //! A cut takes whatever the disk's fault model allows, and the opening that follows may be cut itself, any number of times.
 
 use super::Backing;
-use revenant_hal::{Disk, Epoch, FrameIndex, FrameMemory, PageIndex};
+use revenant_hal::{Disk, Epoch, FrameIndex, FrameMemory, PageBytes, PageIndex};
 use revenant_sim::{
     CutPolicy, DeviceAccess, Fault, Image, KeepAll, KeepNone, NoFrames, Random, Seeded, SimDisk,
     SimDiskOptions, SimFrames,
@@ -12,6 +12,7 @@ use revenant_store::{
     Access, FormatOutcome, Formatting, OpenFrom, OpenOutcome, OpenRequest, Opening, Planted,
     SessionId, Store, StoreEvent, StoreId, StoreOptions,
 };
+use std::collections::BTreeSet;
 
 const VM_ABI: u32 = 1;
 
@@ -32,6 +33,8 @@ pub(crate) struct RealStore {
     disk: SimDisk,
     random: Random,
     troubles: Troubles,
+    /// Pages whose block a test has let rot.
+    pub(crate) rotten: BTreeSet<u64>,
     /// Reopened so often.
     pub(crate) openings: u64,
 }
@@ -109,7 +112,8 @@ impl RealStore {
         format(&mut disk, &mut random);
         let opened = open(&mut disk, &mut random, troubles.planted, u64::MAX);
         let (store, _) = opened.expect("a fresh store opens").expect("in the end");
-        let mut store = Self { store, disk, random, troubles, openings: 1 };
+        let mut store =
+            Self { store, disk, random, troubles, rotten: BTreeSet::new(), openings: 1 };
         store.begin_troubles();
         store
     }
@@ -120,9 +124,15 @@ impl RealStore {
         }
     }
 
-    /// What is on the medium, the cache included.
-    pub(crate) fn image(&self) -> Image {
-        self.disk.visible()
+    /// Lets every block rot that holds these bytes: the page is unreadable from now on. False if there is none.
+    pub(crate) fn rot(&mut self, page: PageIndex, bytes: &PageBytes) -> bool {
+        let image = self.disk.visible();
+        let blocks: Vec<_> = image.written().filter(|block| image.read(*block) == bytes).collect();
+        for block in &blocks {
+            self.disk.damage(*block, |bytes| bytes[77] ^= 4);
+        }
+        self.rotten.insert(page.0);
+        !blocks.is_empty()
     }
 }
 
@@ -175,7 +185,7 @@ impl Backing for RealStore {
         }
     }
 
-    fn is_damaged(&self, _page: PageIndex) -> bool {
-        false
+    fn is_damaged(&self, page: PageIndex) -> bool {
+        self.rotten.contains(&page.0)
     }
 }
