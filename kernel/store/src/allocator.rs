@@ -58,7 +58,7 @@ pub(crate) struct Allocator {
     allocatable: u64,
     allocated_in_making: u64,
     cursor: u64,
-    /// Planted fault: freed blocks are handed out at once.
+    /// Planted fault: what a commit drops is handed out as soon as its superblock is durable.
     pub(crate) reuse_early: bool,
 }
 
@@ -111,6 +111,11 @@ impl Allocator {
     /// Takes a leaf of the second newest superblock's bitmap.
     pub(crate) fn load_previous(&mut self, leaf: u64, page: &PageBytes) {
         self.previous.decode_leaf(leaf, page);
+    }
+
+    /// The generation before is not whole any more: only the newest is protected.
+    pub(crate) fn forget_previous(&mut self) {
+        self.previous = self.current.clone();
     }
 
     /// Both bitmaps are loaded. The fixed places count as taken whatever the disk says.
@@ -210,12 +215,6 @@ impl Allocator {
         }
         self.next.clear(block.0);
         self.touched.insert(leaf_of(block.0));
-        if self.reuse_early && self.current.get(block.0) {
-            self.current.clear(block.0);
-            self.previous.clear(block.0);
-            self.busy.clear(block.0);
-            self.allocatable += 1;
-        }
         Ok(())
     }
 

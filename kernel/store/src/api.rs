@@ -258,7 +258,7 @@ pub enum Planted {
     DataFlushSkipped,
     /// The flush after the superblock is left out.
     SuperblockFlushSkipped,
-    /// Blocks dropped by a commit are handed out at once.
+    /// Blocks dropped by a commit are handed out as soon as its own superblock is durable.
     ReusedOneGenerationEarly,
     /// Nothing read is compared with its checksum.
     ChecksumSkipped,

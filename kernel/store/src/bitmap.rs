@@ -36,8 +36,15 @@ impl Bitmap {
 
     /// Sets a range.
     pub(crate) fn set_range(&mut self, range: core::ops::Range<u64>) {
-        for block in range {
-            self.set(block);
+        let mut at = range.start;
+        while at < range.end {
+            if at.is_multiple_of(64) && at + 64 <= range.end {
+                self.words[index(at / 64)] = u64::MAX;
+                at += 64;
+            } else {
+                self.set(at);
+                at += 1;
+            }
         }
     }
 

@@ -185,6 +185,7 @@ pub struct Check {
     started: bool,
     sorted: bool,
     read: u64,
+    previous_too: bool,
 }
 
 impl Check {
@@ -206,7 +207,16 @@ impl Check {
             started: false,
             sorted: false,
             read: 0,
+            previous_too: false,
         }
+    }
+
+    /// Verifies the allocator of the generation before too. It is whole as long as the superblock checked is the newest;
+    /// after a step back it may have been overwritten.
+    #[must_use]
+    pub fn with_previous_allocator(mut self) -> Self {
+        self.previous_too = true;
+        self
     }
 
     /// Blocks read so far, and how many there are according to the superblock.
@@ -251,9 +261,11 @@ impl Check {
     fn claim_roots(&mut self) {
         let top = Place { level: MAP_LEVELS - 1, ordinal: 0 };
         let free_top = Place { level: self.superblock.layout.bitmap_levels() - 1, ordinal: 0 };
-        let previous = self.superblock.previous_free_root;
-        let (kind, owned) = (Kind::FreeNode(free_top), false);
-        self.claims.push(Claim { reference: previous, kind, owned });
+        if self.previous_too {
+            let reference = self.superblock.previous_free_root;
+            let (kind, owned) = (Kind::FreeNode(free_top), false);
+            self.claims.push(Claim { reference, kind, owned });
+        }
         let mut roots: Vec<(Reference, Epoch)> = Vec::new();
         for entry in self.superblock.snapshots.entries() {
             roots.push((entry.root, entry.epoch));

@@ -175,6 +175,9 @@ pub(crate) struct FreeSpaceLoader {
     /// Nodes of which only one side is there yet.
     halves: BTreeMap<(u8, u64), (Option<Node>, Option<Node>)>,
     pub(crate) damage: Option<DamagedBlock>,
+    /// The allocator of the generation before cannot be read. Then that generation is not whole any more (it is protected
+    /// only while it is the second newest), and there is nothing of it to protect.
+    pub(crate) previous_lost: bool,
 }
 
 impl FreeSpaceLoader {
@@ -182,7 +185,13 @@ impl FreeSpaceLoader {
         let root = Pair { level: Some(levels - 1), ordinal: 0, current, previous };
         let mut reads = VerifiedReads::new();
         reads.believe = believe;
-        Self { waiting: alloc::vec![root], reads, halves: BTreeMap::new(), damage: None }
+        Self {
+            waiting: alloc::vec![root],
+            reads,
+            halves: BTreeMap::new(),
+            damage: None,
+            previous_lost: false,
+        }
     }
 
     /// Starts reads; true when everything is loaded.
@@ -211,6 +220,15 @@ impl FreeSpaceLoader {
         let Some(((pair, side), _, result)) = self.reads.complete(io, completion) else { return };
         let page = match result {
             Ok(page) => page,
+            Err(_) if side == Side::Previous => {
+                self.previous_lost = true;
+                if let Some(level) = pair.level {
+                    let half = self.halves.entry((level, pair.ordinal)).or_default();
+                    half.1 = Some(half.0.clone().unwrap_or_default());
+                    self.expand_if_complete(level, pair.ordinal);
+                }
+                return;
+            }
             Err(damage) => {
                 self.damage = Some(damage);
                 return;
@@ -235,10 +253,14 @@ impl FreeSpaceLoader {
         if both || side == Side::Previous {
             half.1 = Some(node);
         }
-        if let (Some(current), Some(previous)) = half {
+        self.expand_if_complete(level, pair.ordinal);
+    }
+
+    fn expand_if_complete(&mut self, level: u8, ordinal: u64) {
+        if let Some((Some(current), Some(previous))) = self.halves.get(&(level, ordinal)) {
             let (current, previous) = (current.clone(), previous.clone());
-            self.halves.remove(&(level, pair.ordinal));
-            self.expand(level, pair.ordinal, &current, &previous);
+            self.halves.remove(&(level, ordinal));
+            self.expand(level, ordinal, &current, &previous);
         }
     }
 

@@ -242,13 +242,11 @@ impl Opening {
         self.root_damaged = false;
         self.roots.clear();
         let top = Place { level: MAP_LEVELS - 1, ordinal: 0 };
-        let mut wanted: Vec<(Reference, BlockRole)> = vec![
+        // The allocator of the generation before is not asked for: after a step back it may have been overwritten, by right.
+        let wanted: [(Reference, BlockRole); 2] = [
             (candidate.root, TreeKind::Map.role(top)),
             (candidate.free_root, BlockRole::FreeSpace),
         ];
-        if candidate.previous_free_root != candidate.free_root {
-            wanted.push((candidate.previous_free_root, BlockRole::FreeSpace));
-        }
         for (reference, role) in wanted.into_iter().filter(|(root, _)| !root.is_zero()) {
             self.reads.start(io, (), reference, role);
         }
@@ -263,13 +261,21 @@ impl Opening {
             self.chosen = None;
             return Next::Phase(Phase::Choose);
         }
-        if matches!(self.request.from, OpenFrom::Generation(_)) {
+        if self.needs_walk(chosen) {
             return Next::Phase(Phase::Walk(Box::new(Check::new(chosen.clone()))));
         }
         self.accepted()
     }
 
-    /// An older generation is opened only if every block it reaches is whole.
+    /// Only the two newest generations are whole for certain. What was asked for by number may be older; so may be the
+    /// second one that verifies, if a slot that does not verify may have held a newer one.
+    fn needs_walk(&self, chosen: &Superblock) -> bool {
+        let second = !self.damaged.is_empty();
+        let hidden = self.ring.as_ref().is_some_and(|ring| ring.may_hide_newer(chosen));
+        matches!(self.request.from, OpenFrom::Generation(_)) || second && hidden
+    }
+
+    /// Such a generation is opened only if every block it reaches is whole.
     fn walk<D: Disk + ?Sized>(&mut self, mut check: Box<Check>, disk: &mut D) -> Next {
         match check.step(disk) {
             CheckOutcome::Again => Next::Phase(Phase::Walk(check)),
@@ -277,7 +283,11 @@ impl Opening {
             CheckOutcome::Done(report) if report.damage().is_none() => self.accepted(),
             CheckOutcome::Done(_) => {
                 let newest = self.chosen.as_ref().map(|chosen| chosen.generation);
-                refuse(Refusal::Damaged { newest })
+                if matches!(self.request.from, OpenFrom::Generation(_)) {
+                    return refuse(Refusal::Damaged { newest });
+                }
+                self.damaged.extend(newest);
+                Next::Phase(Phase::Choose)
             }
         }
     }

@@ -238,6 +238,17 @@ impl Ring {
         (generation, epoch)
     }
 
+    /// Whether a slot that does not verify may have held a generation between `chosen` and later ones.
+    pub(crate) fn may_hide_newer(&self, chosen: &Superblock) -> bool {
+        self.slots.iter().any(|slot| match slot {
+            Some(SlotContent::Superblock(_) | SlotContent::Tombstone { .. }) => false,
+            Some(SlotContent::Torn { store, generation, .. }) => {
+                *store != chosen.store || *generation > chosen.generation
+            }
+            Some(SlotContent::Foreign | SlotContent::OtherVersion(_)) | None => true,
+        })
+    }
+
     /// Slots that could be taken for newer than `chosen` at some later opening: everything that is neither a verified
     /// superblock up to it nor a tombstone. A slot that is unreadable now may be readable then.
     pub(crate) fn rivals(&self, chosen: &Superblock) -> Vec<u64> {

@@ -259,6 +259,9 @@ impl Store {
             self.loader = None;
             self.become_read_only(ReadOnlyReason::FreeSpaceDamaged(damage));
         } else if done {
+            if loader.previous_lost {
+                self.allocator.forget_previous();
+            }
             self.loader = None;
             self.allocator.loaded();
         }

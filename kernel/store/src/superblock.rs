@@ -211,7 +211,10 @@ fn read_reference(bytes: &[u8], at: usize) -> Reference {
 
 /// The fields of a slot whose checksum holds; none if they contradict each other.
 fn decode(blocks: &[Box<PageBytes>]) -> Option<Superblock> {
-    let flat: Vec<u8> = blocks.iter().flat_map(|block| block.0.iter().copied()).collect();
+    let mut flat: Vec<u8> = Vec::new();
+    for block in blocks {
+        flat.extend_from_slice(&block.0);
+    }
     let count = usize::try_from(read_u32(&flat, at::SNAPSHOTS)).ok()?;
     if count > MAXIMUM_SNAPSHOTS {
         return None;

@@ -8,9 +8,9 @@ use revenant_hal::{
 };
 use revenant_sim::{Image, SimDisk, SimDiskOptions, SimFrames};
 use revenant_store::{
-    Access, Check, CheckOutcome, CheckReport, Copies, DamagedBlock, FormatOutcome, Formatting,
-    OpenFrom, OpenOutcome, OpenReport, OpenRequest, Opening, PageContent, Planted, Purpose,
-    Refusal, Retention, SessionId, StepOutcome, Store, StoreEvent, StoreId, StoreOptions,
+    AbandonReason, Access, Check, CheckOutcome, CheckReport, Copies, DamagedBlock, FormatOutcome,
+    Formatting, OpenFrom, OpenOutcome, OpenReport, OpenRequest, Opening, PageContent, Planted,
+    Purpose, Refusal, Retention, SessionId, StepOutcome, Store, StoreEvent, StoreId, StoreOptions,
     Superblock,
 };
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ pub(crate) struct Machine {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Committed(Epoch, u64),
-    Abandoned(Epoch),
+    Abandoned(AbandonReason),
     Refused,
 }
 
@@ -69,6 +69,11 @@ impl Machine {
 
     pub(crate) fn with_options(image: Image, options: SimDiskOptions) -> Self {
         Self { disk: SimDisk::new(image, options), frames: SimFrames::new(FRAMES, options.seed) }
+    }
+
+    /// A machine that only looks: one frame.
+    pub(crate) fn looking(image: Image, options: SimDiskOptions) -> Self {
+        Self { disk: SimDisk::new(image, options), frames: SimFrames::new(1, options.seed) }
     }
 
     /// One turn of the device and its completion, if there is one.
@@ -177,7 +182,7 @@ impl Machine {
                 Some(StoreEvent::Committed { epoch, blocks_written, .. }) => {
                     return End::Committed(epoch, blocks_written);
                 }
-                Some(StoreEvent::Abandoned { epoch, .. }) => return End::Abandoned(epoch),
+                Some(StoreEvent::Abandoned { reason, .. }) => return End::Abandoned(reason),
                 Some(_) => {}
                 None => return End::Refused,
             }
@@ -194,7 +199,7 @@ impl Machine {
                 Some(StoreEvent::Committed { epoch, blocks_written, .. }) => {
                     return End::Committed(epoch, blocks_written);
                 }
-                Some(StoreEvent::Abandoned { epoch, .. }) => return End::Abandoned(epoch),
+                Some(StoreEvent::Abandoned { reason, .. }) => return End::Abandoned(reason),
                 Some(_) => {}
                 None => return End::Refused,
             }
@@ -244,7 +249,12 @@ impl Machine {
     }
 
     pub(crate) fn check(&mut self, superblock: Superblock) -> CheckReport {
-        check(&mut self.disk, superblock)
+        check(&mut self.disk, Check::new(superblock).with_previous_allocator())
+    }
+
+    /// After a step back the allocator of the generation before may be gone.
+    pub(crate) fn check_stepped_back(&mut self, superblock: Superblock) -> CheckReport {
+        check(&mut self.disk, Check::new(superblock))
     }
 }
 
@@ -254,8 +264,7 @@ pub(crate) fn copies(page: PageIndex) -> Copies {
 }
 
 /// Walks everything that a superblock reaches.
-pub(crate) fn check(disk: &mut SimDisk, superblock: Superblock) -> CheckReport {
-    let mut check = Check::new(superblock);
+pub(crate) fn check(disk: &mut SimDisk, mut check: Check) -> CheckReport {
     let mut frames = revenant_sim::NoFrames;
     loop {
         match check.step(disk) {
