@@ -13,7 +13,7 @@ use crate::check::{Check, CheckOutcome};
 use crate::error::{BlockRole, Refusal};
 use crate::guard::Guard;
 use crate::io::Io;
-use crate::layout::GUARD_BLOCK;
+use crate::layout::{GUARD_BLOCK, RING_SLOTS};
 use crate::reference::{MAP_LEVELS, Reference};
 use crate::ring::{Ring, RingOutcome, RingReader};
 use crate::snapshot::BranchId;
@@ -400,8 +400,8 @@ impl Opening {
             return OpenOutcome::Refused(Refusal::Damaged { newest: None });
         };
         let (generation, highest) = ring.highest_seen(&chosen);
-        let mut running_epoch = Epoch((highest.0 + 1).max(chosen.highest_epoch.0 + 8));
-        let mut next_generation = Generation((generation.0 + 1).max(chosen.generation.0 + 8));
+        let mut running_epoch = Epoch((highest.0 + 1).max(chosen.highest_epoch.0 + RING_SLOTS));
+        let mut next_generation = first_generation(generation, chosen.generation);
         if self.planted == Planted::EpochResetOnRollback {
             running_epoch = Epoch(epoch.0 + 1);
             next_generation = Generation(chosen.generation.0 + 1);
@@ -443,6 +443,17 @@ impl Opening {
         };
         OpenOutcome::Opened(Box::new(Store::open(geometry, chosen, start)), Box::new(report))
     }
+}
+
+/// The generation of the session's first superblock: above everything seen, a ring's size above what was opened, and in
+/// another slot than the one opened and the one after it. There a stalled machine that looked at the guard before we
+/// wrote ours may still put its last superblock; it must not overwrite ours.
+fn first_generation(highest: Generation, opened: Generation) -> Generation {
+    let mut number = (highest.0 + 1).max(opened.0 + RING_SLOTS);
+    while [opened.0, opened.0 + 1].iter().any(|taken| taken % RING_SLOTS == number % RING_SLOTS) {
+        number += 1;
+    }
+    Generation(number)
 }
 
 fn refuse(refusal: Refusal) -> Next {

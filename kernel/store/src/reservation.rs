@@ -12,6 +12,8 @@ use revenant_hal::PageIndex;
 
 /// Blocks of the pool for system pages and their nodes, a commit.
 pub(crate) const SYSTEM_BLOCKS: u64 = 128;
+/// More than the first page of an epoch can cost: two copies, a leaf, four nodes twice.
+pub(crate) const ONE_PAGE: u64 = 16;
 /// The default share of the disk at which allocation is refused: 1/64, at least 16 MiB, at most an eighth.
 const RESERVE_SHARE: u64 = 64;
 const RESERVE_MINIMUM: u64 = 4096;

@@ -405,7 +405,11 @@ impl Store {
         {
             return SpaceState::Short;
         }
-        if space.available > 0 { SpaceState::AllocationRefused } else { SpaceState::Full }
+        if space.available >= reservation::ONE_PAGE {
+            SpaceState::AllocationRefused
+        } else {
+            SpaceState::Full
+        }
     }
 
     /// Whether history is left to drop.

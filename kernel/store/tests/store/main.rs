@@ -2,6 +2,8 @@
 
 mod common;
 mod matrix;
+mod openers;
 mod opening;
 mod pages;
 mod snapshots;
+mod space;
