@@ -275,6 +275,9 @@ impl Writer<'_> {
         let labels = labels(function);
         let lines: BTreeMap<u32, u32> =
             function.lines.iter().map(|line| (line.position, line.line)).collect();
+        if !lines.contains_key(&0) {
+            self.line("    .line 0");
+        }
         let length = u32::try_from(function.code.len()).unwrap_or(u32::MAX);
         let mut position = 0_u32;
         while position < length {

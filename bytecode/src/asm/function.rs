@@ -421,7 +421,8 @@ impl FunctionBuilder<'_> {
         let mut code = Vec::new();
         let mut lines: Vec<Line> = Vec::new();
         for (draft, position) in self.drafts.iter().zip(&positions) {
-            if lines.last().is_none_or(|line| line.line != draft.line) {
+            // Line 0 says that the line is not known.
+            if lines.last().map_or(0, |line| line.line) != draft.line {
                 lines.push(Line { position: *position, line: draft.line });
             }
             self.encode(draft, *position, &place, &mut code)?;
