@@ -1,13 +1,15 @@
 # Sourced, never run: which Rust builds what. Sets and exports nothing but the variables named here.
 #
 #   HOST_CARGO     array: the command that is `cargo` for the host crates (pinned 1.95.0; without it, Debian's)
+#   HOST_PINNED    yes if that is the pinned version: only then are new lints of the compiler errors
 #   METAL          rustup | debian | none: where the Rust for the kernel's target comes from
 #   METAL_MISSING  if none: what is missing, in words
 #
 # The kernel and the boot loader are built with -Zbuild-std: they need the sources of `core` and, for the boot loader's BIOS
 # half, llvm-objcopy, found in the compiler's sysroot. rustup brings both as components. Debian's packages have the sources,
 # and the tool under another name: for that a private sysroot of symbolic links is made under build/metal, so that nothing
-# under /usr changes. REVENANT_METAL=rustup or =debian forces the choice.
+# under /usr changes. REVENANT_METAL=rustup or =debian forces the choice;
+# REVENANT_HOST=debian does so for the host crates.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PINNED=$(sed -n 's/^channel = "\(.*\)"/\1/p' "$ROOT/rust-toolchain.toml")
@@ -57,10 +59,12 @@ choose_toolchains() {
     METAL=none
     METAL_MISSING="Rust $PINNED (rustup) or Debian's rustc-web"
 
-    if [ -n "$RUSTUP_SYSROOT" ]; then
+    HOST_PINNED=no
+    if [ -n "$RUSTUP_SYSROOT" ] && [ "${REVENANT_HOST:-}" != debian ]; then
+        HOST_PINNED=yes
         HOST_CARGO=(env "PATH=$RUSTUP_SYSROOT/bin:$PATH" "$RUSTUP_SYSROOT/bin/cargo")
     elif [ -n "$debian" ] && version_at_least "$PINNED" "$debian"; then
-        HOST_CARGO=(env "PATH=/usr/bin:$PATH" /usr/bin/cargo)
+        HOST_CARGO=(env "PATH=/usr/bin:$PATH" RUSTC=/usr/bin/rustc /usr/bin/cargo)
     else
         HOST_CARGO=()
     fi

@@ -1,4 +1,4 @@
-//! The machine in QEMU. Every test here boots it and is therefore ignored by a plain `cargo test`; `make test` runs them.
+//! Boards and firmware on which the machine reaches its kernel. Every test here boots it and is therefore ignored by a plain `cargo test`; `make test` runs them.
 
 use revenant_tests::harness::{BOOT_LIMIT, Running, built_machine};
 use revenant_tools::qemu::Firmware;
