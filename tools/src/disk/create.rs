@@ -87,7 +87,10 @@ fn fill(image: &mut Image, arguments: &CreateArguments, files: &[Vec<u8>]) -> Re
 }
 
 /// The pages that hold something, those that scheduling itself needs twice.
-fn pages<'a>(space: &'a HostSpace, vm: &'a Vm) -> impl Iterator<Item = SourcePage<Box<PageBytes>>> + 'a {
+fn pages<'a>(
+    space: &'a HostSpace,
+    vm: &'a Vm,
+) -> impl Iterator<Item = SourcePage<Box<PageBytes>>> + 'a {
     let touched = space.touched().into_iter().flat_map(|range| range.start.0..range.end.0);
     touched.filter_map(move |number| {
         let page = PageIndex(number);
