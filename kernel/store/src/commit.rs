@@ -16,7 +16,7 @@ use crate::api::{Planted, StoreEvent};
 use crate::delete::Deletion;
 use crate::error::{AbandonReason, ReadOnlyReason, SnapshotError};
 use crate::guard::Guard;
-use crate::layout::{GUARD_BLOCK, RING_SLOTS};
+use crate::layout::{EPITAPH_BLOCK, GUARD_BLOCK, RING_SLOTS};
 use crate::reference::Reference;
 use crate::requests::Requests;
 use crate::reservation::Charges;
@@ -28,7 +28,7 @@ use crate::write::{Data, WriteItem};
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use revenant_hal::{
     BlockIndex, Checksum, DiskCompletion, Epoch, Event, FrameMemory, Generation, Nanoseconds,
-    PageIndex,
+    PageBytes, PageIndex,
 };
 
 /// Commits of a session whose blocks are read back before the superblock.
@@ -176,6 +176,11 @@ impl Store {
             let grave = encode_tombstone(self.superblock.store, generation, self.running_epoch);
             let tag = self.io.write(self.superblock.layout.slot(generation.0), grave);
             commit.jobs.insert(tag, Job::Node);
+        }
+        if self.epitaph {
+            // A kernel has come as far as a commit: whatever failed before is told and over.
+            let blank = alloc::vec![Box::new(PageBytes::ZERO)];
+            commit.jobs.insert(self.io.write(EPITAPH_BLOCK, blank), Job::Node);
         }
         self.commit = Some(Box::new(commit));
         Ok(())
@@ -375,6 +380,7 @@ impl Store {
         self.free.commit(commit.free_root);
         self.allocator.commit();
         self.requests.fulfilled(&commit.requests);
+        self.epitaph = false;
         self.commits_in_session += 1;
         self.failures = 0;
         let blocks_written = self.io.blocks_written - commit.blocks_before;

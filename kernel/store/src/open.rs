@@ -440,6 +440,7 @@ impl Opening {
             request: self.request,
             roots: core::mem::take(&mut self.roots),
             planted: self.planted,
+            epitaph: ring.epitaph.is_some(),
         };
         OpenOutcome::Opened(Box::new(Store::open(geometry, chosen, start)), Box::new(report))
     }

@@ -45,6 +45,7 @@ pub(crate) struct Start {
     pub(crate) request: OpenRequest,
     pub(crate) roots: BTreeMap<BlockIndex, Box<PageBytes>>,
     pub(crate) planted: Planted,
+    pub(crate) epitaph: bool,
 }
 
 /// An open store. Made by [`crate::Opening`]; a state machine over a disk and the frames of RAM.
@@ -72,6 +73,8 @@ pub struct Store {
     pub(crate) second_generation: Option<Generation>,
     /// The generation of a given-up commit whose superblock may be on the disk.
     pub(crate) uncertain: Option<Generation>,
+    /// An epitaph stands on the disk; the first commit wipes it.
+    pub(crate) epitaph: bool,
     pub(crate) commits_in_session: u64,
     pub(crate) failures: u32,
     pub(crate) resident_pages: u64,
@@ -116,6 +119,7 @@ impl Store {
             next_generation: start.next_generation,
             second_generation: start.second_generation,
             uncertain: None,
+            epitaph: start.epitaph,
             commits_in_session: 0,
             failures: 0,
             resident_pages: 0,
