@@ -109,19 +109,39 @@ fn a_long_list_dies_in_bounded_steps() {
     world.settle();
     assert_eq!(world.nodes(), 20_000);
     world.set_root(0, NULL);
-    let mut graces = 0;
-    while world.nodes() > 0 || graces == 0 {
-        // One node a grace, but a grace in which nothing ran is a handful of steps.
-        for _ in 0..5_000 {
-            grace::close(world.space);
-            let mut steps = 0;
-            while grace::step(world.space).unwrap() == grace::Progress::More {
-                steps += 1;
-            }
-            assert!(steps < 10, "{steps} steps for one node");
+    grace::close(world.space);
+    let mut steps = 0;
+    while grace::step(world.space).unwrap() == grace::Progress::More {
+        steps += 1;
+    }
+    assert!(steps < 20_100, "{steps} steps for 20,000 nodes");
+    assert_eq!(world.nodes(), 0, "one grace is enough when no thread runs in it");
+}
+
+#[test]
+fn a_list_dies_also_while_a_thread_runs() {
+    let world = World::new();
+    let thread = world.spawn(2);
+    let mut head = NULL;
+    for _ in 0..500 {
+        let node = world.new_node();
+        world.set_field(node, 0, head);
+        head = node;
+    }
+    thread.set_register(0, head);
+    world.settle();
+    thread.run();
+    thread.set_register(0, NULL);
+    let mut rounds = 0;
+    while world.nodes() > 0 {
+        grace::close(world.space);
+        thread.run();
+        for _ in 0..50 {
+            let _ = grace::step(world.space).unwrap();
         }
-        graces += 1;
-        assert!(graces < 10);
+        thread.run();
+        rounds += 1;
+        assert!(rounds < 2_000);
     }
 }
 

@@ -121,9 +121,12 @@ fn free_many(space: Space, most: u64) -> u64 {
     }
     let closed = 3 - open(space).clamp(1, 2);
     let start = space.load::<u64>(COUNTING.plus(counting::CLOSED_NEXT));
-    let end = space.load::<u64>(COUNTING.plus(counting::CLOSED_END));
     let mut next = start;
-    while next < end && (next - start) / 8 < most && teardown::free_quickly(space, next, closed) {
+    // The end moves: children at zero join the batch.
+    while next < space.load::<u64>(COUNTING.plus(counting::CLOSED_END))
+        && (next - start) / 8 < most
+        && teardown::settle_quickly(space, next, closed)
+    {
         next += 8;
     }
     space.end_step();
@@ -150,7 +153,7 @@ fn free_step(space: Space) -> Result<Progress, AllocationError> {
         set_phase(space, counting::PHASE_IDLE, 1);
         return Ok(Progress::Idle);
     }
-    if teardown::free_quickly(space, next, 3 - open(space).clamp(1, 2)) {
+    if teardown::settle_quickly(space, next, 3 - open(space).clamp(1, 2)) {
         return Ok(Progress::More);
     }
     space.end_step();

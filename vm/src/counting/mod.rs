@@ -210,6 +210,52 @@ pub fn count_down(space: Space, object: ObjectAddress) {
     metadata::store(space, object, left);
 }
 
+/// What [`count_down`] is for the references of an object being torn down. While no thread is hot (`all_frozen`), every
+/// reference in a frame is in the held table, so a child at zero joins the closed batch and is dealt with in the same grace: whole
+/// structures die in one. Part of a step that touched with [`touch_count`] and [`touch_closed`].
+#[inline(always)]
+fn count_down_in_grace(space: Space, object: ObjectAddress, all_frozen: bool) {
+    if !all_frozen {
+        return count_down(space, object);
+    }
+    if object.is_null() {
+        return;
+    }
+    let found = metadata::load(space, object);
+    if found.is_sticky() || found.is_zero() {
+        return;
+    }
+    let mut left = found.decremented();
+    // In a batch already: its entry there is still to come.
+    if left.is_zero() && left.batch() == 0 {
+        let end = space.load::<u64>(COUNTING.plus(counting::CLOSED_END));
+        let closed = 3 - open(space).clamp(1, 2);
+        if end < batch_end(closed) {
+            space.store(ObjectAddress(end), object.0);
+            space.store(COUNTING.plus(counting::CLOSED_END), end + 8);
+            left = left.with_batch(closed);
+        }
+    }
+    metadata::store(space, object, left);
+}
+
+/// Whether no thread has slots that are not frozen.
+#[inline(always)]
+fn all_frozen(space: Space) -> bool {
+    space.load::<u64>(COUNTING.plus(counting::HOT_HEAD)) == 0
+        && space.load::<u64>(COUNTING.plus(counting::PENDING_HEAD)) == 0
+}
+
+/// Touches the places behind the end of both batches that up to `entries` children at zero may take.
+#[inline(always)]
+fn touch_batches(space: Space, entries: u64) {
+    for word in [counting::CLOSED_END, counting::OPEN_NEXT] {
+        let end = space.load::<u64>(COUNTING.plus(word));
+        space.touch_write(ObjectAddress(end));
+        space.touch_write(ObjectAddress(end + 8 * entries));
+    }
+}
+
 /// Makes the count of an object stick: it is never freed by counting (classes, built-in objects). One step.
 pub fn make_immortal(space: Space, object: ObjectAddress) {
     let found = metadata::load_for_change(space, object);

@@ -1,15 +1,17 @@
 //! Releasing a dead object part by part: references, then the extent of a large one, then its memory.
 //!
 //! Which object, which stage and which part stand in the counting page; the object's own pages are only read. A small
-//! object with few references goes in one step ([`free_quickly`]): nearly all do.
+//! object with few references goes in one step ([`settle_quickly`]): nearly all do.
 //!
 //! Invariant: the object is unreachable: count zero, held by no slot, its weak reference cleared in the step that chose it.
 
 use revenant_hal::ObjectAddress;
 
 use super::grace::{advance, has_weak};
-use super::{COUNTING, Table, class_of, count_down, open_entry, touch_count};
-use crate::heap::metadata::{self, Metadata};
+use super::{
+    COUNTING, Table, all_frozen, class_of, count_down_in_grace, touch_batches, touch_count,
+};
+use crate::heap::metadata;
 use crate::heap::{self, AllocationError, large, small};
 use crate::memory::layout::system::counting;
 use crate::memory::layout::{SLOT, class, object};
@@ -132,18 +134,32 @@ pub(super) fn start(
     Ok(())
 }
 
-/// Frees the object of the entry at `next` in one step if that is as simple as it mostly is: at zero, in the closed batch, held
-/// by nobody, small, of a plain class with few references or none at all. Otherwise changes nothing and answers false.
+/// Deals with the entry at `next` in one step if that is as simple as it mostly is: a stale entry, an object that was counted
+/// meanwhile, or one at zero that nobody holds, small, of a plain class with few references or none at all. Otherwise changes
+/// nothing and answers false.
 #[inline(always)]
-pub(super) fn free_quickly(space: Space, next: u64, closed: u8) -> bool {
+pub(super) fn settle_quickly(space: Space, next: u64, closed: u8) -> bool {
     let subject = ObjectAddress(space.load(ObjectAddress(next)));
     space.prefetch(ObjectAddress(space.load(ObjectAddress(next + PREFETCHED))));
     let found = metadata::load(space, subject);
-    if found != Metadata(object::META_START).with_batch(closed) || has_weak(space, subject) {
-        return false;
+    if found.batch() != closed || !found.is_zero() {
+        if found.batch() == closed {
+            let _ = metadata::load_for_change(space, subject);
+        }
+        space.touch_write(COUNTING);
+        space.begin_changes();
+        if found.batch() == closed {
+            metadata::store(space, subject, found.with_batch(0));
+        }
+        advance(space, next);
+        space.end_step();
+        return true;
     }
     let class_object = class_of(space, subject);
     let Some(bits) = quick_references(space, class_object) else { return false };
+    if !found.starts() || has_weak(space, subject) {
+        return false;
+    }
     if Table::held().find(space, subject.0).is_some() {
         return false;
     }
@@ -162,15 +178,15 @@ pub(super) fn free_quickly(space: Space, next: u64, closed: u8) -> bool {
     if left != 0 {
         return false;
     }
+    let all_frozen = all_frozen(space);
     if bits != 0 {
-        // Several entries of the batch may be written: their last page too.
-        space.touch_write(open_entry(space).plus(8 * REFERENCES_A_STEP as u64));
+        touch_batches(space, REFERENCES_A_STEP as u64);
     }
     space.touch_write(COUNTING);
     space.begin_changes();
     small::release_quickly(space, subject, free);
     for child in children {
-        count_down(space, child);
+        count_down_in_grace(space, child, all_frozen);
     }
     advance(space, next);
     count_freed(space);
@@ -178,7 +194,7 @@ pub(super) fn free_quickly(space: Space, next: u64, closed: u8) -> bool {
     true
 }
 
-/// The reference slots of instances of a class whose objects [`free_quickly`] understands.
+/// The reference slots of instances of a class whose objects [`settle_quickly`] understands.
 #[inline(always)]
 fn quick_references(space: Space, class_object: ObjectAddress) -> Option<u64> {
     if class_object.is_null() {
@@ -268,11 +284,12 @@ fn release_references(
     if let Some(entry) = weak_entry {
         space.touch_write(entry.address);
     }
-    space.touch_write(open_entry(space).plus(8 * REFERENCES_A_STEP as u64));
+    let all_frozen = all_frozen(space);
+    touch_batches(space, REFERENCES_A_STEP as u64);
     space.touch_write(COUNTING);
     space.begin_changes();
     for child in children.iter().take(count) {
-        count_down(space, *child);
+        count_down_in_grace(space, *child, all_frozen);
     }
     if let Some(entry) = weak_entry {
         Table::weak().remove(space, entry);

@@ -188,8 +188,27 @@ fn find_free_cells(
     let skipped = from.0.saturating_sub(first.0).div_ceil(bytes);
     let is_free = |cell: &u64| metadata::load(space, first.plus(cell * bytes)).0 == 0;
     let start = (skipped..cells).find(is_free)?;
-    let length = (start..cells).take_while(is_free).count() as u64;
-    Some((first.plus(start * bytes), length))
+    let end = next_object(space, number, first.plus(start * bytes));
+    let length = (end.0.saturating_sub(first.0) / bytes).min(cells).saturating_sub(start);
+    Some((first.plus(start * bytes), length.max(1)))
+}
+
+/// The first object of a block at or after `from`, or the block's end: eight granules a look, because only starts of objects
+/// have a metadata byte that is not zero.
+fn next_object(space: Space, number: BlockNumber, from: ObjectAddress) -> ObjectAddress {
+    let end = number.address().plus(BLOCK);
+    let mut address = from;
+    while address.0 < end.0 {
+        let byte = metadata::address_of(address);
+        let inside = byte.0 & 7;
+        let eight = u64::from_le_bytes(space.load_bytes(ObjectAddress(byte.0 - inside)));
+        let rest = eight >> (8 * inside);
+        if rest != 0 {
+            return address.plus(u64::from(rest.trailing_zeros() / 8) * GRANULE);
+        }
+        address = address.plus((8 - inside) * GRANULE);
+    }
+    end
 }
 
 /// Makes a listed block the current one. One step.
@@ -263,10 +282,14 @@ fn take_block(space: Space, allocator: Allocator, size_class: u32) -> Result<(),
     found.take(space, entry);
     let mirror = u64::from(block::KIND_SMALL) | u64::from(class) << 8 | u64::from(owner) << 32;
     space.store(number.address().plus(block::HEADER_CLASS), mirror);
-    space.store(number.address().plus(block::HEADER_FREE_CELLS), cells);
+    space.store(number.address().plus(block::HEADER_FREE_CELLS), 0_u64);
     let used = allocator.0.plus(block::ALLOCATOR_USED);
     space.store(used, space.load::<u64>(used).wrapping_add(BLOCK));
+    // All its cells are the first run.
     make_current(space, record, number);
+    let start = number.address().plus(block::FIRST_GRANULE * GRANULE);
+    let bytes = cells * cell_bytes(size_class).unwrap_or(GRANULE);
+    space.store(record.plus(block::CLASS_LIMIT), start.plus(bytes).0);
     count(space, statistics::BLOCKS_TAKEN);
     space.end_step();
     Ok(())
