@@ -107,11 +107,20 @@ fn a_disk_with_a_program_is_made_listed_and_checked() {
     let folder = Folder::new("disk");
     let image = folder.path("hello.img");
     let program = sample("hello.rasm");
-    let create = ["disk", "create", &image, "--size", "32M", "--module", &program];
+    let create = ["disk", "create", &image, "--size", "32M", "--module", &program, "--arg", "one"];
     succeeds(&create);
     assert_eq!(fails(&create), format!("{image}: exists; --force replaces it\n"));
     assert!(succeeds(&["disk", "check", &image]).contains("problems=0"));
     assert_eq!(succeeds(&["disk", "snapshots", &image]).lines().count(), 1);
+    let cat = |path: &str| succeeds(&["disk", "cat", &image, "--object", path]);
+    assert!(cat("").contains("programs: ObjectArray of 1"));
+    assert!(cat("programs/[0]/environment/arguments").starts_with("StringArray of 1"));
+    assert!(cat("programs/[0]/environment/arguments/[0]").starts_with("\"one\""));
+    assert!(cat("programs/[0]/namespace/hello").starts_with("Module hello"));
+    let nowhere = fails(&["disk", "cat", &image, "--object", "programs/[7]"]);
+    assert!(nowhere.contains("\"[7]\" is not there; expected [0]"), "{nowhere}");
+    let never = fails(&["disk", "cat", &image, "--snapshot", "99"]);
+    assert!(never.contains("there is no snapshot 99"), "{never}");
     // A module that cannot be loaded leaves no disk behind.
     let lonely = "module lonely version 1\nimport function f() from nowhere\n\
         export function main(e: Environment) -> i64 {\ncall f()\ni64.set n, 0\nreturn n\n}\n";
