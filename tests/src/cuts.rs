@@ -1,7 +1,8 @@
 //! Runs one disk through boot after boot, cutting its power each time, under the eyes of the outside witness.
 //!
-//! Every cut is of one of two kinds: at a random moment, or while a snapshot is being written, which is after its `flip`
-//! line and before its `durable` line. What a cut did is known only at the next boot, so a row of the table is complete
+//! Every cut is of one of three kinds: at a random moment after the machine has made progress (a snapshot of this boot is
+//! durable and a program has audited itself), at a random moment from the resume on, or while a snapshot is being written,
+//! which is after its `flip` line and before its `durable` line. What a cut did is known only at the next boot, so a row of the table is complete
 //! then; a last boot completes the last row. All randomness comes from one printed seed (the machine's own timing is not
 //! repeatable; the seed repeats the schedule).
 //!
@@ -24,9 +25,9 @@ pub struct Plan {
     pub cuts: u32,
     /// Every so many cuts, one is made while a snapshot is being written; 0 for never.
     pub in_snapshot_every: u32,
-    /// How long a boot runs at least, from its `resumed` line to the cut.
-    pub run_least: Duration,
-    /// How long it runs at most, before the wait for a flip begins.
+    /// Every so many cuts, one is made without waiting for progress; 0 for never.
+    pub early_every: u32,
+    /// How long a boot goes on at most from its progress, or from its `resumed` line if the cut is an early one.
     pub run_most: Duration,
     /// Where the randomness comes from.
     pub seed: u64,
@@ -181,10 +182,13 @@ pub fn run(plan: &Plan, machine: &Machine) -> Result<Report, String> {
         let lost_ms = last_cut.and_then(|(_, _, at)| run.lost_ms(at));
         run.flips.clear();
         let compared_before = run.witness.compared_steps();
-        let length = run.random.between(plan.run_least, plan.run_most);
-        run.read_until(&mut running, resumed_at + length)?;
-        let wanted = plan.in_snapshot_every > 0 && (boot + 1) % plan.in_snapshot_every == 0;
-        if wanted && boot < plan.cuts {
+        let is_due = |every: u32| every > 0 && (boot + 1) % every == 0 && boot < plan.cuts;
+        if !is_due(plan.early_every) {
+            run.read_until_progress(&mut running)?;
+        }
+        let length = run.random.between(Duration::ZERO, plan.run_most);
+        run.read_until(&mut running, Instant::now() + length)?;
+        if is_due(plan.in_snapshot_every) {
             run.read_into_snapshot(&mut running)?;
         }
         let (cut_at, rest) = running.cut()?;
@@ -241,6 +245,17 @@ impl Run<'_> {
             line.parse().word == "resumed"
         })?;
         Ok(line.at)
+    }
+
+    /// Takes lines until a snapshot of this boot is durable and a program has audited itself.
+    fn read_until_progress(&mut self, running: &mut Running) -> Result<(), String> {
+        let mut durable = false;
+        running.wait_for("durable snapshot and an audit", BOOT_LIMIT, |line| {
+            self.take(line);
+            durable |= line.parse().word == "durable";
+            durable && self.audits > 0
+        })?;
+        Ok(())
     }
 
     /// Takes lines until a moment. A machine that ends before is an error.

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Instant;
 
 /// How long a machine may take from power-on to the kernel's first line, on a slow and busy host.
-pub const BOOT_LIMIT: Duration = Duration::from_secs(60);
+pub const BOOT_LIMIT: Duration = Duration::from_secs(120);
 
 /// A line of the serial log and when it was complete on this host.
 #[derive(Clone, Debug)]

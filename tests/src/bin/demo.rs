@@ -58,8 +58,8 @@ fn demonstrate(arguments: &Arguments) -> Result<bool, String> {
         name: "demo".to_owned(),
         cuts: arguments.cuts,
         in_snapshot_every: 2,
-        run_least: Duration::from_millis(1500),
-        run_most: Duration::from_millis(4000),
+        early_every: 0,
+        run_most: Duration::from_millis(2500),
         seed,
         tell: true,
     };
