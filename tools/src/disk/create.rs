@@ -81,16 +81,12 @@ fn fill(image: &mut Image, arguments: &CreateArguments, files: &[Vec<u8>]) -> Re
     let epoch = image.store.running_epoch();
     let mut environment = HostEnvironment::new(epoch);
     let creation = Creation { modules: &modules, arguments: &texts, epoch };
-    let vm = Vm::create(&creation, &mut environment)
-        .map_err(|error| explain(&error, &arguments.modules))?;
-    image.snapshot(pages(&space, &vm)).map(drop).map_err(|error| error.to_string())
+    Vm::create(&creation, &mut environment).map_err(|error| explain(&error, &arguments.modules))?;
+    image.snapshot(pages(&space)).map(drop).map_err(|error| error.to_string())
 }
 
 /// The pages that hold something, those that scheduling itself needs twice.
-fn pages<'a>(
-    space: &'a HostSpace,
-    vm: &'a Vm,
-) -> impl Iterator<Item = SourcePage<Box<PageBytes>>> + 'a {
+fn pages(space: &HostSpace) -> impl Iterator<Item = SourcePage<Box<PageBytes>>> {
     let touched = space.touched().into_iter().flat_map(|range| range.start.0..range.end.0);
     touched.filter_map(move |number| {
         let page = PageIndex(number);
