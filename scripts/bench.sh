@@ -10,7 +10,9 @@ choose_toolchains
 mkdir -p build/bench
 scripts/image.sh
 "${HOST_CARGO[@]}" build --quiet --release -p revenant-tools -p revenant-tests --bins
-METRICS=()
+METRICS=(build/bench/store.txt)
+echo "bench: the store on the host" >&2
+target/release/revenant disk bench | tee build/bench/store.txt >&2
 if [ -n "$LINUX" ]; then
     echo "bench: Debian's kernel in the same machine" >&2
     scripts/linux-probe.sh | tee build/bench/linux.txt >&2

@@ -19,6 +19,10 @@ use revenant_hal::{
     BlockIndex, Buffer, Checksum, DiskOperation, Epoch, FrameIndex, FrameMemory, PageIndex,
 };
 
+/// Blocks of pages in the device at once: enough to keep it busy, few enough that a program's page fault in the middle of a
+/// snapshot waits behind 4 MiB and not behind a whole queue of them.
+const BLOCKS_IN_FLIGHT: u64 = 1024;
+
 /// A page waiting to be written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Queued {
@@ -39,6 +43,8 @@ pub(crate) struct WriteItem {
 pub(crate) struct Data {
     pub(crate) queue: VecDeque<Queued>,
     pub(crate) finished: bool,
+    /// Blocks submitted and not completed.
+    pub(crate) in_flight: u64,
     /// What the snapshot says about each page given to it.
     pub(crate) updates: BTreeMap<PageIndex, Reference>,
     /// Pages with two copies: how many are still being written.
@@ -50,6 +56,7 @@ pub(crate) struct Data {
 impl Data {
     /// The device has these pages.
     pub(crate) fn written(&mut self, items: Vec<WriteItem>, events: &mut VecDeque<StoreEvent>) {
+        self.in_flight -= items.len() as u64;
         for WriteItem { page, frame } in items {
             if let Some(left) = self.copies_left.get_mut(&(page, frame)) {
                 *left -= 1;
@@ -141,8 +148,9 @@ impl Store {
             return Ok(false);
         }
         let full = commit.data.queue.len() >= self.io.per_request() || commit.data.finished;
-        let starving = self.io.room() * 2 >= self.io.depth();
-        if self.loader.is_some() || self.io.room() == 0 || !(full || starving) {
+        let busy = commit.data.in_flight >= BLOCKS_IN_FLIGHT || self.io.room() == 0;
+        let starving = commit.data.in_flight < BLOCKS_IN_FLIGHT / 4;
+        if self.loader.is_some() || busy || !(full || starving) {
             return Ok(false);
         }
         let Some(target) = commit.target else { return Ok(false) };
@@ -154,6 +162,7 @@ impl Store {
         }
         let items = taken.iter().map(|q| WriteItem { page: q.page, frame: q.frame }).collect();
         let buffers = taken.iter().map(|q| Buffer::Frame(q.frame)).collect();
+        commit.data.in_flight += run.length;
         let tag = self.io.push(DiskOperation::Write, BlockIndex(run.start), buffers);
         commit.jobs.insert(tag, Job::Pages(items));
         Ok(true)
@@ -175,6 +184,7 @@ impl Store {
             let far = self.allocator.allocate_far_from(block.0, 1).ok_or(AbandonReason::NoSpace)?;
             reference.mirror = BlockIndex(far.start);
             self.note_written(commit, reference.mirror, checksum);
+            commit.data.in_flight += 1;
             let buffers = alloc::vec![Buffer::Frame(queued.frame)];
             let tag = self.io.push(DiskOperation::Write, reference.mirror, buffers);
             let item = WriteItem { page: queued.page, frame: queued.frame };

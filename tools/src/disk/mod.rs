@@ -3,6 +3,7 @@
 //! The commands here only print and parse; `image` drives the store over `file_disk`, `usage` counts what snapshots share.
 //! Every refusal is one line that says which image, why, and what to do; nothing is written to a refused image.
 
+mod bench;
 mod cat;
 mod create;
 mod file_disk;
@@ -10,6 +11,7 @@ mod frames;
 mod image;
 mod usage;
 
+pub use bench::bench;
 pub use cat::CatArguments;
 pub use create::{CreateArguments, parse_size};
 pub use file_disk::{FileDisk, Mode, OpenError};
@@ -49,6 +51,8 @@ pub enum DiskCommand {
     Delete(SnapshotArguments),
     /// Delete the snapshots of a branch that was stepped back from
     Release(BranchArguments),
+    /// Measure what the store costs the processor, over a disk in memory
+    Bench,
 }
 
 /// An image.
@@ -82,6 +86,7 @@ pub struct BranchArguments {
 #[must_use]
 pub fn run(command: &DiskCommand) -> ExitCode {
     let (path, result) = match command {
+        DiskCommand::Bench => return print_bench(),
         DiskCommand::Create(arguments) => return finish(create::create(arguments)),
         DiskCommand::Cat(arguments) => return finish(cat::cat(arguments)),
         DiskCommand::Info(arguments) => (&arguments.image, info(&arguments.image)),
@@ -105,6 +110,11 @@ pub fn run(command: &DiskCommand) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn print_bench() -> ExitCode {
+    let done = bench(|name, value, unit| println!("metric {name} {value:.3} {unit}"));
+    finish(if done { Ok(()) } else { Err("the store did not do its work".into()) })
 }
 
 fn change(
