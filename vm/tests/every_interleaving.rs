@@ -385,9 +385,13 @@ impl Explorer {
         let mut seen = HashSet::from([self.key()]);
         let mut queue = VecDeque::from([(self.save(), Vec::new())]);
         while let Some((image, path)) = queue.pop_front() {
+            let mut changed = true;
             for action in &actions {
-                self.restore(&image);
-                if !self.act(*action) {
+                if changed {
+                    self.restore(&image);
+                }
+                changed = self.act(*action);
+                if !changed {
                     continue;
                 }
                 self.world.space.end_step();
