@@ -35,9 +35,6 @@ mod scheduler;
 mod system;
 mod thread;
 
-#[cfg(test)]
-mod tests_program;
-
 pub use system::{
     Creation, CreationError, DiskSpace, Environment, ExitStatus, InspectError, PageVerdict,
     Requests, ResumeError, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits, Vm, WitnessRecord,

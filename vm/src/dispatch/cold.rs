@@ -74,7 +74,7 @@ const fn opcode_of(word: u64) -> u16 {
 
 /// The budget of the chunk is spent: another chunk, the end of the slice, or an interruption.
 pub(crate) fn poll(worker: &mut Worker) -> bool {
-    if thread::take_interruption(worker) {
+    if thread::is_interrupted(worker) {
         return exception::throw(worker, Builtin::InterruptedException.into());
     }
     worker.chunk = worker.refill();

@@ -261,12 +261,12 @@ impl Worker {
 
     /// Writes a raw register, as the only or last change of a step.
     pub(crate) fn set_raw(&self, register: u16, value: u64) {
-        self.space.store(self.raw_place(register), value);
+        self.space.store_resident(self.raw_place(register), value);
     }
 
     /// Writes a reference register of the running thread: not counted.
     pub(crate) fn set_reference(&self, register: u16, value: u64) {
-        self.space.store(self.reference_place(register), value);
+        self.space.store_resident(self.reference_place(register), value);
     }
 
     /// Goes on `words` further in the code.
@@ -303,8 +303,9 @@ impl Worker {
     /// has come between.
     pub(crate) fn save(&mut self) {
         if self.thread.0 != 0 {
-            self.space.store(ObjectAddress(self.thread.0 + thread::POSITION), self.position);
-            self.space.store(ObjectAddress(self.thread.0 + thread::FRAME), self.record);
+            self.space
+                .store_resident(ObjectAddress(self.thread.0 + thread::POSITION), self.position);
+            self.space.store_resident(ObjectAddress(self.thread.0 + thread::FRAME), self.record);
         }
     }
 

@@ -17,9 +17,9 @@ use crate::loader::layout::{EXCEPTION_CODE, FUNCTION_CODE, FUNCTION_HANDLERS, HA
 use crate::memory::layout::object::{LENGTH, PAYLOAD};
 use crate::memory::layout::thread::{
     DISK_FULL, FLAGS, OUT_OF_MEMORY, PENDING_EXCEPTION, RECORD_FUNCTION, RECORD_POSITION,
-    RECORD_RAW_BASE, RECORD_SIZE, STACK_OVERFLOW,
+    RECORD_RAW_BASE, RECORD_SIZE, STACK_OVERFLOW, WAIT_RESULT,
 };
-use crate::thread::{self, FLAG_UNWINDING};
+use crate::thread::{self, FLAG_INTERRUPTED, FLAG_UNWINDING};
 
 /// What is to be thrown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,14 +61,26 @@ pub(crate) fn throw(worker: &mut Worker, thrown: Thrown) -> bool {
     crate::natives::abandon(worker.space, worker.thread);
     let exception = object_of(worker, thrown);
     worker.space.end_step();
+    let interrupts = matches!(thrown, Thrown::New(Builtin::InterruptedException, _));
     if handle(worker, exception) {
+        settle(worker, interrupts, 0);
         return true;
     }
     let place = |offset| ObjectAddress(worker.thread.0 + offset);
     counting::store_reference(worker.space, place(PENDING_EXCEPTION), ObjectAddress(exception));
-    worker.space.store(place(FLAGS), worker.space.load::<u32>(place(FLAGS)) | FLAG_UNWINDING);
+    settle(worker, interrupts, FLAG_UNWINDING);
     worker.space.end_step();
     unwind(worker)
+}
+
+/// The part of a throw that makes it final: what asked for it (the result of a wait, an interruption) has had its answer. Nothing
+/// that could end the attempt lies between the change before it and this, so neither is lost nor told twice.
+fn settle(worker: &Worker, interrupts: bool, set: u32) {
+    let place = |offset| ObjectAddress(worker.thread.0 + offset);
+    let clear = if interrupts { FLAG_INTERRUPTED } else { 0 };
+    let flags: u32 = worker.space.load(place(FLAGS));
+    worker.space.store_resident(place(FLAGS), (flags | set) & !clear);
+    worker.space.store_resident(place(WAIT_RESULT), 0_u64);
 }
 
 /// The exception object for what is thrown.
@@ -102,7 +114,8 @@ pub(crate) fn unwind(worker: &mut Worker) -> bool {
         if handle(worker, exception) {
             // The frame holds it now.
             counting::store_reference(worker.space, pending, ObjectAddress(0));
-            worker.space.store(flags, worker.space.load::<u32>(flags) & !FLAG_UNWINDING);
+            worker.space.store_resident(flags, worker.space.load::<u32>(flags) & !FLAG_UNWINDING);
+            worker.position = worker.frame.position;
             worker.space.end_step();
             return true;
         }
@@ -146,8 +159,7 @@ fn handle(worker: &mut Worker, exception: u64) -> bool {
             let target = worker.load(handlers, place + 8);
             let register = (target >> 32) & 0xffff;
             let slot = ObjectAddress(worker.frame.references + register * 8);
-            worker.space.touch_write(slot);
-            worker.space.store(slot, exception);
+            worker.space.store_resident(slot, exception);
             worker.frame.position = code.wrapping_add((target & 0xffff_ffff) * 8);
             return true;
         }

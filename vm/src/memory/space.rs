@@ -70,6 +70,15 @@ impl Space {
         unsafe { ptr::write(ptr::with_exposed_provenance_mut::<T>(to_host(confined)), value) }
     }
 
+    /// Stores where the slice itself keeps the page touched: registers of the current frame, words of the running thread's
+    /// object. No step has to touch them again, so the tests' check does not ask.
+    #[inline(always)]
+    pub fn store_resident<T: Scalar>(self, address: ObjectAddress, value: T) {
+        let confined = aligned::<T>(address);
+        // SAFETY: as in `store`.
+        unsafe { ptr::write(ptr::with_exposed_provenance_mut::<T>(to_host(confined)), value) }
+    }
+
     /// Stores to memory that nobody can reach yet (a free cell, the entry behind the end of a table): allowed before
     /// [`Self::begin_changes`], and a touch for writing by itself.
     #[inline(always)]

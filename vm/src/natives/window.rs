@@ -42,12 +42,12 @@ impl Context {
 
     /// Writes reference result `place`: a register of the running thread, not counted.
     pub(crate) fn set_reference(&self, place: u16, value: u64) {
-        self.space.store(ObjectAddress(self.references + u64::from(place) * 8), value);
+        self.space.store_resident(ObjectAddress(self.references + u64::from(place) * 8), value);
     }
 
     /// Writes raw result `place`.
     pub(crate) fn set_raw(&self, place: u16, value: u64) {
-        self.space.store(ObjectAddress(self.raws + u64::from(place) * 8), value);
+        self.space.store_resident(ObjectAddress(self.raws + u64::from(place) * 8), value);
     }
 
     /// Where a stepped operation keeps an object between its steps: a counted slot of the thread, null when none is under way.

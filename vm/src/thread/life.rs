@@ -309,10 +309,11 @@ fn tell_program(worker: &Worker) {
     counting::store_reference(space, at(program, PROGRAM_EXCEPTION), uncaught);
     space.end_step();
     let state = if uncaught.0 == 0 { PROGRAM_RETURNED } else { PROGRAM_UNCAUGHT };
+    let value: u64 = space.load(at(thread, EXIT_RAW));
     space.touch_write(at(program, PROGRAM_STATE));
     space.touch_write(at(program, PROGRAM_EXIT));
     space.begin_changes();
-    space.store(at(program, PROGRAM_EXIT), space.load::<u64>(at(thread, EXIT_RAW)));
+    space.store(at(program, PROGRAM_EXIT), value);
     space.store(at(program, PROGRAM_STATE), state);
     space.end_step();
 }

@@ -111,10 +111,9 @@ fn touch_release(space: Space, mutex: ObjectAddress, owner: ObjectAddress) -> Re
 /// Lets go of the lock: its first waiter owns it and runs, with what it was promised or, if the owner ended, with an exception.
 fn release(space: Space, release: &Release, abandoned: bool) {
     disown(space, release.mutex, release.owner);
-    let Some(waking) = &release.next else {
-        space.store(at(release.mutex, MUTEX_ABANDONED), u64::from(abandoned));
-        return;
-    };
+    let marked = abandoned && release.next.is_none();
+    space.store(at(release.mutex, MUTEX_ABANDONED), u64::from(marked));
+    let Some(waking) = &release.next else { return };
     let thread = release.next_thread;
     own(space, release.mutex, thread);
     wake(space, waking, granted(space, thread, abandoned));
@@ -144,7 +143,7 @@ pub(crate) fn lock(
     let (space, thread) = (worker.space, worker.thread);
     let owner: u64 = space.load(at(mutex, MUTEX_OWNER));
     if owner == thread.0 {
-        return Err(Builtin::LockStateException.into());
+        return Err(owned_already(space, mutex));
     }
     if owner == 0 {
         return take(worker, mutex);
@@ -159,6 +158,15 @@ pub(crate) fn lock(
     Ok(Outcome::Parked)
 }
 
+/// Why a thread that owns the lock cannot take it. An abandoned lock stays marked until it is let go, so that whoever takes it is told
+/// even if the attempt ends between the taking and the telling.
+fn owned_already(space: Space, mutex: ObjectAddress) -> Thrown {
+    if space.load::<u64>(at(mutex, MUTEX_ABANDONED)) != 0 {
+        return Builtin::LockAbandonedException.into();
+    }
+    Builtin::LockStateException.into()
+}
+
 /// Takes a free lock.
 fn take(worker: &Worker, mutex: ObjectAddress) -> Result<Outcome, Thrown> {
     let (space, thread) = (worker.space, worker.thread);
@@ -166,7 +174,6 @@ fn take(worker: &Worker, mutex: ObjectAddress) -> Result<Outcome, Thrown> {
     let abandoned: u64 = space.load(at(mutex, MUTEX_ABANDONED));
     space.begin_changes();
     own(space, mutex, thread);
-    space.store(at(mutex, MUTEX_ABANDONED), 0_u64);
     if abandoned != 0 {
         return Err(Builtin::LockAbandonedException.into());
     }
@@ -180,7 +187,7 @@ fn take(worker: &Worker, mutex: ObjectAddress) -> Result<Outcome, Thrown> {
 pub(crate) fn try_lock(worker: &Worker, mutex: ObjectAddress) -> Result<bool, Thrown> {
     let owner: u64 = worker.space.load(at(mutex, MUTEX_OWNER));
     if owner == worker.thread.0 {
-        return Err(Builtin::LockStateException.into());
+        return Err(owned_already(worker.space, mutex));
     }
     if owner != 0 {
         return Ok(false);

@@ -270,7 +270,7 @@ pub(crate) fn wake_now(space: Space, thread: ObjectAddress, completion: Completi
 pub(crate) fn deliver_result(worker: &mut Worker) -> bool {
     let space = worker.space;
     let thread = worker.thread;
-    if take_interruption(worker) {
+    if is_interrupted(worker) {
         return exception::throw(worker, Builtin::InterruptedException.into());
     }
     let result: u64 = space.load(at(thread, WAIT_RESULT));
@@ -290,13 +290,11 @@ pub(crate) fn deliver_result(worker: &mut Worker) -> bool {
             }
             worker.advance(1);
             worker.position = worker.frame.position;
-            space.store(at(thread, WAIT_RESULT), RESULT_NONE);
+            space.store_resident(at(thread, WAIT_RESULT), RESULT_NONE);
             space.end_step();
             true
         }
         RESULT_THROWS => {
-            space.store(at(thread, WAIT_RESULT), RESULT_NONE);
-            space.end_step();
             let class = u32::try_from(result >> 32).ok().and_then(Builtin::from_number);
             exception::throw(worker, class.unwrap_or(Builtin::Exception).into())
         }
@@ -319,15 +317,9 @@ fn result_counts(word: u64) -> (usize, usize) {
     })
 }
 
-/// Whether the thread was interrupted since it was last asked; asking takes it.
-pub(crate) fn take_interruption(worker: &Worker) -> bool {
-    let flags = at(worker.thread, FLAGS);
-    let found: u32 = worker.space.load(flags);
-    if found & FLAG_INTERRUPTED == 0 {
-        return false;
-    }
-    worker.space.store(flags, found & !FLAG_INTERRUPTED);
-    true
+/// Whether the thread was interrupted and has not been told; throwing `InterruptedException` tells it.
+pub(crate) fn is_interrupted(worker: &Worker) -> bool {
+    worker.space.load::<u32>(at(worker.thread, FLAGS)) & FLAG_INTERRUPTED != 0
 }
 
 /// Interrupts a thread: out of its wait, or at its next poll. One step; nothing for a thread that has ended.

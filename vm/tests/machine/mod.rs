@@ -1,0 +1,247 @@
+//! A program on the host's object space under a deterministic environment: time passes only as the test says.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::allow_attributes,
+    reason = "each test file uses its part"
+)]
+
+use core::sync::atomic::AtomicBool;
+
+use revenant_bytecode::{assemble, encode};
+use revenant_hal::{Epoch, Nanoseconds, PageBytes, PageIndex};
+use revenant_vm::counting::audit;
+use revenant_vm::memory::{Attempts, HostSpace};
+use revenant_vm::{Creation, DiskSpace, Environment, ExitStatus, Turn, TurnLimits, Vm};
+
+/// A world without surprises.
+#[derive(Clone, Debug)]
+pub struct Calm {
+    pub clock: u64,
+    pub epoch: u64,
+    pub disk: DiskSpace,
+    random: u64,
+}
+
+impl Environment for Calm {
+    fn monotonic(&self) -> Nanoseconds {
+        Nanoseconds(self.clock)
+    }
+    fn wall(&self) -> Nanoseconds {
+        Nanoseconds(self.clock + 1_000_000_000_000)
+    }
+    fn epoch(&self) -> Epoch {
+        Epoch(self.epoch)
+    }
+    fn disk_space(&self) -> DiskSpace {
+        self.disk
+    }
+    fn entropy(&mut self) -> u64 {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.random
+    }
+}
+
+/// A small generator for schedules; tests print its seed.
+#[derive(Clone, Debug)]
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+/// An object space copied away.
+pub struct Snapshot {
+    pages: Vec<(PageIndex, PageBytes)>,
+    environment: Calm,
+    output: String,
+}
+
+/// A program under way.
+pub struct Machine {
+    pub host: HostSpace,
+    pub vm: Vm,
+    pub environment: Calm,
+    pub output: String,
+    pub ended: Option<ExitStatus>,
+    /// Nanoseconds that pass with each turn.
+    pub tick: u64,
+    /// Attempts that were ended on purpose.
+    pub abandoned: u64,
+}
+
+impl Machine {
+    pub fn new(source: &str, arguments: &[&str]) -> Self {
+        let host = HostSpace::take().unwrap();
+        let module = assemble(source, "test.rasm").unwrap_or_else(|error| panic!("{error}"));
+        let file = encode(&module);
+        let mut environment = Calm { clock: 1_000, epoch: 1, disk: DiskSpace::Enough, random: 1 };
+        let creation = Creation { modules: &[&file], arguments, epoch: Epoch(1) };
+        let vm = Vm::create(&creation, &mut environment).unwrap_or_else(|error| panic!("{error}"));
+        let (output, ended) = (String::new(), None);
+        Self { host, vm, environment, output, ended, tick: 10_000, abandoned: 0 }
+    }
+
+    /// One turn, undisturbed.
+    pub fn turn(&mut self, polls: u32) -> Turn {
+        let quiet = AtomicBool::new(false);
+        let turn = self.vm.turn(&mut self.environment, &quiet, TurnLimits { polls });
+        self.after(turn);
+        turn
+    }
+
+    /// One turn whose attempt is ended at every touch, one touch later each time, until it is whole.
+    pub fn disturbed_turn(&mut self, polls: u32, first: u64) -> Turn {
+        let quiet = AtomicBool::new(false);
+        let mut touches = first;
+        loop {
+            let (vm, environment) = (&mut self.vm, &mut self.environment);
+            let turn =
+                Attempts::run(touches, || vm.turn(environment, &quiet, TurnLimits { polls }));
+            if let Some(turn) = turn {
+                self.after(turn);
+                return turn;
+            }
+            self.abandoned += 1;
+            self.vm.abandoned(PageIndex(7));
+            self.vm.page_arrived(PageIndex(7));
+            touches += 1;
+        }
+    }
+
+    fn after(&mut self, turn: Turn) {
+        self.environment.clock += self.tick;
+        let requests = self.vm.take_requests();
+        self.ended = self.ended.or(requests.main_ended);
+        if let Turn::Idle { deadline: Some(deadline) } = turn {
+            self.environment.clock = self.environment.clock.max(deadline.0);
+        }
+        if let Some(epoch) = requests.commit {
+            let step = revenant_vm::SystemStep::CommitDurable(epoch);
+            while self.vm.system_step(step, &mut self.environment) == revenant_vm::StepOutcome::More
+            {
+            }
+        }
+        let mut buffer = [0; 1000];
+        loop {
+            let count = self.vm.console_drain(&mut buffer);
+            if count == 0 {
+                break;
+            }
+            self.output.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+    }
+
+    /// Runs until the main program ends, turn by turn as `turn` says.
+    pub fn run_by(&mut self, mut turn: impl FnMut(&mut Self) -> Turn) -> ExitStatus {
+        for _ in 0..20_000_000_u64 {
+            if let Some(status) = self.ended {
+                return status;
+            }
+            let took = turn(self);
+            let stuck = took == Turn::Idle { deadline: None } && self.ended.is_none();
+            assert!(!stuck, "nothing can run; output so far: {}", self.output);
+        }
+        panic!("the program does not end; output so far: {}", self.output)
+    }
+
+    pub fn run(&mut self, polls: u32) -> ExitStatus {
+        self.run_by(|machine| machine.turn(polls))
+    }
+
+    /// Lets everything that is over be freed, then checks the whole heap.
+    pub fn audit(&mut self) {
+        for _ in 0..3 {
+            let environment = &mut self.environment;
+            let _ = self.vm.system_step(revenant_vm::SystemStep::BeginGrace, environment);
+            let step = revenant_vm::SystemStep::ContinueGrace;
+            while self.vm.system_step(step, environment) == revenant_vm::StepOutcome::More {}
+        }
+        let report = audit::audit(self.host.space());
+        assert!(report.findings.is_empty(), "{:#?}", report.findings);
+    }
+
+    /// Copies the whole object space away.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let step = revenant_vm::SystemStep::SaveClock;
+        let _ = self.vm.system_step(step, &mut self.environment);
+        let mut pages = Vec::new();
+        for range in self.host.touched() {
+            for page in range.start.0..range.end.0 {
+                pages.push((PageIndex(page), self.host.page(PageIndex(page))));
+            }
+        }
+        Snapshot { pages, environment: self.environment.clone(), output: self.output.clone() }
+    }
+
+    /// Puts a snapshot back and resumes from it with a new handle.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        self.host.clear();
+        for (page, bytes) in &snapshot.pages {
+            self.host.set_page(*page, bytes);
+        }
+        self.environment = snapshot.environment.clone();
+        self.output.clone_from(&snapshot.output);
+        self.ended = None;
+        self.vm = Vm::resume(&mut self.environment).unwrap();
+    }
+
+    /// A digest of every byte of object space that is not zero.
+    pub fn digest(&mut self) -> u64 {
+        let step = revenant_vm::SystemStep::SaveClock;
+        let _ = self.vm.system_step(step, &mut self.environment);
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for range in self.host.touched() {
+            for page in range.start.0..range.end.0 {
+                let bytes = self.host.page(PageIndex(page));
+                for (place, byte) in bytes.0.iter().enumerate().filter(|(_, byte)| **byte != 0) {
+                    let place = page * 4096 + place as u64;
+                    hash = (hash ^ u64::from(*byte) ^ place).wrapping_mul(0x0100_0000_01b3);
+                }
+            }
+        }
+        hash
+    }
+}
+
+impl Machine {
+    /// Puts a snapshot's bytes back without resuming.
+    pub fn restore_if_whole(&mut self, snapshot: &Snapshot) {
+        self.host.clear();
+        for (page, bytes) in &snapshot.pages {
+            self.host.set_page(*page, bytes);
+        }
+        self.environment = snapshot.environment.clone();
+        self.ended = None;
+    }
+
+    /// Resumes what may be damaged; false if it is refused.
+    pub fn resume_damaged(&mut self) -> bool {
+        match Vm::resume(&mut self.environment) {
+            Ok(vm) => {
+                self.vm = vm;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// One turn of what may be damaged.
+    pub fn damaged_turn(&mut self, polls: u32) -> Turn {
+        let quiet = AtomicBool::new(false);
+        let turn = self.vm.turn(&mut self.environment, &quiet, TurnLimits { polls });
+        self.environment.clock += self.tick;
+        let mut buffer = [0; 1000];
+        let _ = self.vm.console_drain(&mut buffer);
+        turn
+    }
+}

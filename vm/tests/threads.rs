@@ -1,0 +1,516 @@
+//! Whole programs under a deterministic scheduler: threads, locks, waits, exceptions, restarts, and attempts that are ended at
+//! every touch.
+
+mod machine;
+
+use machine::{Machine, Random};
+use revenant_bytecode::{Builtin, NATIVES};
+use revenant_vm::memory::Attempts;
+use revenant_vm::{ExitStatus, StepOutcome, SystemStep, Turn};
+
+/// Four threads add to a counter under a lock, meet at a condition, pass a semaphore; each also throws and catches, calls deep,
+/// and sleeps. `main` joins them and returns the counter.
+const MEETING: &str = r#"
+module meeting version 1
+
+class World {
+    lock: Mutex?
+    met: Condition?
+    permits: Semaphore?
+    here: i64
+    counter: i64
+}
+
+array Threads of Thread
+
+export function main(environment: Environment) -> i64 {
+    object.new world, World
+    native mutex.new() -> lock
+    native condition.new(lock) -> met
+    i64.set one, 1
+    native semaphore.new(one) -> permits
+    field.store.ref lock, world, World.lock
+    field.store.ref met, world, World.met
+    field.store.ref permits, world, World.permits
+    i64.set count, 4
+    array.new threads, count, Threads
+    i64.set i, 0
+start:
+    closure.new closure, world, work
+    native thread.spawn(closure, 0) -> thread
+    array.store.ref thread, threads, i
+    i64.add.imm i, i, 1
+    i64.branch.lt_s i, count, start
+    i64.set i, 0
+join:
+    array.load.ref thread, threads, i
+    null_check thread, thread
+    native thread.join(thread) -> problem
+    branch.null problem, fine
+    i64.set answer, -1
+    return answer
+fine:
+    i64.add.imm i, i, 1
+    i64.branch.lt_s i, count, join
+    field.load.raw answer, world, World.counter
+    return answer
+}
+
+function work(closure: Closure) {
+    closure.environment environment, closure
+    cast world, environment, World
+    null_check world, world
+    field.load.ref lock, world, World.lock
+    null_check lock, lock
+    field.load.ref met, world, World.met
+    null_check met, met
+    field.load.ref permits, world, World.permits
+    null_check permits, permits
+    i64.set round, 0
+again:
+    native mutex.lock(lock)
+    field.load.raw counter, world, World.counter
+    native thread.yield()
+    i64.add.imm counter, counter, 1
+    field.store.raw counter, world, World.counter
+    native mutex.unlock(lock)
+    i64.add.imm round, round, 1
+    i64.branch.lt_s.imm round, 3, again
+    ; Meet the others.
+    native mutex.lock(lock)
+    field.load.raw here, world, World.here
+    i64.add.imm here, here, 1
+    field.store.raw here, world, World.here
+    i64.branch.lt_s.imm here, 4, wait
+    native condition.notify_all(met)
+    jump go
+wait:
+    field.load.raw here, world, World.here
+    i64.branch.ge_s.imm here, 4, go
+    native condition.wait(met)
+    jump wait
+go:
+    native mutex.unlock(lock)
+    native semaphore.acquire(permits)
+    call guarded() -> caught
+    i64.set depth, 40
+    call deep(depth) -> sum
+    native mutex.lock(lock)
+    field.load.raw counter, world, World.counter
+    i64.add counter, counter, caught
+    i64.add counter, counter, sum
+    field.store.raw counter, world, World.counter
+    native mutex.unlock(lock)
+    native semaphore.release(permits, 1)
+    i64.set nap, 1000000
+    native sleep(nap)
+    i64.set limit, 2000000
+    native mutex.lock_for(lock, limit) -> owned
+    i32.branch.eq.imm owned, 0, end
+    native mutex.unlock(lock)
+end:
+    return
+}
+
+; 1000 if an exception comes out of three frames.
+function guarded() -> i64 {
+    catch IndexOutOfBoundsException problem from begin to after at handler
+begin:
+    i64.set depth, 3
+    call fall(depth)
+after:
+    i64.set answer, 0
+    return answer
+handler:
+    i64.set answer, 1000
+    return answer
+}
+
+function fall(depth: i64) {
+    i64.branch.eq.imm depth, 0, bottom
+    i64.add.imm >n0, depth, -1
+    call fall
+    return
+bottom:
+    i64.set length, 2
+    array.new numbers, length, LongArray
+    array.load.i64 value, numbers, length
+    return
+}
+
+; The sum of 1 to depth, kept in objects on the way.
+function deep(depth: i64) -> i64 {
+    native long.new(depth) -> held
+    i64.branch.eq.imm depth, 0, bottom
+    i64.add.imm >n0, depth, -1
+    call deep
+    move.raw below, >n0
+    native long.value(held) -> own
+    i64.add below, below, own
+    return below
+bottom:
+    i64.set below, 0
+    return below
+}
+"#;
+
+/// 4 threads, 3 rounds each, an exception of 1000 and a sum of 820 each.
+const MEETING_RESULT: ExitStatus = ExitStatus::Returned(4 * (3 + 1000 + 820));
+
+#[test]
+fn threads_meet() {
+    for polls in [1, 2, 3, 7, 1000] {
+        let mut machine = Machine::new(MEETING, &[]);
+        assert_eq!(machine.run(polls), MEETING_RESULT, "{polls} polls a slice");
+        machine.audit();
+    }
+}
+
+#[test]
+fn any_schedule_gives_the_same_result() {
+    for seed in 1..=40 {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let mut machine = Machine::new(MEETING, &[]);
+        machine.tick = random.below(2_000_000);
+        let status = machine.run_by(|machine| {
+            let polls = u32::try_from(random.below(40)).unwrap_or(0) + 1;
+            machine.turn(polls)
+        });
+        assert_eq!(status, MEETING_RESULT, "seed {seed}");
+        machine.audit();
+    }
+}
+
+#[test]
+fn attempts_ended_at_every_touch_change_nothing() {
+    for polls in [1, 9] {
+        let mut machine = Machine::new(MEETING, &[]);
+        let status = machine.run_by(|machine| machine.disturbed_turn(polls, 0));
+        assert_eq!(status, MEETING_RESULT, "{polls} polls a slice");
+        assert!(machine.abandoned > 3_000, "{} attempts were ended", machine.abandoned);
+        machine.audit();
+    }
+}
+
+#[test]
+fn every_step_touches_before_it_changes() {
+    let mut machine = Machine::new(MEETING, &[]);
+    Attempts::check(true);
+    let status = machine.run_by(|machine| machine.turn(5));
+    Attempts::check(false);
+    assert_eq!(status, MEETING_RESULT);
+    let violations = Attempts::take_violations();
+    assert!(
+        violations.is_empty(),
+        "{} violations, first: {}",
+        violations.len(),
+        violations.join("\n")
+    );
+}
+
+#[test]
+fn a_snapshot_taken_anywhere_goes_on_as_the_original_did() {
+    let mut machine = Machine::new(MEETING, &[]);
+    let mut snapshots = Vec::new();
+    let mut turns = 0_u64;
+    while machine.ended.is_none() {
+        if turns.is_multiple_of(11) {
+            snapshots.push(machine.snapshot());
+        }
+        let _ = machine.turn(6);
+        turns += 1;
+    }
+    assert_eq!(machine.ended, Some(MEETING_RESULT));
+    let digest = machine.digest();
+    assert!(snapshots.len() > 5, "{} snapshots", snapshots.len());
+    for (number, snapshot) in snapshots.iter().enumerate() {
+        machine.restore(snapshot);
+        assert_eq!(machine.run(6), MEETING_RESULT, "snapshot {number}");
+        assert_eq!(machine.digest(), digest, "snapshot {number}: other bytes at the end");
+    }
+}
+
+#[test]
+fn the_demonstration_audits_itself_under_random_schedules() {
+    let source = include_str!("../../samples/demo.rasm");
+    for seed in 1..=2 {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let mut machine = Machine::new(source, &["300"]);
+        machine.tick = 400_000;
+        let status = machine.run_by(|machine| {
+            let polls = u32::try_from(random.below(3000)).unwrap_or(0) + 1;
+            machine.turn(polls)
+        });
+        assert_eq!(status, ExitStatus::Returned(0), "seed {seed}: {}", machine.output);
+        machine.audit();
+    }
+}
+
+const SLEEPERS: &str = r#"
+module sleepers version 1
+
+class World { done: i64 }
+
+export function main(environment: Environment) -> i64 {
+    native environment.arguments(environment) -> arguments
+    i64.set i, 0
+    array.load.ref text, arguments, i
+    null_check text, text
+    native string.parse_i64(text) -> count
+    object.new world, World
+start:
+    closure.new closure, world, doze
+    i64.set small, 65536
+    native thread.spawn(closure, small) -> thread
+    i64.add.imm i, i, 1
+    i64.branch.lt_s i, count, start
+wait:
+    i64.set nap, 1000000
+    native sleep(nap)
+    field.load.raw done, world, World.done
+    i64.branch.lt_s done, count, wait
+    return done
+}
+
+function doze(closure: Closure) {
+    closure.environment environment, closure
+    cast world, environment, World
+    null_check world, world
+    native object.hash(closure) -> hash
+    i64.and.imm nap, hash, 16383
+    i64.set thousand, 100000
+    i64.mul nap, nap, thousand
+    native sleep(nap)
+    field.load.raw done, world, World.done
+    i64.add.imm done, done, 1
+    field.store.raw done, world, World.done
+    return
+}
+"#;
+
+#[test]
+fn ten_thousand_sleepers_survive_a_restart() {
+    let mut machine = Machine::new(SLEEPERS, &["10000"]);
+    let mut asleep = false;
+    while !asleep {
+        asleep = machine.turn(100_000) == Turn::Idle { deadline: None }
+            || machine.environment.clock > 50_000_000;
+    }
+    let pages: u64 = machine.host.touched().iter().map(|range| range.end.0 - range.start.0).sum();
+    assert!(pages < 60_000, "{pages} pages of 4 KiB for 10,000 threads");
+    let snapshot = machine.snapshot();
+    machine.restore(&snapshot);
+    let step = SystemStep::Restarted { resumed: revenant_hal::Epoch(1) };
+    assert_eq!(machine.vm.system_step(step, &mut machine.environment), StepOutcome::Done);
+    assert_eq!(machine.run(10_000), ExitStatus::Returned(10_000));
+    machine.audit();
+}
+
+const ENDS: &str = r#"
+module ends version 1
+
+class World { lock: Mutex? }
+
+; Returns 10 for an abandoned lock that was told and is owned, plus 1 for each of: stack overflow caught, interruption caught.
+export function main(environment: Environment) -> i64 {
+    catch LockAbandonedException problem from locking to locked at abandoned
+    i64.set answer, 0
+    object.new world, World
+    native mutex.new() -> lock
+    field.store.ref lock, world, World.lock
+    closure.new closure, world, holder
+    native thread.spawn(closure, 0) -> thread
+    native thread.join(thread) -> problem
+    branch.null problem, wrong
+locking:
+    native mutex.lock(lock)
+locked:
+wrong:
+    i64.set answer, -100
+    return answer
+abandoned:
+    i64.set answer, 10
+    native mutex.unlock(lock)
+    call overflows() -> more
+    i64.add answer, answer, more
+    closure.new closure, world, sleeper
+    native thread.spawn(closure, 0) -> thread
+    native thread.yield()
+    native thread.interrupt(thread)
+    native thread.join(thread) -> problem
+    branch.null problem, quiet
+    return answer
+quiet:
+    i64.add.imm answer, answer, 1
+    return answer
+}
+
+function holder(closure: Closure) {
+    closure.environment environment, closure
+    cast world, environment, World
+    null_check world, world
+    field.load.ref lock, world, World.lock
+    null_check lock, lock
+    native mutex.lock(lock)
+    unreachable
+}
+
+function sleeper(closure: Closure) {
+    catch InterruptedException problem from begin to after at handler
+begin:
+    i64.set nap, 1000000000000
+    native sleep(nap)
+after:
+    unreachable
+handler:
+    return
+}
+
+function overflows() -> i64 {
+    catch StackOverflowException problem from begin to after at handler
+begin:
+    i64.set depth, 0
+    call forever(depth)
+after:
+    i64.set answer, 0
+    return answer
+handler:
+    i64.set answer, 1
+    return answer
+}
+
+function forever(depth: i64) {
+    i64.add.imm >n0, depth, 1
+    call forever
+    return
+}
+"#;
+
+#[test]
+fn locks_are_passed_on_stacks_end_and_sleepers_are_interrupted() {
+    for polls in [3, 1000] {
+        let mut machine = Machine::new(ENDS, &[]);
+        assert_eq!(machine.run(polls), ExitStatus::Returned(12), "{}", machine.output);
+        machine.audit();
+    }
+    let mut machine = Machine::new(ENDS, &[]);
+    let status = machine.run_by(|machine| machine.disturbed_turn(100_000, 0));
+    assert_eq!(status, ExitStatus::Returned(12));
+    machine.audit();
+}
+
+const READER: &str = r#"
+module reader version 1
+export function main(environment: Environment) -> i64 {
+    catch InterruptedException problem from begin to after at interrupted
+    native environment.console(environment) -> console
+begin:
+    native console.read_line(console) -> line
+    native console.print(console, line)
+    native console.print(console, "\n")
+    jump begin
+after:
+interrupted:
+    i64.set answer, 3
+    return answer
+}
+"#;
+
+#[test]
+fn the_console_reads_lines_and_hears_control_c() {
+    let mut machine = Machine::new(READER, &[]);
+    assert_eq!(machine.turn(100), Turn::Ran(revenant_vm::ThreadId(1)));
+    assert_eq!(machine.turn(100), Turn::Idle { deadline: None });
+    assert_eq!(machine.vm.console_input(b"hello\nhal"), 9);
+    for _ in 0..3 {
+        let _ = machine.turn(100);
+    }
+    assert_eq!(machine.output, "hello\n");
+    // The line goes on over a restart.
+    let snapshot = machine.snapshot();
+    machine.restore(&snapshot);
+    assert_eq!(machine.vm.console_input(b"f\r\n"), 3);
+    for _ in 0..3 {
+        let _ = machine.turn(100);
+    }
+    assert_eq!(machine.output, "hello\nhalf\n");
+    assert_eq!(machine.vm.console_input(&[3]), 1);
+    assert_eq!(machine.run(100), ExitStatus::Returned(3));
+}
+
+#[test]
+fn two_runs_of_the_same_schedule_have_the_same_bytes() {
+    let mut digests = Vec::new();
+    for _ in 0..2 {
+        let mut machine = Machine::new(MEETING, &[]);
+        for _ in 0..120 {
+            let _ = machine.turn(5);
+        }
+        digests.push(machine.digest());
+    }
+    assert_eq!(digests[0], digests[1]);
+}
+
+/// A native without a reference argument gives at most the thread itself or a new object: from nothing, nothing is reached.
+#[test]
+fn a_program_without_references_enumerates_nothing() {
+    for info in NATIVES {
+        if info.parameters.iter().any(|parameter| parameter.is_reference()) {
+            continue;
+        }
+        for result in info.results.iter().filter(|result| result.is_reference()) {
+            let fresh = [
+                Builtin::Thread,
+                Builtin::Mutex,
+                Builtin::Semaphore,
+                Builtin::String,
+                Builtin::StringBuilder,
+                Builtin::Vector,
+                Builtin::Map,
+                Builtin::Long,
+                Builtin::Double,
+            ];
+            let harmless =
+                fresh.iter().any(|class| *result == revenant_bytecode::ValueType::object(*class));
+            assert!(harmless, "{} gives something out of nothing", info.name);
+        }
+    }
+}
+
+/// Random words in heap, frames and thread objects: a thread may die, the host may not.
+#[test]
+fn damaged_images_never_crash_the_host() {
+    let seed = 0x5eed_0001;
+    let mut random = Random(seed);
+    let mut machine = Machine::new(MEETING, &[]);
+    for _ in 0..60 {
+        let _ = machine.turn(5);
+    }
+    let snapshot = machine.snapshot();
+    let mut resumed = 0;
+    for image in 0..400 {
+        machine.restore_if_whole(&snapshot);
+        let ranges = machine.host.touched();
+        let pages: Vec<_> = ranges.iter().flat_map(|range| range.start.0..range.end.0).collect();
+        for _ in 0..=random.below(30) {
+            let page = pages[usize::try_from(random.below(pages.len() as u64)).unwrap()];
+            let word = page * 4096 + random.below(512) * 8 + (1 << 44);
+            let value = match random.below(4) {
+                0 => random.next(),
+                1 => random.below(1 << 20),
+                2 => (1 << 44) + random.below(1 << 44),
+                _ => (1 << 44) + (1 << 40) + random.below(1 << 22),
+            };
+            machine.host.space().store(revenant_hal::ObjectAddress(word), value);
+        }
+        if !machine.resume_damaged() {
+            continue;
+        }
+        resumed += 1;
+        for _ in 0..300 {
+            let _ = machine.damaged_turn(40);
+        }
+        assert!(image < 400, "seed {seed:#x}");
+    }
+    assert!(resumed > 100, "only {resumed} damaged images were resumed");
+}
