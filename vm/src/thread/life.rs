@@ -17,9 +17,9 @@ use crate::loader::layout::{
 };
 use crate::memory::Space;
 use crate::memory::layout::area;
-use crate::memory::layout::system::{root, scheduler};
+use crate::memory::layout::system::{counting as hot, root, scheduler};
 use crate::memory::layout::thread::{
-    DEADLINE, DISK_FULL, EXIT_RAW, FLAGS, FRAME, GROUP, GROUP_INDEX, HOT_NEXT, INDEX, JOIN_HEAD,
+    DEADLINE, DISK_FULL, EXIT_RAW, FLAG_HOT, FLAGS, FRAME, GROUP, GROUP_INDEX, HOT_NEXT, INDEX, JOIN_HEAD,
     NAME, NATIVE_REFERENCE, OUT_OF_MEMORY, PENDING_EXCEPTION, POSITION, PROGRAM, RAW_LIMIT,
     RECORD_FUNCTION, RECORD_LIMIT, RECORD_RAW_BASE, RECORD_RAW_END, RECORD_SIZE, REFERENCE_LIMIT,
     STACK, STACK_DEFAULT, STACK_OVERFLOW, STACK_SIZE, STATE, STATE_ENDED, STATE_RUNNABLE, UNCAUGHT,
@@ -104,7 +104,8 @@ pub(crate) fn first_frame(
     space.end_step();
 }
 
-/// Enters a furnished thread in the thread table and in the run queue. One step.
+/// Enters a furnished thread in the thread table, in the run queue and among the hot threads: its first slots are asked by
+/// the next grace although it has not run yet. One step.
 ///
 /// # Errors
 /// All thread indices are in use.
@@ -119,6 +120,8 @@ pub(crate) fn launch(space: Space, thread: ObjectAddress) -> Result<(), Allocati
     }
     let entry = ObjectAddress(area::THREAD_TABLE + index * 8);
     let after: u64 = space.load_for_change(entry);
+    let hot_head = ObjectAddress(area::COUNTING + hot::HOT_HEAD);
+    let first_hot: u64 = space.load_for_change(hot_head);
     touch(space, thread);
     counting::touch_count(space, thread);
     RUN_QUEUE.touch_push(space, thread);
@@ -134,6 +137,9 @@ pub(crate) fn launch(space: Space, thread: ObjectAddress) -> Result<(), Allocati
     // Below the number of table entries, 2^24.
     space.store(at(thread, INDEX), u32::try_from(index).unwrap_or(0));
     space.store(at(thread, STATE), STATE_RUNNABLE);
+    set_flags(space, thread, FLAG_HOT, 0);
+    space.store(at(thread, HOT_NEXT), first_hot);
+    space.store(hot_head, thread.0);
     RUN_QUEUE.push(space, thread);
     space.store(RUN_LENGTH, space.load::<u64>(RUN_LENGTH).wrapping_add(1));
     let alive = word(scheduler::THREAD_COUNT);
@@ -154,6 +160,7 @@ pub(crate) fn spawn(
     if bytes > STACK_LARGEST {
         return Err(Builtin::InvalidArgumentException.into());
     }
+    check_start(worker.space, closure, bytes)?;
     let cursor = at(worker.thread, NATIVE_REFERENCE);
     let made = start(worker, closure, bytes, cursor);
     if made.is_err() {
@@ -167,6 +174,26 @@ pub(crate) fn spawn(
     Ok(made?)
 }
 
+/// Whether a thread can begin with this closure: the verifier knows only that it is one, and a function that expects more than
+/// its closure would find registers that nobody filled.
+fn check_start(space: Space, closure: ObjectAddress, bytes: u64) -> Result<(), Thrown> {
+    let function: u64 = space.load(at(closure, CLOSURE_FUNCTION));
+    let counts: u64 = space.load(ObjectAddress(function + FUNCTION_COUNTS));
+    let results: u32 = space.load(ObjectAddress(function + FUNCTION_RESULTS));
+    let (references, raws) = (counts & 0xffff, counts >> 16 & 0xffff);
+    let (reference_arguments, raw_arguments) = (counts >> 32 & 0xffff, counts >> 48);
+    if (reference_arguments, raw_arguments, results) != (1, 0, 0) {
+        return Err(Builtin::SignatureMismatchException.into());
+    }
+    // The size that `furnish` will ask for; the range handed out is no smaller.
+    let size = if bytes == 0 { STACK_DEFAULT } else { bytes.max(STACK_DEFAULT / 4) };
+    let (reference_part, raw_limit, _) = stack_parts(size);
+    if references * 8 > reference_part || raws * 8 > raw_limit - reference_part {
+        return Err(Thrown::StackOverflow);
+    }
+    Ok(())
+}
+
 fn start(
     worker: &Worker,
     closure: ObjectAddress,
@@ -175,7 +202,7 @@ fn start(
 ) -> Result<ObjectAddress, AllocationError> {
     let (space, parent) = (worker.space, worker.thread);
     let mut thread = ObjectAddress(space.load(cursor));
-    if thread.0 == 0 {
+    if thread.0 == 0 || space.load::<u32>(thread) != Builtin::Thread as u32 {
         let class = class_at(space, Builtin::Thread as u32);
         thread = heap::allocate_plain(space, worker.allocator, class)?;
         space.end_step();
