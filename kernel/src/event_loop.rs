@@ -134,6 +134,8 @@ impl<P: Programs> EventLoop<P> {
             }
             News::Abandoned => {
                 self.snapshots.ended(now);
+                // Whoever waits in `commit()` asked for a snapshot that was not to be; the next one is for them.
+                self.snapshots.request();
                 if self.ending.is_some() {
                     self.ending = Some(ExitCode::Failure);
                 }
@@ -324,7 +326,8 @@ impl<P: Programs> EventLoop<P> {
 
     /// Runs programs for one slice; true if there is more to run at once.
     fn run_slice(&mut self) -> bool {
-        if self.options.safe || self.ending.is_some() {
+        let announcing = matches!(self.steps.front(), Some(SystemStep::Restarted { .. }));
+        if self.options.safe || self.ending.is_some() || announcing {
             return false;
         }
         self.world.disk_space = match space::with(|space| space.space_state()) {
