@@ -253,6 +253,13 @@ impl Check {
         if !self.nodes.is_empty() || !self.pages.is_empty() || !self.claims.is_empty() {
             return CheckOutcome::Again;
         }
+        if core::mem::take(&mut self.previous_too) {
+            // Only now: what both trees share has been seen as this generation's.
+            let reference = self.superblock.previous_free_root;
+            let kind = Kind::FreeNode(self.free_top());
+            self.claims.push(Claim { reference, kind, owned: false });
+            return CheckOutcome::Again;
+        }
         self.compare_allocator();
         self.report.blocks_read = self.read;
         CheckOutcome::Done(core::mem::take(&mut self.report))
@@ -260,12 +267,6 @@ impl Check {
 
     fn claim_roots(&mut self) {
         let top = Place { level: MAP_LEVELS - 1, ordinal: 0 };
-        let free_top = Place { level: self.superblock.layout.bitmap_levels() - 1, ordinal: 0 };
-        if self.previous_too {
-            let reference = self.superblock.previous_free_root;
-            let (kind, owned) = (Kind::FreeNode(free_top), false);
-            self.claims.push(Claim { reference, kind, owned });
-        }
         let mut roots: Vec<(Reference, Epoch)> = Vec::new();
         for entry in self.superblock.snapshots.entries() {
             roots.push((entry.root, entry.epoch));
@@ -276,9 +277,13 @@ impl Check {
             }
             self.claims.push(Claim { reference, kind: Kind::MapNode(top), owned: true });
         }
-        // Last, so that it is followed first: what it owns must not be taken for the previous tree's.
         let reference = self.superblock.free_root;
-        self.claims.push(Claim { reference, kind: Kind::FreeNode(free_top), owned: true });
+        let kind = Kind::FreeNode(self.free_top());
+        self.claims.push(Claim { reference, kind, owned: true });
+    }
+
+    fn free_top(&self) -> Place {
+        Place { level: self.superblock.layout.bitmap_levels() - 1, ordinal: 0 }
     }
 
     /// Registers what a reference claims; what was seen in the same meaning is not read again.

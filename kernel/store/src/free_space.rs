@@ -10,6 +10,7 @@ use crate::allocator::Allocator;
 use crate::cache::NodeCache;
 use crate::error::{BlockRole, DamagedBlock, NoSpace};
 use crate::io::Io;
+use crate::layout::Layout;
 use crate::reference::{FANOUT, Node, Reference, checksum};
 use crate::tree::{Place, Tree, TreeKind};
 use crate::verified::VerifiedReads;
@@ -171,6 +172,8 @@ struct Pair {
 #[derive(Debug)]
 pub(crate) struct FreeSpaceLoader {
     waiting: Vec<Pair>,
+    /// Bitmaps of the store: an ordinal from the disk may be anything.
+    leaves: u64,
     reads: VerifiedReads<(Pair, Side)>,
     /// Nodes of which only one side is there yet.
     halves: BTreeMap<(u8, u64), (Option<Node>, Option<Node>)>,
@@ -181,12 +184,19 @@ pub(crate) struct FreeSpaceLoader {
 }
 
 impl FreeSpaceLoader {
-    pub(crate) fn new(levels: u8, current: Reference, previous: Reference, believe: bool) -> Self {
-        let root = Pair { level: Some(levels - 1), ordinal: 0, current, previous };
+    pub(crate) fn new(
+        layout: Layout,
+        current: Reference,
+        previous: Reference,
+        believe: bool,
+    ) -> Self {
+        let level = Some(layout.bitmap_levels() - 1);
+        let root = Pair { level, ordinal: 0, current, previous };
         let mut reads = VerifiedReads::new();
         reads.believe = believe;
         Self {
             waiting: alloc::vec![root],
+            leaves: layout.bitmap_leaves(),
             reads,
             halves: BTreeMap::new(),
             damage: None,
@@ -268,13 +278,11 @@ impl FreeSpaceLoader {
         for (slot, (current, previous)) in
             (0..FANOUT as u64).zip(current.references().zip(previous.references()))
         {
-            if !current.is_zero() {
-                self.waiting.push(Pair {
-                    level: level.checked_sub(1),
-                    ordinal: ordinal * FANOUT as u64 + slot,
-                    current,
-                    previous,
-                });
+            let level = level.checked_sub(1);
+            let ordinal = ordinal * FANOUT as u64 + slot;
+            let exists = level.is_some() || ordinal < self.leaves;
+            if !current.is_zero() && exists {
+                self.waiting.push(Pair { level, ordinal, current, previous });
             }
         }
     }

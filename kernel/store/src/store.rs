@@ -90,7 +90,7 @@ impl Store {
         let request = start.request;
         let believe = start.planted == Planted::ChecksumSkipped;
         let loader = FreeSpaceLoader::new(
-            layout.bitmap_levels(),
+            layout,
             superblock.free_root,
             superblock.previous_free_root,
             believe,

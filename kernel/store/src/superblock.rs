@@ -294,7 +294,10 @@ impl Superblock {
         };
         let epochs =
             self.snapshots.entries().last().is_none_or(|last| last.epoch <= self.highest_epoch);
-        live && epochs && self.branch < self.next_branch && !self.free_root.is_zero()
+        // Numbers that only grow must have room to grow.
+        let room = [self.generation.0, self.highest_epoch.0, self.restore_generation];
+        let room = room.iter().all(|number| *number < 1 << 62) && self.next_branch.0 < 1 << 31;
+        live && epochs && room && self.branch < self.next_branch && !self.free_root.is_zero()
     }
 
     /// Encodes to the blocks of a slot: as few as the table needs.

@@ -367,3 +367,109 @@ fn after_too_many_failures_the_store_is_read_only_and_says_so() {
     let (mut store, _) = machine.open(request(2)).expect("it opens");
     assert!(machine.matches(&mut store, None, &model));
 }
+
+#[test]
+fn a_format_that_was_cut_is_refused_or_whole() {
+    let mut machine = Machine::new(Image::new(1024), 45);
+    machine.disk.start_log();
+    machine.format().expect("a fresh disk is formatted");
+    let log = machine.disk.take_log().expect("recorded");
+    let mut replay = log.replay();
+    let (mut whole, mut seed) = (0, 0);
+    loop {
+        for _ in 0..8 {
+            seed += 1;
+            let image = replay.cut(&mut revenant_sim::Seeded::new(seed));
+            let mut machine = Machine::new(image, seed);
+            match machine.open(request(2)) {
+                Ok((store, report)) => {
+                    whole += 1;
+                    assert_eq!((report.epoch, report.generation), (Epoch(0), Generation(1)));
+                    assert_eq!(machine.check(store.superblock().clone()).problems, []);
+                }
+                Err(Refusal::NotOurs | Refusal::Damaged { newest: None }) => {}
+                Err(other) => panic!("entry {}, seed {seed}: {other}", replay.position()),
+            }
+        }
+        if !replay.step() {
+            break;
+        }
+    }
+    assert!(whole >= 8);
+}
+
+/// Checksums keep rot out, not malice: a superblock that verifies may name anything. Nothing may panic, and what cannot
+/// be true is an error.
+#[test]
+fn references_that_verify_and_lie_do_no_harm() {
+    let (machine, store, _) = history(46, 2048);
+    let image = machine.disk.durable();
+    let (first, end) = store.superblock().layout.data_area();
+    for seed in 0..300u64 {
+        let mut random = revenant_sim::Random::new(seed);
+        let mut image = image.clone();
+        let mut superblock = store.superblock().clone();
+        let mut lie = |image: &mut Image, old: revenant_store::Reference| {
+            let mut node = revenant_store::Node::default();
+            for slot in 0..128 {
+                let mut reference = old;
+                reference.block = BlockIndex(random.below(end + 40));
+                reference.mirror = BlockIndex(random.below(3) * random.below(1 << 40));
+                if random.one_in(2) {
+                    reference.birth = Epoch(random.next_u64());
+                }
+                if !random.one_in(3) {
+                    // True for the block that it points at, whatever that is.
+                    let block = BlockIndex(reference.block.0.min(2047));
+                    reference.checksum = revenant_store::checksum(image.read(block));
+                }
+                node.set(slot, reference);
+            }
+            let block = BlockIndex(first + random.below(end - first));
+            image.damage(block, |bytes| *bytes = node.0.0);
+            let checksum = revenant_store::checksum(&node.0);
+            revenant_store::Reference { block, mirror: BlockIndex(0), checksum, ..old }
+        };
+        if seed % 3 != 0 {
+            superblock.free_root = lie(&mut image, superblock.free_root);
+        }
+        if seed % 3 != 1 {
+            superblock.root = lie(&mut image, superblock.root);
+            let epoch = superblock.epoch;
+            let live = superblock.snapshots.get_mut(epoch).expect("the live snapshot");
+            live.root = superblock.root;
+        }
+        superblock.generation = Generation(superblock.generation.0 + 1);
+        let slot = superblock.layout.slot(superblock.generation.0);
+        for (offset, page) in (0..).zip(superblock.encode()) {
+            image.damage(BlockIndex(slot.0 + offset), |bytes| *bytes = page.0);
+        }
+        let mut machine = Machine::new(image, seed);
+        let Ok((mut store, _)) = machine.open(request(2)) else { continue };
+        for page in [0, 1, 2, 127, 16_384, 1 << 31] {
+            // Anything but a panic: the lies may even name whole pages.
+            let _ = machine.read(&mut store, None, page);
+        }
+        for number in 0..4 {
+            machine.snapshot_unreserved(&mut store, &pages(&[(1, 90 + number), (40, 8)]));
+        }
+        let report = machine.check_stepped_back(store.superblock().clone());
+        assert!(!report.problems.is_empty() || report.nodes > 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_free_space_tree_of_two_levels() {
+    // 17 GiB: 132 bitmaps, so two levels of nodes.
+    let mut machine = formatted(4_300_000, 47);
+    let (mut store, _) = machine.open(request(1)).expect("it opens");
+    let model = pages(&[(1, 1), (1000, 2)]);
+    for _ in 0..5 {
+        assert!(matches!(machine.snapshot(&mut store, &model), End::Committed(..)));
+    }
+    let (mut store, report) = machine.open(request(77)).expect("it opens");
+    assert!(report.blocks_read < 40);
+    assert!(matches!(machine.snapshot(&mut store, &pages(&[(3, 3)])), End::Committed(..)));
+    assert_eq!(machine.check(store.superblock().clone()).problems, []);
+    assert!(machine.matches(&mut store, None, &apply(&model, &pages(&[(3, 3)]))));
+}
