@@ -24,6 +24,10 @@ impl Random {
     }
 }
 
+/// Pages that a step of an operation may touch: the pager pins what one instruction needs. The most is the making of a large
+/// object out of others, whose runs, counting, statistics and allocator pages hardly ever are missing.
+const MOST_PAGES: usize = 12;
+
 /// Runs `operation` with the touch check on.
 fn checked<T>(world: &World, operation: impl FnOnce() -> T) -> T {
     world.space.end_step();
@@ -33,6 +37,8 @@ fn checked<T>(world: &World, operation: impl FnOnce() -> T) -> T {
     Attempts::check(false);
     let violations = Attempts::take_violations();
     assert!(violations.is_empty(), "{violations:#?}");
+    let pages = Attempts::take_most_pages();
+    assert!(pages <= MOST_PAGES, "a step touches {pages} pages");
     result
 }
 

@@ -65,6 +65,7 @@ mod present {
         static READABLE: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
         static WRITABLE: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
         static STORED_EARLY: Cell<u64> = const { Cell::new(0) };
+        static MOST_PAGES: Cell<usize> = const { Cell::new(0) };
         static VIOLATIONS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     }
 
@@ -94,6 +95,12 @@ mod present {
             VIOLATIONS.take()
         }
 
+        /// The most pages that one step has touched since the last call, while the check is on.
+        #[must_use]
+        pub fn take_most_pages() -> usize {
+            MOST_PAGES.replace(0)
+        }
+
         /// Runs `attempt`; `None` when it was ended at the `touches`-th touch. Everything unwound holds nothing that needs
         /// dropping, as in the kernel.
         pub fn run<T>(touches: u64, attempt: impl FnOnce() -> T) -> Option<T> {
@@ -116,6 +123,13 @@ mod present {
     }
 
     fn clear() {
+        if CHECKING.get() {
+            let mut pages = READABLE.with_borrow(Clone::clone);
+            WRITABLE.with_borrow(|writable| pages.extend(writable));
+            pages.sort_unstable();
+            pages.dedup();
+            MOST_PAGES.set(MOST_PAGES.get().max(pages.len()));
+        }
         CHANGING.set(false);
         STORED_EARLY.set(0);
         READABLE.with_borrow_mut(Vec::clear);
