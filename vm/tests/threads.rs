@@ -514,3 +514,108 @@ fn damaged_images_never_crash_the_host() {
     }
     assert!(resumed > 100, "only {resumed} damaged images were resumed");
 }
+
+const RACES: &str = r#"
+module races version 1
+
+class World {
+    lock: Mutex?
+    met: Condition?
+    permits: Semaphore?
+}
+
+; Interrupts a thread that was notified and has not got its lock back, then one whose wait is complete and that has not run.
+export function main(environment: Environment) -> i64 {
+    object.new world, World
+    native mutex.new() -> lock
+    native condition.new(lock) -> met
+    i64.set none, 0
+    native semaphore.new(none) -> permits
+    field.store.ref lock, world, World.lock
+    field.store.ref met, world, World.met
+    field.store.ref permits, world, World.permits
+    closure.new closure, world, waiter
+    native thread.spawn(closure, 0) -> thread
+    call rest()
+    native mutex.lock(lock)
+    native condition.notify_one(met)
+    native thread.interrupt(thread)
+    call rest()
+    native mutex.unlock(lock)
+    native thread.join(thread) -> problem
+    branch.nonnull problem, first
+    closure.new closure, world, taker
+    native thread.spawn(closure, 0) -> thread
+    call rest()
+    native semaphore.release(permits, 1)
+    native thread.interrupt(thread)
+    native thread.join(thread) -> problem
+    branch.nonnull problem, second
+    i64.set answer, 0
+    return answer
+first:
+    i64.set answer, 1
+    return answer
+second:
+    i64.set answer, 2
+    return answer
+}
+
+; Lets the others come to rest.
+function rest() {
+    i64.set nap, 1000000
+    native sleep(nap)
+    return
+}
+
+; Owns the lock when the interruption comes out of the condition: unlocking throws nothing.
+function waiter(closure: Closure) {
+    catch InterruptedException problem from begin to after at handler
+    closure.environment environment, closure
+    cast world, environment, World
+    null_check world, world
+    field.load.ref lock, world, World.lock
+    null_check lock, lock
+    field.load.ref met, world, World.met
+    null_check met, met
+    native mutex.lock(lock)
+begin:
+    native condition.wait(met)
+after:
+    unreachable
+handler:
+    native mutex.unlock(lock)
+    return
+}
+
+; Gets its permit, and the interruption only after that.
+function taker(closure: Closure) {
+    catch InterruptedException problem from begin to after at handler
+    closure.environment environment, closure
+    cast world, environment, World
+    null_check world, world
+    field.load.ref permits, world, World.permits
+    null_check permits, permits
+    native semaphore.acquire(permits)
+begin:
+    native commit() -> epoch
+    poll
+    jump begin
+after:
+handler:
+    return
+}
+"#;
+
+#[test]
+fn an_interruption_waits_for_what_was_already_given() {
+    for polls in [1, 1000] {
+        let mut machine = Machine::new(RACES, &[]);
+        assert_eq!(machine.run(polls), ExitStatus::Returned(0), "{polls} polls");
+        machine.audit();
+    }
+    let mut machine = Machine::new(RACES, &[]);
+    let status = machine.run_by(|machine| machine.disturbed_turn(3, 0));
+    assert_eq!(status, ExitStatus::Returned(0));
+    machine.audit();
+}

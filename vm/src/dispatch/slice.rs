@@ -14,7 +14,7 @@ use crate::loader::layout::{FUNCTION_CODE, FUNCTION_RESULTS};
 use crate::memory::layout::area;
 use crate::memory::layout::thread::{
     FLAGS, FRAME, GROUP_INDEX, POSITION, RAW_LIMIT, RECORD_FUNCTION, RECORD_LIMIT, RECORD_RAW_BASE,
-    RECORD_SIZE, REFERENCE_LIMIT, SIZE, STACK, STACK_SIZE,
+    RECORD_SIZE, REFERENCE_LIMIT, SIZE, STACK, STACK_SIZE, STATE, STATE_RUNNABLE,
 };
 use crate::thread::{self, FLAG_ENDING, FLAG_UNWINDING};
 
@@ -33,6 +33,7 @@ pub(crate) fn run_slice(worker: &mut Worker, thread: ObjectAddress, polls: u32) 
     if !begin(worker, thread, polls) {
         worker.thread = ObjectAddress(0);
         thread::park_damaged(worker.space, thread);
+        thread::release_others(worker.space, thread);
         return SliceEnd::Parked;
     }
     let flags: u32 = worker.space.load(ObjectAddress(thread.0 + FLAGS));
@@ -74,7 +75,8 @@ fn begin(worker: &mut Worker, thread: ObjectAddress, polls: u32) -> bool {
         && record < records
         && records - record >= RECORD_SIZE
         && records <= stack + size;
-    if !whole {
+    let state: u32 = space.load(ObjectAddress(thread.0 + STATE));
+    if !whole || state != STATE_RUNNABLE {
         return false;
     }
     worker.thread = thread;

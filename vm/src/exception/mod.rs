@@ -58,29 +58,19 @@ impl From<AllocationError> for Thrown {
 /// Throws at the worker's instruction. False when the slice is over because nobody caught it.
 pub(crate) fn throw(worker: &mut Worker, thrown: Thrown) -> bool {
     worker.space.end_step();
-    crate::natives::abandon(worker.space, worker.thread);
     let exception = object_of(worker, thrown);
     worker.space.end_step();
     let interrupts = matches!(thrown, Thrown::New(Builtin::InterruptedException, _));
-    if handle(worker, exception) {
-        settle(worker, interrupts, 0);
-        return true;
-    }
     let place = |offset| ObjectAddress(worker.thread.0 + offset);
     counting::store_reference(worker.space, place(PENDING_EXCEPTION), ObjectAddress(exception));
-    settle(worker, interrupts, FLAG_UNWINDING);
-    worker.space.end_step();
-    unwind(worker)
-}
-
-/// The part of a throw that makes it final: what asked for it (the result of a wait, an interruption) has had its answer. Nothing
-/// that could end the attempt lies between the change before it and this, so neither is lost nor told twice.
-fn settle(worker: &Worker, interrupts: bool, set: u32) {
-    let place = |offset| ObjectAddress(worker.thread.0 + offset);
+    // From here the exception is persistent, and what asked for it (the result of a wait, an interruption) has had its answer.
+    // Nothing that could end the attempt lies between, so it is neither lost nor told twice.
     let clear = if interrupts { FLAG_INTERRUPTED } else { 0 };
     let flags: u32 = worker.space.load(place(FLAGS));
-    worker.space.store_resident(place(FLAGS), (flags | set) & !clear);
+    worker.space.store_resident(place(FLAGS), (flags | FLAG_UNWINDING) & !clear);
     worker.space.store_resident(place(WAIT_RESULT), 0_u64);
+    worker.space.end_step();
+    unwind(worker)
 }
 
 /// The exception object for what is thrown.
@@ -109,6 +99,7 @@ fn object_of(worker: &Worker, thrown: Thrown) -> u64 {
 pub(crate) fn unwind(worker: &mut Worker) -> bool {
     let pending = ObjectAddress(worker.thread.0 + PENDING_EXCEPTION);
     let flags = ObjectAddress(worker.thread.0 + FLAGS);
+    crate::natives::abandon(worker.space, worker.thread);
     loop {
         let exception: u64 = worker.space.load(pending);
         if handle(worker, exception) {

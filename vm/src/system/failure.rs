@@ -9,9 +9,11 @@ use crate::heap::runs::{BlockNumber, run_of};
 use crate::loader::layout::EXCEPTION_CODE;
 use crate::memory::Space;
 use crate::memory::layout::block::{KIND_LARGE, KIND_SMALL, KIND_STACK};
-use crate::memory::layout::thread::{FLAGS, INDEX, PENDING_EXCEPTION, SIZE, STACK, STACK_SIZE};
+use crate::memory::layout::thread::{
+    FLAGS, INDEX, PENDING_EXCEPTION, SIZE, STACK, STACK_SIZE, WAIT_RESULT,
+};
 use crate::memory::layout::{BLOCK, area};
-use crate::thread::{FLAG_UNWINDING, at, park_damaged, touch};
+use crate::thread::{FLAG_UNWINDING, at, park_damaged, release_others, touch};
 
 use super::outcome::{PageVerdict, ThreadId};
 use super::vm::{Activity, Vm};
@@ -39,6 +41,10 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     let index = ThreadId(u64::from(space.load::<u32>(at(thread, INDEX))));
     if is_own(space, thread, place) || kind == Some(KIND_STACK) {
         park_damaged(space, thread);
+        if kind == Some(KIND_STACK) {
+            // Its object can be read: the others get what it held.
+            release_others(space, thread);
+        }
         return PageVerdict::ThreadDamaged(index);
     }
     if first_of_block && matches!(kind, Some(KIND_SMALL | KIND_LARGE)) {
@@ -79,5 +85,6 @@ fn throw_damaged(vm: &Vm, thread: ObjectAddress, page: PageIndex) {
     space.begin_changes();
     let flags: u32 = space.load(at(thread, FLAGS));
     space.store(at(thread, FLAGS), flags | FLAG_UNWINDING);
+    space.store(at(thread, WAIT_RESULT), 0_u64);
     space.end_step();
 }

@@ -14,8 +14,8 @@ use crate::exception::Thrown;
 use crate::memory::Space;
 use crate::memory::layout::thread::{
     CONDITION_HEAD, CONDITION_MUTEX, MUTEX_ABANDONED, MUTEX_HEAD, MUTEX_NEXT, MUTEX_OWNER,
-    MUTEX_PREVIOUS, NATIVE_PROGRESS, OWNED_MUTEXES, SEMAPHORE_HEAD, SEMAPHORE_PERMITS, SIZE,
-    WAIT_RESULT,
+    MUTEX_PREVIOUS, NATIVE_PROGRESS, OWNED_MUTEXES, SEMAPHORE_HEAD, SEMAPHORE_PERMITS, SIZE, STATE,
+    STATE_DAMAGED, WAIT_RESULT,
 };
 use crate::scheduler::queue::Queue;
 
@@ -204,6 +204,7 @@ pub(crate) fn unlock(worker: &Worker, mutex: ObjectAddress) -> Result<Outcome, T
     if space.load::<u64>(at(mutex, MUTEX_OWNER)) != thread.0 {
         return Err(Builtin::LockStateException.into());
     }
+    skip_damaged(space, mutex);
     let prepared = touch_release(space, mutex, thread);
     space.begin_changes();
     release(space, &prepared, false);
@@ -216,6 +217,7 @@ pub(crate) fn abandon_one(space: Space, thread: ObjectAddress) -> bool {
     if mutex.0 == 0 {
         return false;
     }
+    skip_damaged(space, mutex);
     let prepared = touch_release(space, mutex, thread);
     space.begin_changes();
     release(space, &prepared, true);
@@ -242,6 +244,7 @@ pub(crate) fn wait(
     if space.load::<u64>(at(mutex, MUTEX_OWNER)) != thread.0 {
         return Err(Builtin::LockStateException.into());
     }
+    skip_damaged(space, mutex);
     let kind = WaitKind::Condition;
     let wait = Wait::in_queue(kind, condition.0 + CONDITION_HEAD, condition).before(deadline);
     let released = touch_release(space, mutex, thread);
@@ -290,11 +293,32 @@ pub(crate) fn leave_condition(space: Space, thread: ObjectAddress, completion: C
     };
     space.store(at(thread, crate::memory::layout::thread::WAIT_OBJECT), mutex.0);
     space.store(at(thread, crate::memory::layout::thread::WAIT_QUEUE), mutex.0 + MUTEX_HEAD);
-    space.store(at(thread, crate::memory::layout::thread::WAIT_KIND), WaitKind::Mutex as u64);
+    space.store(at(thread, crate::memory::layout::thread::WAIT_KIND), WaitKind::Reacquire as u64);
     space.store(at(thread, crate::memory::layout::thread::DEADLINE), NEVER);
     space.store(at(thread, WAIT_RESULT), 0_u64);
     space.store(at(thread, NATIVE_PROGRESS), value);
     space.store(at(thread, GRANT), class);
+}
+
+/// The thread is on its way from a condition back to the lock: what it hears when it owns it is the interruption. One step.
+pub(crate) fn note_interruption(space: Space, thread: ObjectAddress) {
+    touch(space, thread);
+    space.begin_changes();
+    space.store(at(thread, GRANT), Builtin::InterruptedException as u64);
+    space.end_step();
+}
+
+/// Takes threads that were parked as damaged out of the front of a lock's FIFO: they can own nothing. Steps.
+fn skip_damaged(space: Space, mutex: ObjectAddress) {
+    while let Some(first) = waiters(mutex).first(space) {
+        if space.load::<u32>(at(first, STATE)) != STATE_DAMAGED {
+            break;
+        }
+        let leaving = touch_leave(space, first);
+        space.begin_changes();
+        leave(space, &leaving);
+        space.end_step();
+    }
 }
 
 /// Notifies the first waiter of a condition; false if there is none. One step.

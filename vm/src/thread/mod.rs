@@ -16,8 +16,8 @@ use crate::dispatch::{SliceEnd, Worker};
 use crate::exception::{self, Thrown};
 use crate::memory::Space;
 use crate::memory::layout::thread::{
-    DAMAGED_PAGE, DEADLINE, FLAGS, NATIVE_PROGRESS, NATIVE_REFERENCE, SIZE, STATE, STATE_DAMAGED,
-    STATE_RUNNABLE, STATE_WAITING, WAIT_KIND, WAIT_OBJECT, WAIT_QUEUE, WAIT_RESULT,
+    DAMAGED_PAGE, DEADLINE, FLAGS, JOIN_HEAD, NATIVE_PROGRESS, NATIVE_REFERENCE, SIZE, STATE,
+    STATE_DAMAGED, STATE_RUNNABLE, STATE_WAITING, WAIT_KIND, WAIT_OBJECT, WAIT_QUEUE, WAIT_RESULT,
 };
 use crate::scheduler::queue::Queue;
 use crate::scheduler::{RUN_LENGTH, RUN_QUEUE, timers};
@@ -58,6 +58,8 @@ pub(crate) enum WaitKind {
     ConsoleOutput = 9,
     /// Time, after which the instruction looks again.
     SleepWall = 10,
+    /// A lock, on the way back from a condition: it is owned before the thread hears of anything.
+    Reacquire = 11,
 }
 
 impl WaitKind {
@@ -74,6 +76,7 @@ impl WaitKind {
             8 => Self::ConsoleInput,
             9 => Self::ConsoleOutput,
             10 => Self::SleepWall,
+            11 => Self::Reacquire,
             _ => return None,
         })
     }
@@ -252,6 +255,10 @@ pub(crate) fn wake(space: Space, waking: &Waking, completion: Completion) {
     space.store(at(thread, WAIT_RESULT), result);
     space.store(at(thread, NATIVE_PROGRESS), value);
     space.store(at(thread, WAIT_KIND), 0_u64);
+    if space.load::<u32>(at(thread, STATE)) == STATE_DAMAGED {
+        // It leaves its lists and never runs again.
+        return;
+    }
     space.store(at(thread, STATE), STATE_RUNNABLE);
     RUN_QUEUE.push(space, thread);
     space.store(RUN_LENGTH, space.load::<u64>(RUN_LENGTH).wrapping_add(1));
@@ -270,9 +277,6 @@ pub(crate) fn wake_now(space: Space, thread: ObjectAddress, completion: Completi
 pub(crate) fn deliver_result(worker: &mut Worker) -> bool {
     let space = worker.space;
     let thread = worker.thread;
-    if is_interrupted(worker) {
-        return exception::throw(worker, Builtin::InterruptedException.into());
-    }
     let result: u64 = space.load(at(thread, WAIT_RESULT));
     match result & 0xffff_ffff {
         RESULT_COMPLETE => {
@@ -297,6 +301,10 @@ pub(crate) fn deliver_result(worker: &mut Worker) -> bool {
         RESULT_THROWS => {
             let class = u32::try_from(result >> 32).ok().and_then(Builtin::from_number);
             exception::throw(worker, class.unwrap_or(Builtin::Exception).into())
+        }
+        // A completed wait comes first; an interruption that came after it waits for the next poll.
+        _ if is_interrupted(worker) => {
+            exception::throw(worker, Builtin::InterruptedException.into())
         }
         _ => true,
     }
@@ -346,6 +354,10 @@ pub(crate) fn interrupt(space: Space, thread: ObjectAddress) {
                 );
                 return;
             }
+            if kind == WaitKind::Reacquire as u64 {
+                locks::note_interruption(space, thread);
+                return;
+            }
             let waking = touch_wake(space, thread);
             space.begin_changes();
             wake(space, &waking, Completion::Throws(Builtin::InterruptedException));
@@ -379,6 +391,22 @@ pub(crate) fn park_damaged(space: Space, thread: ObjectAddress) {
     space.store(at(thread, STATE), STATE_DAMAGED);
     space.store(at(thread, DAMAGED_PAGE), thread.page().0);
     space.end_step();
+}
+
+/// What the others get from a thread that was parked as damaged and whose object can be read: its locks, marked as abandoned, and
+/// for those who join it an exception. Steps.
+pub(crate) fn release_others(space: Space, thread: ObjectAddress) {
+    // The bounds are for lists that are damaged too.
+    for _ in 0..1 << 16 {
+        if !locks::abandon_one(space, thread) {
+            break;
+        }
+    }
+    let joiners = Queue::new(at(thread, JOIN_HEAD));
+    for _ in 0..1 << 16 {
+        let Some(joiner) = joiners.first(space) else { break };
+        wake_now(space, joiner, Completion::Throws(Builtin::DamagedObjectException));
+    }
 }
 
 /// What natives answer when they cannot finish in this step.
