@@ -24,9 +24,10 @@ impl Random {
     }
 }
 
-/// Pages that a step of an operation may touch: the pager pins what one instruction needs. The most is the making of a large
+/// Pages that a step of an operation may touch: the pager pins what one instruction needs (up to 96 pages). The most is the
+/// removal from a map whose index is being replaced, then the making of a large
 /// object out of others, whose runs, counting, statistics and allocator pages hardly ever are missing.
-const MOST_PAGES: usize = 12;
+const MOST_PAGES: usize = 16;
 
 /// Runs `operation` with the touch check on.
 fn checked<T>(world: &World, operation: impl FnOnce() -> T) -> T {
