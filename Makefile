@@ -38,7 +38,7 @@ bench-linux: setup ## the same operations in Debian's stock kernel under the sam
 	@scripts/bench-linux.sh
 
 fuzz: ## a million mutated modules against decoder, verifier and a checking machine (minutes)
-	cargo test --release -p revenant-bytecode --test fuzz -- --ignored --nocapture
+	scripts/host-cargo test --release -p revenant-bytecode --test fuzz -- --ignored --nocapture
 
 sim: ## the whole core on simulated hardware that misbehaves: make sim SEED=7
 	@scripts/sim.sh "$(SEED)"

@@ -102,7 +102,7 @@ fn read_folder(root: &Path, folder: &Path, files: &mut Vec<SourceFile>) -> Resul
 
 fn is_text(name: &str) -> bool {
     let extensions = ["rs", "toml", "md", "sh", "json", "rasm", "c", "lua", "svg", "txt"];
-    let known = ["Makefile", "run", "metal-cargo", ".gitignore"];
+    let known = ["Makefile", "run", "metal-cargo", "host-cargo", ".gitignore"];
     known.contains(&name)
         || name.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension))
 }

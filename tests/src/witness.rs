@@ -9,7 +9,7 @@
 //!   abandoned epoch=E               snapshot E was given up; nothing may ever resume it
 //!   -- power cut --
 //!   resumed epoch=E                 E = the last durable one, or a newer one that was flipped and not abandoned
-//!   first-step thread=K step=N      N = K's counter at that flip + 1; each thread at most once a boot
+//!   first_step thread=K step=N      N = K's counter at that flip + 1; each thread at most once a boot
 //!   flip epoch=F steps=K:N,...      F > E; no counter below its last one; moved only if the first step was seen
 //! ```
 //!
@@ -169,7 +169,7 @@ impl Witness {
                 None => self.malformed(text),
             },
             "resumed" => self.resumed(&line, text),
-            "first-step" | "first_step" => self.first_step(&line, text),
+            "first_step" => self.first_step(&line, text),
             _ => {}
         }
     }
@@ -295,7 +295,7 @@ mod tests {
 
     const FIRST_BOOT: &str = "
         resumed epoch=1 generation=1
-        first-step thread=0 step=1
+        first_step thread=0 step=1
         flip epoch=2 dirty=3 steps=0:10,1:5
         durable epoch=2 generation=2 blocks=9 latency_us=800
         flip epoch=3 dirty=3 steps=0:20,1:6,2:1
@@ -312,8 +312,8 @@ mod tests {
         assert_eq!(
             after_the_cut(
                 "resumed epoch=3
-                 first-step thread=0 step=21
-                 first-step thread=1 step=7
+                 first_step thread=0 step=21
+                 first_step thread=1 step=7
                  flip epoch=4 dirty=1 steps=0:50,1:8,2:1"
             ),
             []
@@ -321,8 +321,8 @@ mod tests {
         assert_eq!(
             after_the_cut(
                 "resumed epoch=4
-                 first-step thread=2 step=10
-                 first-step thread=3 step=1
+                 first_step thread=2 step=10
+                 first_step thread=3 step=1
                  flip epoch=5 dirty=1 steps=0:30,1:7,2:10,3:4"
             ),
             []
@@ -339,7 +339,7 @@ mod tests {
     fn planted_a_restarted_a_repeated_and_a_lost_step_are_caught() {
         for wrong in [1, 20, 22] {
             let findings =
-                after_the_cut(&format!("resumed epoch=3\nfirst-step thread=0 step={wrong}"));
+                after_the_cut(&format!("resumed epoch=3\nfirst_step thread=0 step={wrong}"));
             let expected = Finding::WrongFirstStep { thread: 0, expected: 21, found: wrong };
             assert_eq!(findings, [expected]);
         }
@@ -362,7 +362,7 @@ mod tests {
         let findings = after_the_cut("resumed epoch=3\nflip epoch=3 steps=0:20,1:6,2:1");
         assert_eq!(findings, [Finding::EpochWentBack { epoch: 3 }]);
         let findings = after_the_cut(
-            "resumed epoch=3\nfirst-step thread=0 step=21\nfirst-step thread=0 step=21",
+            "resumed epoch=3\nfirst_step thread=0 step=21\nfirst_step thread=0 step=21",
         );
         assert_eq!(findings, [Finding::SecondFirstStep { thread: 0 }]);
     }
@@ -371,12 +371,12 @@ mod tests {
     fn a_snapshot_lost_with_its_epoch_reused_is_compared_with_its_new_counters() {
         let findings = after_the_cut(
             "resumed epoch=3
-             first-step thread=0 step=21
+             first_step thread=0 step=21
              flip epoch=4 steps=0:99,1:6,2:1
              durable epoch=4
              --
              resumed epoch=4
-             first-step thread=0 step=100",
+             first_step thread=0 step=100",
         );
         assert_eq!(findings, []);
     }
@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn lines_that_cannot_be_read_are_findings_not_silence() {
         for line in
-            ["flip epoch=x steps=", "flip epoch=7", "durable", "resumed", "first-step step=1"]
+            ["flip epoch=x steps=", "flip epoch=7", "durable", "resumed", "first_step step=1"]
         {
             assert!(matches!(after_the_cut(line)[..], [Finding::Malformed { .. }]), "{line}");
         }
@@ -400,9 +400,9 @@ mod tests {
 
     #[test]
     fn the_count_of_comparisons_tells_a_run_that_proved_nothing() {
-        let witness = watch("resumed epoch=1\nfirst-step thread=0 step=1");
+        let witness = watch("resumed epoch=1\nfirst_step thread=0 step=1");
         assert_eq!(witness.compared_steps(), 0);
-        let witness = watch(&format!("{FIRST_BOOT}\nresumed epoch=3\nfirst-step thread=0 step=21"));
+        let witness = watch(&format!("{FIRST_BOOT}\nresumed epoch=3\nfirst_step thread=0 step=21"));
         assert_eq!((witness.compared_steps(), witness.threads_not_seen()), (1, Some(2)));
     }
 }
