@@ -1,4 +1,4 @@
-//! Why a load was refused.
+//! Why a load was refused: the values that `loader` returns; nothing of a refused module is in object space.
 
 use alloc::string::String;
 use core::fmt;

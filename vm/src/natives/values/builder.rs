@@ -1,4 +1,4 @@
-//! Natives on string builders.
+//! Natives on string builders: touch all, then change; the operations themselves stand in `object`.
 
 use revenant_bytecode::{Builtin, Native};
 use revenant_hal::ObjectAddress;

@@ -1,4 +1,4 @@
-//! Natives on vectors and maps.
+//! Natives on vectors and maps: touch all, then change; the operations themselves stand in `object`.
 
 use revenant_bytecode::Native;
 use revenant_hal::ObjectAddress;

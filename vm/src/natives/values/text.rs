@@ -1,4 +1,4 @@
-//! Natives on strings.
+//! Natives on strings: touch all, then change; the operations themselves stand in `object`.
 
 use revenant_bytecode::{Builtin, Native};
 use revenant_hal::ObjectAddress;
