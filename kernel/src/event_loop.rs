@@ -7,6 +7,7 @@
 //!
 //! Neighbours: `snapshot` decides when to flip; `programs` is what runs; `space` is where pages come from.
 
+use crate::probe::{Probe, Progress};
 use crate::programs::Programs;
 use crate::snapshot::{Snapshots, Stage};
 use crate::space::{self, News, Work};
@@ -18,7 +19,7 @@ use revenant_machine::attempt::{self, SliceEnd};
 use revenant_machine::clock::MachineClock;
 use revenant_machine::command_line::Options;
 use revenant_machine::exit::ExitCode;
-use revenant_machine::{attention, serial};
+use revenant_machine::{attention, cpu, serial};
 use revenant_pager::{Impossible, Wake};
 use revenant_store::SpaceState;
 use revenant_vm::{DiskSpace, ExitStatus, PageVerdict, StepOutcome, SystemStep, Turn};
@@ -44,6 +45,13 @@ pub(crate) struct EventLoop<P> {
     /// How the machine ends once the last snapshot is durable.
     ending: Option<ExitCode>,
     out_of_frames_said: bool,
+    /// The time-stamp counter at the kernel's entry.
+    entered: u64,
+    /// A program has run.
+    running: bool,
+    /// The longest step of the grace since the last flip, in nanoseconds.
+    longest_grace: u64,
+    probe: Probe,
 }
 
 /// What an attempt came to.
@@ -69,10 +77,19 @@ impl<P: Programs> EventLoop<P> {
             input: VecDeque::new(),
             output_waits: true,
             stop_at: options.exit_after_ms.map(after),
+            probe: Probe::new(&options),
             options,
             ending: None,
             out_of_frames_said: false,
+            entered: cpu::timestamp(),
+            running: false,
+            longest_grace: 0,
         }
+    }
+
+    /// Names the kernel's entry, from which the time to the first program instruction counts.
+    pub(crate) fn count_from(&mut self, timestamp: u64) {
+        self.entered = timestamp;
     }
 
     /// Has a system step done before programs go on.
@@ -219,7 +236,13 @@ impl<P: Programs> EventLoop<P> {
             }
         }
         let Some(step) = self.steps.front().copied() else { return false };
-        match self.attempt(|programs, world| programs.system_step(step, world)) {
+        let begin = self.world.clock.monotonic();
+        let outcome = self.attempt(|programs, world| programs.system_step(step, world));
+        if matches!(step, SystemStep::BeginGrace | SystemStep::ContinueGrace) {
+            let spent = self.world.clock.monotonic().0 - begin.0;
+            self.longest_grace = self.longest_grace.max(spent);
+        }
+        match outcome {
             None => false,
             Some(StepOutcome::More) => true,
             Some(StepOutcome::Done) => {
@@ -315,7 +338,13 @@ impl<P: Programs> EventLoop<P> {
         let end = clock.monotonic();
         self.snapshots.give_records(records, count);
         match flipped {
-            Ok(report) => self.snapshots.flipped(&report, begin, witnessed, end),
+            Ok(report) => {
+                self.snapshots.flipped(&report, begin, witnessed, end);
+                let longest = core::mem::take(&mut self.longest_grace);
+                if self.probe.flipped(longest) == Progress::Complete {
+                    self.end(ExitCode::Success);
+                }
+            }
             Err(refused) => {
                 log!("flip refused {refused:?}");
                 self.snapshots.refused(end);
@@ -334,9 +363,19 @@ impl<P: Programs> EventLoop<P> {
             SpaceState::Plenty | SpaceState::Short => DiskSpace::Enough,
             SpaceState::AllocationRefused | SpaceState::Full => DiskSpace::Reserve,
         };
+        let pages =
+            if self.running { 0 } else { space::with(|space| space.statistics().pages_read) };
         let turn = self.try_attempt(|programs, world| programs.turn(world));
+        if !self.running && matches!(turn, Attempt::Done(Turn::Ran(_))) {
+            self.running = true;
+            self.probe.running(self.world.clock.since(self.entered).0, pages);
+        }
         for first in self.programs.take_first_steps() {
             log!("first_step thread={} step={}", first.thread.0, first.steps);
+            let since = self.world.clock.since(self.entered).0;
+            if self.probe.first_step(since) == Progress::Complete {
+                self.end(ExitCode::Success);
+            }
         }
         match turn {
             Attempt::Done(Turn::Ran(_) | Turn::Scheduled) => true,

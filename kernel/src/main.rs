@@ -17,6 +17,8 @@ mod last_words;
 #[cfg(target_os = "none")]
 mod log;
 #[cfg(target_os = "none")]
+mod probe;
+#[cfg(target_os = "none")]
 mod programs;
 #[cfg(target_os = "none")]
 mod resume;
@@ -37,6 +39,7 @@ fn kernel_main(mut handover: revenant_machine::boot::Handover) -> ! {
     use revenant_machine::{clock, command_line, cpu, descriptors, exit, frames, fw_cfg, heap};
     use revenant_machine::{interrupts, serial};
 
+    let entered = cpu::timestamp(); // what the time to the first program instruction is counted from
     serial::initialise(); // first of all: everything that fails later can say why
     log!("revenant version={}", env!("CARGO_PKG_VERSION"));
     heap::initialise(&mut handover); // before anything allocates
@@ -52,7 +55,7 @@ fn kernel_main(mut handover: revenant_machine::boot::Handover) -> ! {
         log!("{problem}"); // a typing mistake is said and passed over
     }
     let (frames, tables) = frames::take_all(handover); // what is left of RAM belongs to the pager
-    let machine = scenario::Machine { clock, options, frames, tables };
+    let machine = scenario::Machine { clock, entered, options, frames, tables };
     let outcome = scenario::run(machine);
     exit::exit(outcome)
 }

@@ -21,7 +21,7 @@ use revenant_vm::{DiskSpace, SystemStep, Vm};
 
 /// Opens the disk, resumes its programs and runs them until the machine is to stop.
 pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
-    let Machine { clock, options, frames, tables } = machine;
+    let Machine { clock, entered, options, frames, tables } = machine;
     let started = clock.monotonic();
     let mut disk = disk::find(&frames)?;
     let (store, report) = disk::open(&mut disk, &options, ABI_VERSION)?;
@@ -31,6 +31,7 @@ pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
     let mut world = World { clock, epoch, disk_space: DiskSpace::Enough };
     let vm = resume_programs(&mut world)?;
     let mut event_loop = EventLoop::new(vm, clock, options);
+    event_loop.count_from(entered);
     event_loop.schedule(SystemStep::Restarted { resumed: report.epoch });
     let pages = space::with(|space| space.statistics().pages_read);
     log!(

@@ -85,6 +85,12 @@ impl MachineClock {
         Nanoseconds(u64::try_from(scaled).unwrap_or(u64::MAX))
     }
 
+    /// The time since a reading of the time-stamp counter of this boot.
+    #[must_use]
+    pub fn since(&self, timestamp: u64) -> Nanoseconds {
+        self.span(cpu::timestamp().wrapping_sub(timestamp))
+    }
+
     /// The counter's rate in kHz.
     #[must_use]
     pub fn rate_khz(&self) -> u64 {

@@ -20,6 +20,8 @@ use revenant_machine::frames::{FramePool, ObjectTables};
 pub(crate) struct Machine {
     /// Time.
     pub(crate) clock: MachineClock,
+    /// The time-stamp counter at the kernel's entry.
+    pub(crate) entered: u64,
     /// The command line.
     pub(crate) options: Options,
     /// The content of RAM.
@@ -32,13 +34,14 @@ pub(crate) struct Machine {
 pub(crate) fn run(machine: Machine) -> ExitCode {
     log!("memory frames={}", machine.frames.frame_count());
     let test = machine.options.test.clone();
-    let result = match (test.as_deref(), machine.options.bench.is_some()) {
-        (None, false) => crate::resume::run(machine),
-        (None, true) => bench::run(machine),
-        (Some("virtio"), _) => virtio::run(machine),
-        (Some("paging"), _) => paging::run(machine),
-        (Some("panic"), _) => panic_after_open(machine),
-        (Some(name), _) => Err(format!("no test is called {name}")),
+    let with_programs = matches!(machine.options.bench.as_deref(), None | Some("resume" | "grace"));
+    let result = match test.as_deref() {
+        None if with_programs => crate::resume::run(machine),
+        None => bench::run(machine),
+        Some("virtio") => virtio::run(machine),
+        Some("paging") => paging::run(machine),
+        Some("panic") => panic_after_open(machine),
+        Some(name) => Err(format!("no test is called {name}")),
     };
     match result {
         Ok(code) => code,

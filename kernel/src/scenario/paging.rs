@@ -40,7 +40,7 @@ const STEPS_PER_TURN: u32 = 2000;
 
 /// Runs until the command line says to stop, or for ever.
 pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
-    let Machine { clock, options, frames, tables } = machine;
+    let Machine { clock, options, frames, tables, .. } = machine;
     let mut disk = disk::find(&frames)?;
     format_if_empty(&mut disk)?;
     let (opened, report) = disk::open(&mut disk, &options, TEST_ABI)?;

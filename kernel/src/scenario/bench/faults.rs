@@ -33,8 +33,8 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
     let rounds = bench.rounds.min(u64::from(bench.frames) / (3 * BATCH));
     let mut figures: [Vec<u64>; 4] = Default::default();
     let before = space::with(|space| space.statistics());
-    // Pages above those that other measurements have stored on this disk.
-    let base = bench.pages;
+    // Pages that no earlier measurement on this disk has stored: another million for each epoch.
+    let base = bench.pages + (space::with(|space| space.epoch().get() % 1024) << 20);
     for round in 0..rounds {
         let first = base + round * BATCH;
         let [zero, plain, writable, copy] = &mut figures;

@@ -9,6 +9,7 @@
 //! | `flip_busy` | pause of the flip with and without page-ins under way | made by `prepare` |
 //! | `bandwidth` | a snapshot of `pages` pages against the driver alone | the same; the second disk, empty, for the driver |
 //! | `blocks` | blocks of an idle snapshot, and of one with one page changed | the same |
+//! | `resume`, `grace` | see `probe` | made by `revenant disk create` |
 //!
 //! All times are of the monotonic clock (under QEMU's `-icount` it counts instructions). Where an emulator is noisy,
 //! compare figures of one run.
@@ -48,7 +49,7 @@ struct Bench {
 
 /// Runs the measurement that the command line names.
 pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
-    let Machine { clock, mut options, frames, tables } = machine;
+    let Machine { clock, mut options, mut frames, tables, .. } = machine;
     let name = options.bench.clone().unwrap_or_default();
     let (pages, rounds) = (options.pages, options.rounds.max(1));
     options.snapshot_interval_ms = NO_INTERVAL_MS;
@@ -58,6 +59,8 @@ pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
         "bandwidth" => bandwidth::measure_driver(&frames, clock, pages)?,
         _ => None,
     };
+    // Touched once, so that what is measured later is not the emulator's host finding memory for the guest.
+    (0..count).for_each(|frame| frames.zero(FrameIndex(frame)));
     let mut disk = disk::find(&frames)?;
     format_if_empty(&mut disk)?;
     let (opened, _) = disk::open(&mut disk, &options, TEST_ABI)?;
