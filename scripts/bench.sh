@@ -10,9 +10,12 @@ choose_toolchains
 mkdir -p build/bench
 scripts/image.sh
 "${HOST_CARGO[@]}" build --quiet --release -p revenant-tools -p revenant-tests --bins
-METRICS=(build/bench/store.txt)
+METRICS=(build/bench/store.txt build/bench/host.txt build/bench/programs.txt)
 echo "bench: the store on the host" >&2
 target/release/revenant disk bench | tee build/bench/store.txt >&2
+echo "bench: programs on the host" >&2
+target/release/revenant run samples/bench/float.rasm | sed 's/^metric /metric host./' | tee build/bench/host.txt >&2
+"${HOST_CARGO[@]}" bench --quiet -p revenant-vm --bench programs | tee build/bench/programs.txt >&2
 if [ -n "$LINUX" ]; then
     echo "bench: Debian's kernel in the same machine" >&2
     scripts/linux-probe.sh | tee build/bench/linux.txt >&2

@@ -131,6 +131,7 @@ impl Figures {
 
     /// Computes the figures with bars that are ratios of others.
     pub fn derive(&mut self) {
+        self.derive_float_penalty();
         for target in &TARGETS {
             if let Source::Ratio(above, below) = target.source
                 && let (Some(above), Some(below)) = (self.get(above), self.get(below))
@@ -140,6 +141,19 @@ impl Figures {
                 self.values
                     .insert(target.name.to_owned(), Figure { value, unit: "ratio".to_owned() });
             }
+        }
+    }
+
+    /// How much more floating point slows down from the host to the machine than integers do (samples/bench/float.rasm).
+    fn derive_float_penalty(&mut self) {
+        let slower = |program: &str| {
+            let time = |place: &str| self.get(&format!("{place}.{program}_time"));
+            Some(time("machine")?.value / time("host")?.value)
+        };
+        if let (Some(nbody), Some(sieve)) = (slower("nbody"), slower("sieve")) {
+            let value = (nbody / sieve * 1000.0).round() / 1000.0;
+            let figure = Figure { value, unit: "ratio".to_owned() };
+            self.values.insert("float_penalty".to_owned(), figure);
         }
     }
 
@@ -178,6 +192,23 @@ mod tests {
         assert!(!figures.take_line("", "flip epoch=1"));
         figures.derive();
         assert_eq!(figures.get("fork_vs_flip").map(|figure| figure.value), Some(1100.0));
+    }
+
+    #[test]
+    fn the_float_penalty_is_a_ratio_of_slow_downs() {
+        let mut figures = Figures::default();
+        for line in [
+            "metric host.sieve_time 10 ns",
+            "metric host.nbody_time 20 ns",
+            "metric machine.sieve_time 100 ns",
+        ] {
+            assert!(figures.take_line("", line));
+        }
+        figures.derive();
+        assert!(figures.get("float_penalty").is_none());
+        figures.take_line("machine.", "metric nbody_time 300 ns");
+        figures.derive();
+        assert_eq!(figures.get("float_penalty").map(|figure| figure.value), Some(1.5));
     }
 
     #[test]

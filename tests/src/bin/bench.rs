@@ -10,7 +10,8 @@
 use clap::Parser;
 use core::time::Duration;
 use revenant_tests::figures::Figures;
-use revenant_tests::harness::{Running, built_machine, scratch_file};
+use revenant_tests::harness::{Running, built_machine, repository, scratch_file};
+use revenant_tools::disk::{self, CreateArguments, DiskCommand};
 use revenant_tools::qemu::{Disk, DiskFilter, Firmware};
 use std::collections::BTreeSet;
 use std::fs::{File, read_to_string};
@@ -45,6 +46,8 @@ struct Scenario {
     throttled: bool,
     /// Instructions are the clock.
     instructions: bool,
+    /// A program of samples/bench on a disk of its own, instead of `disks`.
+    program: Option<&'static str>,
 }
 
 /// A limit far above what a run takes: a machine that hangs must end some time.
@@ -64,10 +67,11 @@ const PLAIN: Scenario = Scenario {
     disks: &[],
     throttled: false,
     instructions: false,
+    program: None,
 };
 
 /// 100 snapshots and more in `flip`: four sizes, 25 rounds.
-const SCENARIOS: [Scenario; 9] = [
+const SCENARIOS: [Scenario; 10] = [
     Scenario { name: "flip", command_line: "bench=flip", disks: &["flip"], ..PLAIN },
     Scenario {
         name: "flip-instructions",
@@ -123,6 +127,14 @@ const SCENARIOS: [Scenario; 9] = [
         throttled: true,
         ..PLAIN
     },
+    Scenario {
+        name: "float",
+        prefix: "machine.",
+        memory: "256M",
+        command_line: "exit_on_main=1",
+        program: Some("samples/bench/float.rasm"),
+        ..PLAIN
+    },
 ];
 
 fn main() -> ExitCode {
@@ -175,10 +187,30 @@ fn run(
         }
         machine.disks.push(disk);
     }
+    if let Some(program) = scenario.program {
+        machine.disks.push(Disk::new(disk_with(program, scenario.name)?));
+    }
     eprintln!("bench: {} ({}, {})", scenario.name, machine.memory, machine.command_line);
     let mut running = Running::start(&format!("bench-{}", scenario.name), &machine)?;
     while let Some(line) = running.next_line(LIMIT) {
         figures.take_line(scenario.prefix, &line.text);
     }
     running.wait_success(Duration::from_secs(10))
+}
+
+/// A fresh disk with a program on it.
+fn disk_with(program: &str, name: &str) -> Result<PathBuf, String> {
+    let image = scratch_file(&format!("bench-{name}.img"))?;
+    let create = CreateArguments {
+        image: image.clone(),
+        size: 256 << 20,
+        modules: vec![repository().join(program)],
+        arguments: Vec::new(),
+        force: true,
+    };
+    if disk::run(&DiskCommand::Create(create)) == ExitCode::SUCCESS {
+        Ok(image)
+    } else {
+        Err(format!("{}: not made", image.display()))
+    }
 }
