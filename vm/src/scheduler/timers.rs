@@ -10,7 +10,7 @@ use revenant_hal::ObjectAddress;
 use crate::memory::Space;
 use crate::memory::layout::area;
 use crate::memory::layout::system::scheduler::TIMER_COUNT;
-use crate::memory::layout::thread::INDEX;
+use crate::memory::layout::thread::{INDEX, STATE, STATE_DAMAGED, STATE_WAITING};
 
 use super::word;
 
@@ -147,6 +147,32 @@ impl Moves {
             space.store(place_word(timer.index), u32::try_from(*place + 1).unwrap_or(0));
         }
     }
+}
+
+/// Whether an entry, the first one, is what it seems: its thread waits and knows its place.
+pub(crate) fn is_sound(space: Space, timer: Timer) -> bool {
+    let thread = timer.thread(space);
+    let state: u32 = space.load(ObjectAddress(thread.0.wrapping_add(STATE)));
+    thread.0.is_multiple_of(8)
+        && index_of(space, thread) == timer.index
+        && space.load::<u32>(place_word(timer.index)) == 1
+        && matches!(state, STATE_WAITING | STATE_DAMAGED)
+}
+
+/// Takes the first entry out without asking its thread. One step.
+pub(crate) fn drop_first(space: Space) {
+    let mut moves = Moves::new(space);
+    if moves.count > 0 {
+        moves.removed = Some(load(space, 0).index);
+        moves.count -= 1;
+        if moves.count > 0 {
+            let last = load(space, moves.count);
+            moves.down(space, 0, last);
+        }
+    }
+    moves.touch(space);
+    space.begin_changes();
+    moves.apply(space);
 }
 
 /// Touches everything for a new entry and says how the heap changes. The thread has no deadline yet.

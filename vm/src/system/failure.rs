@@ -13,7 +13,7 @@ use crate::memory::layout::thread::{
     FLAGS, INDEX, PENDING_EXCEPTION, SIZE, STACK, STACK_SIZE, WAIT_RESULT,
 };
 use crate::memory::layout::{BLOCK, area};
-use crate::thread::{FLAG_UNWINDING, at, park_damaged, release_others, touch};
+use crate::thread::{FLAG_ENDING, FLAG_UNWINDING, at, park_damaged, release_others, touch};
 
 use super::outcome::{PageVerdict, ThreadId};
 use super::vm::{Activity, Vm};
@@ -50,6 +50,13 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     if first_of_block && matches!(kind, Some(KIND_SMALL | KIND_LARGE)) {
         throw_damaged(vm, thread, page);
         return PageVerdict::BlockStuck;
+    }
+    let flags: u32 = space.load(at(thread, FLAGS));
+    if flags & (FLAG_UNWINDING | FLAG_ENDING) != 0 {
+        // What it needs to hear of the damage is itself damaged.
+        park_damaged(space, thread);
+        release_others(space, thread);
+        return PageVerdict::ThreadDamaged(index);
     }
     throw_damaged(vm, thread, page);
     PageVerdict::Thrown(index)

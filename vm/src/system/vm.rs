@@ -172,14 +172,21 @@ impl Vm {
                 break;
             };
             steps::save_clock(space, clock);
-            thread::expire(space, timer.thread(space));
+            if timers::is_sound(space, timer) {
+                thread::expire(space, timer.thread(space));
+            } else {
+                // Damage: nobody can be woken by it, and everybody would wait behind it.
+                timers::drop_first(space);
+            }
             space.end_step();
             scheduled = true;
         }
-        if counting::grace_requested(space) {
+        // A grace that waits for a page lets threads run meanwhile.
+        let waits = self.waiting.contains_key(&Activity::System);
+        if counting::grace_requested(space) && !waits {
             counting::close(space);
         }
-        if steps::grace_in_progress(space) {
+        if steps::grace_in_progress(space) && !waits {
             let progress = counting::grace::run(space, GRACE_STEPS);
             scheduled |= progress == Ok(Progress::More);
         }
@@ -192,7 +199,8 @@ impl Vm {
     fn run(&mut self, limits: TurnLimits) -> Turn {
         let space = self.worker.space;
         let runnable: u64 = space.load(RUN_LENGTH);
-        let waiting = self.waiting.len() as u64;
+        let is_thread = |activity: &&Activity| matches!(activity, Activity::Thread(_));
+        let waiting = self.waiting.keys().filter(is_thread).count() as u64;
         for _ in 0..PASSED_OVER {
             let Some(thread) = RUN_QUEUE.first(space) else { return self.idle() };
             if !self.waiting.contains_key(&Activity::Thread(thread.0)) {
@@ -223,7 +231,7 @@ impl Vm {
     fn idle(&mut self) -> Turn {
         let base = self.worker.clock_base;
         let deadline = timers::first(self.worker.space)
-            .map(|timer| Nanoseconds(timer.deadline.saturating_sub(base)));
+            .map(|timer| Nanoseconds(on_monotonic(timer.deadline, base)));
         if !self.main_reported {
             self.report_main();
         }
@@ -366,6 +374,13 @@ impl Vm {
     }
 }
 
+/// A deadline of the machine clock on the environment's clock. The base may be negative, as a wrapped number: the machine clock of
+/// a first run begins at 0 however long the machine has been up.
+fn on_monotonic(deadline: u64, base: u64) -> u64 {
+    let deadline = i128::from(deadline) - i128::from(base.cast_signed());
+    u64::try_from(deadline.max(0)).unwrap_or(u64::MAX)
+}
+
 /// Moves a runnable thread to the end of the run queue. One step.
 fn rotate(space: Space, thread: ObjectAddress) {
     if space.load::<u64>(RUN_LENGTH) < 2 {
@@ -381,3 +396,15 @@ fn rotate(space: Space, thread: ObjectAddress) {
 
 const _: () = assert!(area::WITNESS - area::ROOT < 7 * 4096);
 const _: Ordering = Ordering::Relaxed;
+
+#[cfg(test)]
+mod tests {
+    use super::on_monotonic;
+
+    #[test]
+    fn a_deadline_is_found_on_the_other_clock_whichever_began_first() {
+        assert_eq!(on_monotonic(500, 100), 400);
+        assert_eq!(on_monotonic(500, 0_u64.wrapping_sub(1_000)), 1_500);
+        assert_eq!(on_monotonic(100, 500), 0);
+    }
+}
