@@ -44,7 +44,7 @@ use crate::memory::Space;
 
 pub(crate) use create::create;
 pub(crate) use error::LoadError;
-pub(crate) use text::text_of;
+pub(crate) use text::{bytes_of, text_of};
 
 /// Loads module files into a namespace; the modules, in the order of the files.
 ///

@@ -23,7 +23,7 @@ pub(crate) fn text_of(space: Space, string: ObjectAddress) -> String {
 
 /// The content of a byte array; nothing for null.
 #[must_use]
-pub(super) fn bytes_of(space: Space, array: ObjectAddress) -> Vec<u8> {
+pub(crate) fn bytes_of(space: Space, array: ObjectAddress) -> Vec<u8> {
     if array.is_null() {
         return Vec::new();
     }
