@@ -97,6 +97,14 @@ impl<P: Programs> EventLoop<P> {
         self.steps.push_back(step);
     }
 
+    /// A grace is due: the one that is under way goes first, and does for both if it has not begun.
+    fn schedule_grace(&mut self) {
+        if !self.steps.contains(&SystemStep::BeginGrace) {
+            self.steps.push_back(SystemStep::BeginGrace);
+            self.steps.push_back(SystemStep::ContinueGrace);
+        }
+    }
+
     /// Runs until the machine is to stop.
     pub(crate) fn run(&mut self) -> ExitCode {
         loop {
@@ -148,6 +156,9 @@ impl<P: Programs> EventLoop<P> {
                     latency.0 / 1000
                 );
                 self.steps.push_back(SystemStep::CommitDurable(epoch));
+                if core::mem::take(&mut self.out_of_frames_said) {
+                    self.programs.retry_all(); // old copies that were written have given frames back
+                }
             }
             News::Abandoned => {
                 self.snapshots.ended(now);
@@ -259,9 +270,8 @@ impl<P: Programs> EventLoop<P> {
         if requests.commit.is_some() {
             self.snapshots.request();
         }
-        if requests.grace && !self.snapshots.is_preparing() {
-            self.steps.push_back(SystemStep::BeginGrace);
-            self.steps.push_back(SystemStep::ContinueGrace);
+        if requests.grace {
+            self.schedule_grace();
         }
         if let Some(status) = requests.main_ended {
             log!("main_ended {status:?}");
@@ -294,7 +304,8 @@ impl<P: Programs> EventLoop<P> {
             return None;
         }
         last_words::release_disk();
-        Some(code)
+        // A machine that could not keep what it did has not ended well.
+        Some(if self.snapshots.is_enabled() { code } else { ExitCode::Failure })
     }
 
     /// The stop sequence of STORAGE.md 4, a step at a time; true if there is more to do at once.
@@ -304,8 +315,7 @@ impl<P: Programs> EventLoop<P> {
         match self.snapshots.next(now, making) {
             Stage::Wait => false,
             Stage::Begin => {
-                self.steps.push_back(SystemStep::BeginGrace);
-                self.steps.push_back(SystemStep::ContinueGrace);
+                self.schedule_grace();
                 true
             }
             Stage::Stop if !self.steps.is_empty() => false,

@@ -114,9 +114,9 @@ impl Snapshots {
         self.enabled = false;
     }
 
-    /// Whether the steps before a flip are under way.
-    pub(crate) fn is_preparing(&self) -> bool {
-        self.state == State::Preparing
+    /// Whether snapshots can be made at all.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled
     }
 
     /// What to do now. `making`: a snapshot is still being written.

@@ -252,7 +252,12 @@ fn report(event: Event) {
     match event {
         Event::Deleted { epoch, blocks } => log!("deleted epoch={epoch} blocks={blocks}"),
         Event::ForeignSession => log!("foreign_session another machine writes to this disk"),
-        Event::Committed { .. } | Event::CopiedPage { .. } | Event::Flipped { .. } => {}
+        // Said by the loop, or by `translate`, in words of their own.
+        Event::Committed { .. }
+        | Event::CopiedPage { .. }
+        | Event::Flipped { .. }
+        | Event::Abandoned { .. }
+        | Event::ReadOnly => {}
         other => log!("store {other:?}"),
     }
 }
