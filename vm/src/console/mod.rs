@@ -17,6 +17,7 @@ use crate::memory::layout::system::console::{
     FOREGROUND, INPUT_APPENDED, INPUT_LOST, INPUT_TAKEN, OUTPUT_APPENDED, OUTPUT_DRAINED,
     READER_HEAD, WRITER_HEAD,
 };
+use crate::memory::layout::thread::{PROGRAM, WAIT_NEXT};
 use crate::natives::Context;
 use crate::scheduler::queue::Queue;
 use crate::thread::{self, Completion, NativeResult, Outcome, Wait, WaitKind};
@@ -25,6 +26,8 @@ use crate::thread::{self, Completion, NativeResult, Outcome, Wait, WaitKind};
 const PRINT_LIMIT: u64 = 16 * 1024;
 /// Longest name that is put before a text.
 const NAME_LIMIT: u64 = 64;
+/// Waiting readers among which the foreground's is looked for.
+const READERS_SEARCHED: usize = 64;
 
 const fn word(offset: u64) -> ObjectAddress {
     ObjectAddress(area::CONSOLE + offset)
@@ -151,6 +154,13 @@ pub(crate) fn read_line(worker: &mut Worker, context: &Context) -> NativeResult 
             return Ok(Outcome::Parked);
         }
     };
+    let rest = appended - taken - line - u64::from(end.is_some());
+    if rest > 0
+        && let Some(other) = next_reader(space)
+    {
+        // Whoever waits for the next line. A step of its own: woken for nothing, a reader waits again.
+        thread::wake_now(space, other, Completion::Again);
+    }
     let mut bytes = [0_u8; 4096];
     let length = usize::try_from(line).unwrap_or(0).min(bytes.len());
     for (number, byte) in (taken..).zip(bytes.iter_mut().take(length)) {
@@ -207,21 +217,46 @@ pub(crate) fn drain(space: Space, buffer: &mut [u8]) -> usize {
     filled
 }
 
-/// The kernel enters input; how many bytes found room, the others are counted as lost. Wakes the first reader. One step.
+/// The first waiting reader of the program in the foreground, if there is one among the first readers that wait.
+fn next_reader(space: Space) -> Option<ObjectAddress> {
+    let foreground: u64 = space.load(word(FOREGROUND));
+    let mut next = READERS.first(space);
+    for _ in 0..READERS_SEARCHED {
+        let thread = next?;
+        let program: u64 = space.load(ObjectAddress(thread.0.wrapping_add(PROGRAM)));
+        if foreground == 0 || program == foreground {
+            return Some(thread);
+        }
+        let after: u64 = space.load(ObjectAddress(thread.0.wrapping_add(WAIT_NEXT)));
+        next = (after != 0).then_some(ObjectAddress(after));
+    }
+    None
+}
+
+/// Counts bytes of input that are dropped. One step.
+pub(crate) fn lose(space: Space, bytes: usize) {
+    let lost: u64 = space.load_for_change(word(INPUT_LOST));
+    space.begin_changes();
+    space.store(word(INPUT_LOST), lost.wrapping_add(bytes as u64));
+    space.end_step();
+}
+
+/// The kernel enters input; how many bytes found room, the others it keeps. Wakes the next reader. One step.
 pub(crate) fn enter(space: Space, bytes: &[u8]) -> usize {
     let (taken, appended) = span(space, INPUT, INPUT_TAKEN, INPUT_APPENDED);
     let room = INPUT.size - (appended - taken);
     let count = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+    if count == 0 {
+        return 0;
+    }
     INPUT.touch(space, appended, count as u64);
     space.touch_write(word(INPUT_APPENDED));
-    let next = READERS.first(space).map(|thread| thread::touch_wake(space, thread));
+    let next = next_reader(space).map(|thread| thread::touch_wake(space, thread));
     space.begin_changes();
     for (number, byte) in (appended..).zip(&bytes[..count]) {
         space.store(INPUT.stretches(number, 1)[0].0, *byte);
     }
     space.store(word(INPUT_APPENDED), appended + count as u64);
-    let lost: u64 = space.load(word(INPUT_LOST));
-    space.store(word(INPUT_LOST), lost + (bytes.len() - count) as u64);
     if let Some(waking) = next {
         thread::wake(space, &waking, Completion::Again);
     }

@@ -333,7 +333,12 @@ impl Vm {
         let end = bytes.iter().position(|byte| *byte == 3).unwrap_or(bytes.len());
         let (before, from) = bytes.split_at(end);
         if !before.is_empty() {
-            return console::enter(space, before);
+            let entered = console::enter(space, before);
+            if entered > 0 || from.is_empty() {
+                return entered;
+            }
+            // The queue is full and nobody reads: an interruption does not wait behind what cannot be entered.
+            console::lose(space, before.len());
         }
         let program = console::foreground(space);
         if !from.is_empty() && program != 0 {
@@ -343,7 +348,7 @@ impl Vm {
                 space.end_step();
             }
         }
-        from.len().min(1)
+        before.len() + from.len().min(1)
     }
 
     /// The step counters of all threads that report any, in the order of their first report, into `records`; returns how

@@ -17,9 +17,6 @@ mod node;
 mod threads;
 mod typed;
 
-#[cfg(test)]
-mod tests;
-
 use alloc::format;
 use alloc::string::String;
 

@@ -1,14 +1,13 @@
 //! Paths through a program's objects, and through damage.
 
-use std::string::ToString;
+mod machine;
 
+use machine::Machine;
 use revenant_hal::ObjectAddress;
-
-use crate::ExitStatus;
-use crate::memory::layout::area;
-use crate::memory::layout::system::root;
-use crate::memory::{AddressExt, Space};
-use crate::tests_program::Machine;
+use revenant_vm::ExitStatus;
+use revenant_vm::memory::layout::area;
+use revenant_vm::memory::layout::system::root;
+use revenant_vm::memory::{AddressExt, Space};
 
 const PROGRAM: &str = "
 module bank version 1
@@ -51,7 +50,7 @@ fn machine() -> Machine {
     machine
 }
 
-fn lines(machine: &Machine, path: &str) -> std::vec::Vec<std::string::String> {
+fn lines(machine: &Machine, path: &str) -> Vec<String> {
     let text = machine.vm.inspect(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     text.lines().map(ToString::to_string).collect()
 }
