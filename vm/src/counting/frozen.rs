@@ -67,8 +67,11 @@ pub fn check_thread(space: Space, thread_object: ObjectAddress) -> Result<(), Al
 /// Takes a thread whose frames cannot be known out of service: it never runs again, so nothing it held is missed.
 pub(super) fn mark_damaged(space: Space, thread_object: ObjectAddress) {
     space.touch_write(thread_object.plus(thread::STATE));
+    space.touch_write(thread_object.plus(thread::WATERMARK));
     space.begin_changes();
     space.store(thread_object.plus(thread::STATE), thread::STATE_DAMAGED);
+    // No such watermark can be: whoever wakes it for something that it waited for does not make it sound again.
+    space.store(thread_object.plus(thread::WATERMARK), 0_u64);
     space.end_step();
 }
 

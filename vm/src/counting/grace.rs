@@ -96,6 +96,58 @@ fn freeze_step(space: Space, first: ObjectAddress) {
     }
 }
 
+/// What [`skip`] gave up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Skipped {
+    /// No grace is in progress.
+    Nothing,
+    /// An object is left for the collector.
+    Object,
+    /// A thread is out of service.
+    Thread(ObjectAddress),
+}
+
+/// Passes over what the grace in progress would do next, because a page that it needs can never be read: leaves one object to the
+/// collector, or takes one thread out of service. Touches neither the object nor the thread's stack. Steps.
+pub fn skip(space: Space) -> Skipped {
+    space.end_step();
+    match phase(space) {
+        counting::PHASE_FREEZING => {
+            let first = ObjectAddress(space.load(COUNTING.plus(counting::PENDING_HEAD)));
+            if first.is_null() {
+                return Skipped::Nothing;
+            }
+            frozen::mark_damaged(space, first);
+            frozen::pop_pending(space, first);
+            Skipped::Thread(first)
+        }
+        counting::PHASE_FREEING => {
+            let next = space.load::<u64>(COUNTING.plus(counting::CLOSED_NEXT));
+            let torn = space.load::<u64>(COUNTING.plus(counting::TEARDOWN_OBJECT));
+            if torn == 0 && next >= space.load::<u64>(COUNTING.plus(counting::CLOSED_END)) {
+                return Skipped::Nothing;
+            }
+            space.touch_write(COUNTING);
+            space.begin_changes();
+            if torn == 0 {
+                advance(space, next);
+            } else {
+                space.store(COUNTING.plus(counting::TEARDOWN_OBJECT), 0_u64);
+            }
+            space.end_step();
+            Skipped::Object
+        }
+        _ => Skipped::Nothing,
+    }
+}
+
+/// The thread whose frames the grace asks next, while it asks threads.
+#[must_use]
+pub fn asked_next(space: Space) -> Option<ObjectAddress> {
+    let first = space.load::<u64>(COUNTING.plus(counting::PENDING_HEAD));
+    (phase(space) == counting::PHASE_FREEZING && first != 0).then_some(ObjectAddress(first))
+}
+
 /// Runs steps until the grace is over or `steps` are used up: what the kernel does in one attempt.
 ///
 /// # Errors

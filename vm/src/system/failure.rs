@@ -3,6 +3,7 @@
 use revenant_bytecode::Builtin;
 use revenant_hal::{ObjectAddress, PageIndex};
 
+use crate::counting::grace::{self, Skipped};
 use crate::counting::{self, class_at};
 use crate::heap;
 use crate::heap::runs::{BlockNumber, run_of};
@@ -32,13 +33,18 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     let kind = run_of(space, BlockNumber::of(place)).map(|(_, entry)| entry.kind);
     let first_of_block = place.0.is_multiple_of(BLOCK);
     let Activity::Thread(thread) = activity else {
-        // The scheduler itself cannot go on, unless only a block's counts are lost.
-        let metadata = first_of_block && matches!(kind, Some(KIND_SMALL | KIND_LARGE));
-        return if metadata { PageVerdict::BlockStuck } else { PageVerdict::StepBack };
+        return judge_system(vm, place);
     };
     vm.waiting.remove(&activity);
     let thread = ObjectAddress(thread);
     let index = ThreadId(u64::from(space.load::<u32>(at(thread, INDEX))));
+    let flags: u32 = space.load(at(thread, FLAGS));
+    if flags & (FLAG_UNWINDING | FLAG_ENDING) != 0 {
+        // It is dealing with a throw already and met damage in its code or its handlers: another throw would meet it again.
+        park_damaged(space, thread);
+        release_others(space, thread);
+        return PageVerdict::ThreadDamaged(index);
+    }
     if is_own(space, thread, place) || kind == Some(KIND_STACK) {
         park_damaged(space, thread);
         if kind == Some(KIND_STACK) {
@@ -62,10 +68,33 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     PageVerdict::Thrown(index)
 }
 
+/// The scheduler's own work met the page. A grace passes over what needs it; nothing else can.
+fn judge_system(vm: &mut Vm, place: ObjectAddress) -> PageVerdict {
+    let space = vm.worker.space;
+    if grace::asked_next(space).is_some_and(|thread| is_object(thread, place)) {
+        return PageVerdict::StepBack;
+    }
+    let verdict = match grace::skip(space) {
+        Skipped::Nothing => return PageVerdict::StepBack,
+        Skipped::Object => PageVerdict::BlockStuck,
+        Skipped::Thread(thread) => {
+            let index: u32 = space.load(at(thread, INDEX));
+            release_others(space, thread);
+            PageVerdict::ThreadDamaged(ThreadId(u64::from(index)))
+        }
+    };
+    vm.waiting.remove(&Activity::System);
+    verdict
+}
+
+/// Whether the page holds a part of the thread object.
+fn is_object(thread: ObjectAddress, place: ObjectAddress) -> bool {
+    thread.page() == place.page() || at(thread, SIZE - 1).page() == place.page()
+}
+
 /// Whether the page holds the thread object or the thread's stack.
 fn is_own(space: Space, thread: ObjectAddress, place: ObjectAddress) -> bool {
-    let page = place.page();
-    if thread.page() == page || at(thread, SIZE - 1).page() == page {
+    if is_object(thread, place) {
         return true;
     }
     let stack: u64 = space.load(at(thread, STACK));
