@@ -1,4 +1,4 @@
-//! Mutated modules against decoder, verifier and a checking machine (issue R1, "Tests").
+//! Mutated modules against decoder, verifier and a checking machine.
 //!
 //! Of the mutants at least half are structure-aware with their checksums right, at least 5 % verify, and each of those runs 10,000
 //! instructions with every register's kind asserted. Deterministic: a case is a number; a failure prints it. Environment:
@@ -109,7 +109,7 @@ fn mutated_modules_do_no_harm() {
     report(cases, &count, started);
 }
 
-/// The million of issue R1, on all processors; a tenth of it in builds for debugging.
+/// A million of them, on all processors; a tenth of it in builds for debugging.
 #[test]
 #[ignore = "minutes long: make fuzz"]
 fn a_million_mutated_modules_do_no_harm() {

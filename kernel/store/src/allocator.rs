@@ -10,7 +10,8 @@
 //! - giving up a commit restores `next` from `current`; what the given-up commit may have made durable anyway stays
 //!   held until its slot has been overwritten.
 //!
-//! Pages written early for the epoch after the one in the making (R2's cleaner) will take blocks in `busy` without setting
+//! Pages written early for the epoch after the one in the making (by a cleaner, still to come) will take blocks in
+//! `busy` without setting
 //! them in `next`: the superblock of e records the allocator as of flip e and e's own writes.
 
 use crate::bitmap::{Bitmap, leaf_of};
