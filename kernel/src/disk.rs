@@ -6,17 +6,19 @@
 use crate::{log, space};
 use alloc::format;
 use alloc::string::String;
-use revenant_hal::{Disk, Epoch};
+use revenant_hal::{Disk, Epoch, PAGE_SIZE};
 use revenant_machine::command_line::Options;
-use revenant_machine::cpu;
 use revenant_machine::frames::FramePool;
 use revenant_machine::virtio::VirtioDisk;
+use revenant_machine::{cpu, heap};
 use revenant_store::{
     Access, OpenFrom, OpenReport, OpenRequest, Retention, SessionId, Store, StoreOptions,
 };
 
 /// Requests that the store keeps in flight at most, whatever the device allows: each takes kernel heap.
 const MOST_REQUESTS: usize = 256;
+/// Nodes of the page map may take this share of the kernel's heap.
+const CACHE_SHARE: usize = 4;
 
 /// The first virtio disk.
 pub(crate) fn find(frames: &FramePool) -> Result<VirtioDisk, String> {
@@ -82,6 +84,7 @@ fn open_from(
         options: StoreOptions {
             retention: Retention { last: options.retain.max(1), ..Retention::default() },
             queue_depth: depth,
+            cached_nodes: heap::size_bytes() / CACHE_SHARE / PAGE_SIZE,
             ..StoreOptions::default()
         },
     };

@@ -19,6 +19,9 @@ use revenant_hal::{
     BlockIndex, Buffer, Checksum, DiskOperation, Epoch, FrameIndex, FrameMemory, PageIndex,
 };
 
+/// Requests of the read-back at once, and blocks in one: what is read back takes memory of its own, 4 MiB in all.
+const READ_BACK_REQUESTS: usize = 4;
+const READ_BACK_BLOCKS: usize = 256;
 /// Blocks of pages in the device at once: enough to keep it busy, few enough that a program's page fault in the middle of a
 /// snapshot waits behind 4 MiB and not behind a whole queue of them.
 const BLOCKS_IN_FLIGHT: u64 = 1024;
@@ -214,10 +217,10 @@ impl Store {
     pub(crate) fn step_read_back(&mut self, commit: &mut Commit) -> bool {
         let Some(written) = &mut commit.written else { return false };
         written.sort_unstable_by_key(|(block, _)| *block);
-        while self.io.room() > 0 {
+        while self.io.room() > 0 && commit.jobs.len() < READ_BACK_REQUESTS {
             let Some((last, _)) = written.last().copied() else { break };
             let mut start = written.len() - 1;
-            let limit = self.io.per_request().min(written.len());
+            let limit = self.io.per_request().min(READ_BACK_BLOCKS).min(written.len());
             while written.len() - start < limit {
                 let (before, _) = written[start - 1];
                 if before.0 + (written.len() - start) as u64 != last.0 {
