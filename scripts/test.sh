@@ -48,9 +48,6 @@ fi
 step "host tests" "${CARGO[@]}" test --no-fail-fast
 if [ "$MODE" = all ]; then
     step image scripts/image.sh
-    if [ "$METAL" = rustup ]; then STRICT=(-D warnings); else STRICT=(); fi
-    step "kernel clippy" scripts/metal-cargo --config kernel/bare-metal.toml clippy --quiet -p revenant-kernel \
-        --target kernel/x86_64-revenant.json --release -- "${STRICT[@]}"
     # Everything marked #[ignore]: what boots QEMU or is too slow for `make check`, but for the long form of the fuzzer, which
     # is `make fuzz`. One at a time: they use both processors, and their time limits are meant for a machine that does
     # nothing else.
