@@ -4,6 +4,7 @@
 //!   log_line   one line of the serial log -> word and key=value fields          pure
 //!   witness    did every thread go on exactly where its last snapshot stood?    pure, over log lines
 //!   harness    a running machine: start, wait for a line, cut its power
+//!   disks      disk images, made and checked by the `revenant` command
 //!   figures    measurements, ratios, bars                             pure
 //!   cuts       run, cut, resume, many times, under the witness                  the demo and the kill tests
 //!   tidy       the rules of the house, checked over the source tree             pure, over files
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cuts;
+pub mod disks;
 pub mod figures;
 pub mod harness;
 pub mod log_line;

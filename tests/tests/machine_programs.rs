@@ -5,63 +5,19 @@
 
 use core::time::Duration;
 use revenant_tests::cuts::{self, Moment, Plan};
-use revenant_tests::harness::{BOOT_LIMIT, Running, built_machine, repository, scratch_file};
+use revenant_tests::disks::{check, disk_with};
+use revenant_tests::harness::{BOOT_LIMIT, Running, built_machine};
 use revenant_tools::qemu::{Disk, Firmware};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 type Outcome = Result<(), String>;
 
 /// Cuts, unless the environment's REVENANT_CUTS says otherwise.
 const CUTS: u32 = 50;
 
-/// Runs the `revenant` command that was built beside this test.
-fn revenant(arguments: &[&str]) -> Result<String, String> {
-    let mut program = std::env::current_exe().map_err(|error| error.to_string())?;
-    program.pop();
-    program.pop();
-    program.push("revenant");
-    if !program.is_file() {
-        return Err(format!("{}: not built; cargo build -p revenant-tools", program.display()));
-    }
-    let output = Command::new(&program)
-        .args(arguments)
-        .current_dir(repository())
-        .output()
-        .map_err(|error| format!("{}: {error}", program.display()))?;
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    if output.status.success() {
-        Ok(text)
-    } else {
-        Err(format!("revenant {arguments:?}: {} {text}", output.status))
-    }
-}
-
-/// A fresh disk with a program of samples/.
-fn disk_with(program: &str, name: &str, arguments: &[&str]) -> Result<PathBuf, String> {
-    let path = scratch_file(name)?;
-    let image = path.to_string_lossy().into_owned();
-    let source = format!("samples/{program}.rasm");
-    let mut line = vec!["disk", "create", &image, "--size", "512M", "--force", "--module", &source];
-    for argument in arguments {
-        line.extend(["--arg", *argument]);
-    }
-    revenant(&line)?;
-    Ok(path)
-}
-
-fn check_disk(path: &Path) -> Outcome {
-    revenant(&["disk", "check", &path.to_string_lossy()]).map(drop)
-}
-
 #[test]
 #[ignore = "boots QEMU: make test"]
 fn every_thread_goes_on_after_fifty_cuts() -> Outcome {
-    let image = disk_with("demo", "programs.img", &[])?;
+    let image = disk_with("demo", "programs.img", "512M", &[])?;
     let mut machine = built_machine(Firmware::Bios)?;
     machine.command_line = "snapshot_interval_ms=150".to_owned();
     machine.disks.push(Disk::new(&image));
@@ -88,26 +44,26 @@ fn every_thread_goes_on_after_fifty_cuts() -> Outcome {
     if in_snapshot == 0 {
         return Err("no cut fell into the writing of a snapshot".to_owned());
     }
-    check_disk(&image)
+    check(&image)
 }
 
 #[test]
 #[ignore = "boots QEMU: make test"]
 fn a_program_that_ends_ends_the_machine_with_its_status() -> Outcome {
-    let image = disk_with("demo", "ends.img", &["2000"])?;
+    let image = disk_with("demo", "ends.img", "512M", &["2000"])?;
     let mut machine = built_machine(Firmware::Bios)?;
     machine.command_line = "exit_on_main=1 snapshot_interval_ms=200".to_owned();
     machine.disks.push(Disk::new(&image));
     let mut running = Running::start("programs-ends", &machine)?;
     running.wait_for_text("demo: ended, audits failed: 0", BOOT_LIMIT)?;
     running.wait_success(BOOT_LIMIT)?;
-    check_disk(&image)
+    check(&image)
 }
 
 #[test]
 #[ignore = "boots QEMU: make test"]
 fn programs_go_on_on_another_board_and_by_uefi() -> Outcome {
-    let image = disk_with("demo", "programs-move.img", &[])?;
+    let image = disk_with("demo", "programs-move.img", "512M", &[])?;
     let mut first = built_machine(Firmware::Bios)?;
     first.command_line = "snapshot_interval_ms=150".to_owned();
     first.disks.push(Disk::new(&image));

@@ -1,0 +1,63 @@
+//! Disks for machines, made and checked by the `revenant` command that was built beside the test: what a person would use.
+
+use crate::harness::{repository, scratch_file};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Runs the command; what it said.
+///
+/// # Errors
+/// It is not built, or it failed: with what it said.
+pub fn revenant(arguments: &[&str]) -> Result<String, String> {
+    let mut program = std::env::current_exe().map_err(|error| error.to_string())?;
+    program.pop();
+    program.pop();
+    program.push("revenant");
+    if !program.is_file() {
+        return Err(format!("{}: not built; cargo build -p revenant-tools", program.display()));
+    }
+    let output = Command::new(&program)
+        .args(arguments)
+        .current_dir(repository())
+        .output()
+        .map_err(|error| format!("{}: {error}", program.display()))?;
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    if output.status.success() {
+        Ok(text)
+    } else {
+        Err(format!("revenant {arguments:?}: {} {text}", output.status))
+    }
+}
+
+/// A fresh disk of `size` (as `--size` takes it) with a program of samples/, below build/scratch/.
+///
+/// # Errors
+/// As [`revenant`].
+pub fn disk_with(
+    program: &str,
+    name: &str,
+    size: &str,
+    arguments: &[&str],
+) -> Result<PathBuf, String> {
+    let path = scratch_file(name)?;
+    let image = path.to_string_lossy().into_owned();
+    let source = format!("samples/{program}.rasm");
+    let mut line = vec!["disk", "create", &image, "--size", size, "--force", "--module", &source];
+    for argument in arguments {
+        line.extend(["--arg", *argument]);
+    }
+    revenant(&line)?;
+    Ok(path)
+}
+
+/// Reads every block of a disk that no machine runs from, and requires that all is well.
+///
+/// # Errors
+/// What the check found.
+pub fn check(path: &Path) -> Result<(), String> {
+    revenant(&["disk", "check", &path.to_string_lossy()]).map(drop)
+}

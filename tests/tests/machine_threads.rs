@@ -1,0 +1,115 @@
+//! Ten thousand sleeping threads in 256 MiB (samples/sleepers.rasm): all of them go on after a cut, and the restart costs
+//! them nothing.
+//!
+//! The outside witness follows the first 255 threads. For the rest the program counts, each nap twice and in one total; what it
+//! said before the cut is held against what it says after it: a time at which the fewest naps of any sleeper exceed the most
+//! that any had when the power failed is one by which every thread has gone on.
+
+use core::time::Duration;
+use revenant_tests::disks::{check, disk_with};
+use revenant_tests::harness::{Running, TimedLine, built_machine};
+use revenant_tests::witness::Witness;
+use revenant_tools::qemu::{Disk, Firmware, Machine};
+
+type Outcome = Result<(), String>;
+
+/// How many sleep on each disk, and for how many milliseconds at a time.
+const FEW: [&str; 2] = ["10", "500"];
+const MANY: [&str; 2] = ["10000", "3000"];
+/// Time for ten thousand threads to be made, or for all of them to nap, on a slow and busy host.
+const LIMIT: Duration = Duration::from_secs(180);
+/// Pages read before the first program instruction may differ by so many.
+const PAGES: u64 = 16;
+/// So much longer a start with many threads may take: more than twice the time of the other is a failure only above this.
+const NOISE_US: u64 = 100_000;
+
+/// A machine with a disk of its own on which so many sleepers are about to be made.
+fn machine_with(name: &str, arguments: &[&str]) -> Result<Machine, String> {
+    let image = disk_with("sleepers", &format!("{name}.img"), "1G", arguments)?;
+    let mut machine = built_machine(Firmware::Bios)?;
+    machine.command_line = "snapshot_interval_ms=500".to_owned();
+    machine.disks.push(Disk::new(image));
+    Ok(machine)
+}
+
+/// Runs until an audit satisfies `wanted` and a snapshot taken after it is durable, then pulls the plug. Returns what the last
+/// audit said the most naps were.
+fn run(
+    name: &str,
+    machine: &Machine,
+    witness: &mut Witness,
+    start: &mut Option<Start>,
+    wanted: impl Fn(u64) -> bool,
+) -> Result<u64, String> {
+    let mut running = Running::start(name, machine)?;
+    let (mut most, mut reached, mut flipped) = (0, false, None);
+    let mut failed = None;
+    let mut see = |line: &TimedLine| {
+        witness.line(&line.text);
+        let parsed = line.parse();
+        match parsed.word {
+            "running" => {
+                let figure = |key| parsed.number(key).unwrap_or(u64::MAX);
+                *start = Some(Start { us: figure("us"), pages: figure("pages") });
+            }
+            "audit" if line.text.starts_with("audit sleepers held ") => {
+                most = parsed.number("most").unwrap_or(0).max(most);
+                reached |= parsed.number("least").is_some_and(&wanted);
+            }
+            "audit" | "out_of_memory" => failed = Some(line.text.clone()),
+            "flip" if reached && flipped.is_none() => flipped = parsed.number("epoch"),
+            "durable" => return flipped.is_some() && parsed.number("epoch") >= flipped,
+            _ => {}
+        }
+        failed.is_some()
+    };
+    running.wait_for("naps of all, and a durable snapshot", LIMIT, &mut see)?;
+    let (_, rest) = running.cut()?;
+    for line in &rest {
+        see(line);
+    }
+    witness.cut();
+    match failed {
+        None => Ok(most),
+        Some(line) => Err(running.complaint(&line)),
+    }
+}
+
+/// What a resume cost until the first program instruction.
+#[derive(Debug)]
+struct Start {
+    us: u64,
+    pages: u64,
+}
+
+#[test]
+#[ignore = "boots QEMU: make test"]
+fn ten_thousand_sleepers_go_on_after_a_cut_and_start_as_fast_as_ten() -> Outcome {
+    let mut starts = Vec::new();
+    for (name, arguments) in [("sleepers-few", FEW), ("sleepers", MANY)] {
+        let machine = machine_with(name, &arguments)?;
+        let mut witness = Witness::new();
+        let mut start = None;
+        let first = format!("{name}-first");
+        let most = run(&first, &machine, &mut witness, &mut start, |_| true)?;
+        let second = format!("{name}-second");
+        run(&second, &machine, &mut witness, &mut start, |least| least > most)?;
+        if !witness.findings().is_empty() || witness.compared_steps() == 0 {
+            let (compared, findings) = (witness.compared_steps(), witness.findings());
+            return Err(format!("{name}: {compared} first steps compared; {findings:?}"));
+        }
+        let image = machine.disks.first().map(|disk| disk.image.clone()).unwrap_or_default();
+        check(&image)?;
+        let compared = witness.compared_steps();
+        starts.push(start.ok_or_else(|| format!("{name}: nothing ever ran"))?);
+        println!("{name}: {compared} first steps compared, {starts:?}");
+    }
+    let [few, many] = &starts[..] else { return Err("two disks were to run".to_owned()) };
+    if many.pages > few.pages + PAGES {
+        return Err(format!("the start reads more pages with more threads: {starts:?}"));
+    }
+    if many.us > few.us * 2 + NOISE_US {
+        return Err(format!("the start takes longer with more threads: {starts:?}"));
+    }
+    Ok(())
+}
