@@ -13,6 +13,7 @@ use crate::snapshot::{Snapshots, Stage};
 use crate::space::{self, News, Work};
 use crate::world::World;
 use crate::{last_words, log};
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use revenant_hal::{Clock, Nanoseconds, PageIndex};
 use revenant_machine::attempt::{self, SliceEnd};
@@ -25,7 +26,7 @@ use revenant_store::SpaceState;
 use revenant_vm::{DiskSpace, ExitStatus, PageVerdict, StepOutcome, SystemStep, Turn};
 
 /// Console bytes moved at a time.
-const CONSOLE_BYTES: usize = 1024;
+const CONSOLE_BYTES: usize = 4096;
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
 /// The loop's state. All of it is volatile.
@@ -39,7 +40,7 @@ pub(crate) struct EventLoop<P> {
     failed_pages: VecDeque<PageIndex>,
     /// Input that programs have not taken.
     input: VecDeque<u8>,
-    output_waits: bool,
+    output: Output,
     options: Options,
     stop_at: Option<Nanoseconds>,
     /// How the machine ends once the last snapshot is durable.
@@ -52,6 +53,18 @@ pub(crate) struct EventLoop<P> {
     /// The longest step of the grace since the last flip, in nanoseconds.
     longest_grace: u64,
     probe: Probe,
+}
+
+/// Console output on its way to the wire. Programs' drain cursor moves only over what has left the machine: what a cut
+/// keeps from leaving comes again.
+struct Output {
+    /// There is output to take, or output on its way.
+    waits: bool,
+    /// Bytes of the batch on its way.
+    batch: usize,
+    /// Where it ends in the port's stream; `None` when it has left.
+    end: Option<serial::Place>,
+    buffer: Box<[u8; CONSOLE_BYTES]>,
 }
 
 /// What an attempt came to.
@@ -75,7 +88,12 @@ impl<P: Programs> EventLoop<P> {
             steps: VecDeque::new(),
             failed_pages: VecDeque::new(),
             input: VecDeque::new(),
-            output_waits: true,
+            output: Output {
+                waits: true,
+                batch: 0,
+                end: None,
+                buffer: Box::new([0; CONSOLE_BYTES]),
+            },
             stop_at: options.exit_after_ms.map(after),
             probe: Probe::new(&options),
             options,
@@ -123,7 +141,7 @@ impl<P: Programs> EventLoop<P> {
     /// Everything between two slices; true if there is more to do at once.
     pub(crate) fn pass(&mut self) -> bool {
         let mut busy = self.serve_space() == Work::More;
-        busy |= self.serve_console();
+        self.serve_console();
         busy |= self.serve_steps();
         self.serve_requests();
         busy | self.advance_snapshot()
@@ -209,8 +227,8 @@ impl<P: Programs> EventLoop<P> {
         }
     }
 
-    /// Moves console bytes; true if more can be moved at once.
-    fn serve_console(&mut self) -> bool {
+    /// Moves console bytes.
+    fn serve_console(&mut self) {
         while self.input.len() < CONSOLE_BYTES
             && let Some(byte) = serial::read_byte()
         {
@@ -223,16 +241,35 @@ impl<P: Programs> EventLoop<P> {
             self.input = input;
             self.input.drain(..taken.unwrap_or(0).min(self.input.len()));
         }
-        if !self.output_waits || serial::room() < CONSOLE_BYTES {
-            return false;
+        self.serve_output();
+    }
+
+    /// Sends the next batch of console output once the one before has left. The interrupt that tells so raises attention.
+    fn serve_output(&mut self) {
+        let on_its_way = self.output.end.is_some_and(|end| !serial::has_sent(end));
+        // Before the restart is announced, nothing is sent: the mark comes first.
+        let waits = self.output.waits && !self.announcing();
+        if !waits || on_its_way || serial::room() < CONSOLE_BYTES {
+            return;
         }
-        let mut buffer = [0; CONSOLE_BYTES];
-        let Some(count) = self.attempt(|programs, _| programs.console_drain(&mut buffer)) else {
-            return false;
-        };
-        serial::write_text(buffer.get(..count).unwrap_or(&buffer));
-        self.output_waits = count > 0;
-        self.output_waits
+        let (programs, output) = (&mut self.programs, &mut self.output);
+        let sent = output.batch;
+        let taken = attempt::enter_slice(|| programs.console_drain(sent, &mut output.buffer[..]));
+        match taken {
+            SliceEnd::FaultEnded { page, write } => self.blocked(page, write),
+            SliceEnd::Finished(count) => {
+                let output = &mut self.output;
+                output.batch = count;
+                output.waits = count > 0;
+                let text = output.buffer.get(..count).unwrap_or_default();
+                output.end = output.waits.then(|| serial::write_text(text));
+            }
+        }
+    }
+
+    /// Whether the programs have not been told of the restart yet.
+    fn announcing(&self) -> bool {
+        matches!(self.steps.front(), Some(SystemStep::Restarted { .. }))
     }
 
     /// Does the system steps that are due; true if something was done and more is left.
@@ -266,7 +303,7 @@ impl<P: Programs> EventLoop<P> {
     /// What programs asked for.
     fn serve_requests(&mut self) {
         let requests = self.programs.take_requests();
-        self.output_waits |= requests.console_output;
+        self.output.waits |= requests.console_output;
         if requests.commit.is_some() {
             self.snapshots.request();
         }
@@ -300,7 +337,7 @@ impl<P: Programs> EventLoop<P> {
     /// The exit code, once everything is durable and said.
     fn finished(&mut self) -> Option<ExitCode> {
         let code = self.ending?;
-        if !self.snapshots.has_made_last() || self.output_waits || !self.steps.is_empty() {
+        if !self.snapshots.has_made_last() || self.output.waits || !self.steps.is_empty() {
             return None;
         }
         last_words::release_disk();
@@ -319,6 +356,8 @@ impl<P: Programs> EventLoop<P> {
                 true
             }
             Stage::Stop if !self.steps.is_empty() => false,
+            // The last snapshot knows that everything was sent: the next start does not say it again.
+            Stage::Stop if self.ending.is_some() && self.output.waits => false,
             Stage::Stop => self.stop_and_flip(),
         }
     }
@@ -365,8 +404,7 @@ impl<P: Programs> EventLoop<P> {
 
     /// Runs programs for one slice; true if there is more to run at once.
     fn run_slice(&mut self) -> bool {
-        let announcing = matches!(self.steps.front(), Some(SystemStep::Restarted { .. }));
-        if self.options.safe || self.ending.is_some() || announcing {
+        if self.options.safe || self.ending.is_some() || self.announcing() {
             return false;
         }
         self.world.disk_space = match space::with(|space| space.space_state()) {

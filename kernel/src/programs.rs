@@ -18,8 +18,8 @@ pub(crate) trait Programs {
     fn system_step(&mut self, step: SystemStep, world: &mut World) -> StepOutcome;
     /// *Attempt.* The page cannot be read.
     fn page_failed(&mut self, page: PageIndex, world: &mut World) -> PageVerdict;
-    /// *Attempt.* Takes console output.
-    fn console_drain(&mut self, buffer: &mut [u8]) -> usize;
+    /// *Attempt.* Copies the next console output; `sent` bytes of the batch before have left the machine.
+    fn console_drain(&mut self, sent: usize, buffer: &mut [u8]) -> usize;
     /// *Attempt.* Gives console input.
     fn console_input(&mut self, bytes: &[u8]) -> usize;
     /// *Attempt.* The step counters, in the stop.
@@ -49,8 +49,8 @@ impl Programs for Vm {
         Self::page_failed(self, page, world)
     }
 
-    fn console_drain(&mut self, buffer: &mut [u8]) -> usize {
-        Self::console_drain(self, buffer)
+    fn console_drain(&mut self, sent: usize, buffer: &mut [u8]) -> usize {
+        Self::console_drain(self, sent, buffer)
     }
 
     fn console_input(&mut self, bytes: &[u8]) -> usize {

@@ -151,8 +151,9 @@ impl Runner {
     fn print(&mut self) -> Result<(), String> {
         let mut buffer = [0; 4096];
         let mut output = io::stdout().lock();
+        let mut count = 0;
         loop {
-            let count = self.vm.console_drain(&mut buffer);
+            count = self.vm.console_drain(count, &mut buffer);
             if count == 0 {
                 return output.flush().map_err(|error| format!("standard output: {error}"));
             }

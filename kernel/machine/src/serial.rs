@@ -24,6 +24,10 @@ struct Serial {
     output: ByteRing<OUTPUT_CAPACITY>,
     input: ByteRing<INPUT_CAPACITY>,
     lost_input: u64,
+    /// Bytes ever queued.
+    queued: u64,
+    /// Bytes ever given to the device.
+    given: u64,
     interrupt_driven: bool,
     /// What was queued last did not end a line: a program's text. A line of the log then begins with a newline.
     inside_line: bool,
@@ -34,6 +38,8 @@ static SERIAL: ExclusiveCell<Serial> = ExclusiveCell::new(Serial {
     output: ByteRing::new(),
     input: ByteRing::new(),
     lost_input: 0,
+    queued: 0,
+    given: 0,
     interrupt_driven: false,
     inside_line: false,
 });
@@ -48,6 +54,7 @@ impl Serial {
                 return false;
             }
             self.output.pop();
+            self.given += 1;
         }
         true
     }
@@ -62,11 +69,13 @@ impl Serial {
     }
 
     fn queue(&mut self, byte: u8) {
-        if !self.output.push(byte) {
+        let mut queued = self.output.push(byte);
+        if !queued {
             // A full ring: the log is faster than the wire. Waiting here is bounded by the wire's speed.
             self.flush();
-            let _queued = self.output.push(byte);
+            queued = self.output.push(byte);
         }
+        self.queued += u64::from(queued);
     }
 
     fn receive(&mut self) {
@@ -149,8 +158,23 @@ pub fn room() -> usize {
     SERIAL.with_interrupts_off(|serial| (OUTPUT_CAPACITY - serial.output.len()) / 2)
 }
 
-/// Queues console text of programs.
-pub fn write_text(bytes: &[u8]) {
+/// A place in the stream of output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place(u64);
+
+/// Whether everything before `place` has left the machine. The interrupt that tells so raises attention.
+pub fn has_sent(place: Place) -> bool {
+    SERIAL.with_interrupts_off(|serial| {
+        let given = serial.given;
+        // What was given last may stand in the device's queue until that is empty; what was given before does not.
+        serial.uart.as_mut().is_none_or(|uart| {
+            given > place.0 || (given == place.0 && uart.ready_to_send().is_ok())
+        })
+    })
+}
+
+/// Queues console text of programs; the place behind it.
+pub fn write_text(bytes: &[u8]) -> Place {
     SERIAL.with_interrupts_off(|serial| {
         for byte in bytes {
             if *byte == b'\n' {
@@ -162,7 +186,8 @@ pub fn write_text(bytes: &[u8]) {
             serial.inside_line = *last != b'\n';
         }
         serial.send(FIFO_SIZE);
-    });
+        Place(serial.queued)
+    })
 }
 
 /// The next input byte.

@@ -121,7 +121,7 @@ impl Programs for Worker {
         PageVerdict::StepBack
     }
 
-    fn console_drain(&mut self, _buffer: &mut [u8]) -> usize {
+    fn console_drain(&mut self, _sent: usize, _buffer: &mut [u8]) -> usize {
         0
     }
 

@@ -82,7 +82,7 @@ impl Programs for Nobody {
         PageVerdict::Unused
     }
 
-    fn console_drain(&mut self, _buffer: &mut [u8]) -> usize {
+    fn console_drain(&mut self, _sent: usize, _buffer: &mut [u8]) -> usize {
         0
     }
 

@@ -1,8 +1,8 @@
 //! The console: a persistent ring of output with a drain cursor, a persistent queue of input.
 //!
 //! Both cursors of a ring count bytes for ever; a byte's place is its number modulo the ring's size. Output is appended by one
-//! instruction, whole; the kernel drains it and, after a restart, goes on from the persistent cursor, so bytes sent after
-//! the snapshot come again. Input enters by one step. Neighbours: `system` (drain, input), `natives` (print, read_line).
+//! instruction, whole; the kernel copies a batch, sends it, and only then moves the persistent drain cursor over it, so no cut
+//! loses a byte; after a restart it goes on from the cursor, so bytes sent after the snapshot come again. Input enters by one step. Neighbours: `system` (drain, input), `natives` (print, read_line).
 
 use revenant_bytecode::Builtin;
 use revenant_hal::ObjectAddress;
@@ -192,24 +192,26 @@ fn printable(bytes: &mut [u8]) -> &[u8] {
     bytes
 }
 
-/// The kernel takes bytes of output to send them; how many. Wakes the first writer that waits for room. One step, after which the
-/// buffer counts.
-pub(crate) fn drain(space: Space, buffer: &mut [u8]) -> usize {
-    let (drained, appended) = span(space, OUTPUT, OUTPUT_DRAINED, OUTPUT_APPENDED);
+/// The kernel has sent the next `sent` bytes of output and copies those that follow, without moving the cursor over them; how
+/// many. Wakes the first writer that waits for room. One step, after which the buffer counts.
+pub(crate) fn drain(space: Space, sent: usize, buffer: &mut [u8]) -> usize {
+    let (before, appended) = span(space, OUTPUT, OUTPUT_DRAINED, OUTPUT_APPENDED);
+    let drained = before + (appended - before).min(sent as u64);
     let count = (appended - drained).min(buffer.len() as u64);
-    if count == 0 {
-        return 0;
-    }
     let mut filled = 0;
     for (address, bytes) in OUTPUT.stretches(drained, count) {
         let length = usize::try_from(bytes).unwrap_or(0);
         space.read(address, &mut buffer[filled..filled + length]);
         filled += length;
     }
+    if drained == before {
+        space.end_step();
+        return filled;
+    }
     space.touch_write(word(OUTPUT_DRAINED));
     let next = WRITERS.first(space).map(|thread| thread::touch_wake(space, thread));
     space.begin_changes();
-    space.store(word(OUTPUT_DRAINED), drained + count);
+    space.store(word(OUTPUT_DRAINED), drained);
     if let Some(waking) = next {
         thread::wake(space, &waking, Completion::Again);
     }
@@ -274,22 +276,5 @@ pub(crate) fn set_foreground(space: Space, program: ObjectAddress) {
     space.touch_write(word(FOREGROUND));
     space.begin_changes();
     space.store(word(FOREGROUND), program.0);
-    space.end_step();
-}
-
-/// Appends a line of the kernel's own, if there is room. One step.
-pub(crate) fn announce(space: Space, line: &str) {
-    let length = line.len() as u64;
-    let (drained, appended) = span(space, OUTPUT, OUTPUT_DRAINED, OUTPUT_APPENDED);
-    if OUTPUT.size - (appended - drained) < length {
-        return;
-    }
-    OUTPUT.touch(space, appended, length);
-    space.touch_write(word(OUTPUT_APPENDED));
-    space.begin_changes();
-    for (number, byte) in (appended..).zip(line.bytes()) {
-        space.store(OUTPUT.stretches(number, 1)[0].0, byte);
-    }
-    space.store(word(OUTPUT_APPENDED), appended + length);
     space.end_step();
 }

@@ -3,7 +3,6 @@
 
 use revenant_hal::ObjectAddress;
 
-use crate::console;
 use crate::counting::{self, Progress};
 use crate::dispatch::Worker;
 use crate::loader::layout::EVENT_HEAD;
@@ -107,7 +106,6 @@ fn restarted(space: Space, resumed: u64) -> StepOutcome {
             return StepOutcome::More;
         }
     }
-    console::announce(space, "\n-- restarted --\n");
     space.touch_write(root_word(root::RESTART_GENERATION));
     space.begin_changes();
     space.store(root_word(root::RESTART_GENERATION), generation);

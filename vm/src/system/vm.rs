@@ -39,6 +39,8 @@ use super::{failure, inspect, steps};
 pub(super) const GRACE_STEPS: u64 = 20_000;
 /// Waiting threads that one turn passes over.
 const PASSED_OVER: u64 = 256;
+/// What the console shows where a restart came between.
+const RESTART_MARK: &[u8] = b"\n-- restarted --\n";
 
 /// What the first object space of a disk is made from (`revenant disk create`, `revenant run`).
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +62,16 @@ pub(super) enum Activity {
     Thread(u64),
 }
 
+/// The mark of a restart on its way to the console. It stands in no ring, so it needs no room there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mark {
+    None,
+    /// It is to be sent before anything else.
+    Due,
+    /// It is the batch that was taken last.
+    Taken,
+}
+
 /// The programs of one object space. See the module's text for what *in an attempt* means.
 #[derive(Debug)]
 pub struct Vm {
@@ -67,6 +79,7 @@ pub struct Vm {
     pub(super) activity: Activity,
     pub(super) waiting: BTreeMap<Activity, PageIndex>,
     main_reported: bool,
+    mark: Mark,
 }
 
 impl Vm {
@@ -124,7 +137,7 @@ impl Vm {
         worker.clock_base = saved.wrapping_sub(environment.monotonic().0);
         worker.requests.console_output = true;
         let activity = Activity::System;
-        Self { worker, activity, waiting: BTreeMap::new(), main_reported: false }
+        Self { worker, activity, waiting: BTreeMap::new(), main_reported: false, mark: Mark::None }
     }
 
     /// Wakes what is due, picks a thread and runs it for at most `limits`. *In an attempt.* Leaves early, at an instruction
@@ -266,6 +279,10 @@ impl Vm {
         let quiet = AtomicBool::new(false);
         self.enter(environment, &quiet);
         let outcome = steps::take(&mut self.worker, step);
+        if matches!(step, SystemStep::Restarted { .. }) && outcome == StepOutcome::Done {
+            self.mark = Mark::Due;
+            self.worker.requests.console_output = true;
+        }
         self.leave();
         outcome
     }
@@ -318,11 +335,23 @@ impl Vm {
         const { &[PageIndex(0)..PageIndex(7)] }
     }
 
-    /// Copies the next bytes of console output into `buffer` and advances the persistent drain cursor; returns how many.
-    /// *In an attempt.* Bytes taken and not sent before a cut come again.
-    pub fn console_drain(&mut self, buffer: &mut [u8]) -> usize {
+    /// Copies the next batch of console output into `buffer` and returns how many bytes. `sent` bytes of the batch before (all
+    /// of it, or 0 at first) have left the machine: the persistent drain cursor moves over those, and over no others, so
+    /// what a cut keeps from leaving comes again. *In an attempt.* 0: everything was sent.
+    pub fn console_drain(&mut self, sent: usize, buffer: &mut [u8]) -> usize {
         self.activity = Activity::System;
-        console::drain(self.worker.space, buffer)
+        let space = self.worker.space;
+        let of_ring = if self.mark == Mark::Taken { 0 } else { sent };
+        if self.mark == Mark::Due {
+            console::drain(space, of_ring, &mut []);
+            self.mark = Mark::Taken;
+            let count = RESTART_MARK.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&RESTART_MARK[..count]);
+            return count;
+        }
+        let count = console::drain(space, of_ring, buffer);
+        self.mark = Mark::None;
+        count
     }
 
     /// Enters input into the persistent queue and wakes the foreground reader; returns how many bytes found room. *In an

@@ -132,8 +132,9 @@ impl Machine {
             }
         }
         let mut buffer = [0; 1000];
+        let mut count = 0;
         loop {
-            let count = self.vm.console_drain(&mut buffer);
+            count = self.vm.console_drain(count, &mut buffer);
             if count == 0 {
                 break;
             }
@@ -241,7 +242,8 @@ impl Machine {
         let turn = self.vm.turn(&mut self.environment, &quiet, TurnLimits { polls });
         self.environment.clock += self.tick;
         let mut buffer = [0; 1000];
-        let _ = self.vm.console_drain(&mut buffer);
+        let count = self.vm.console_drain(0, &mut buffer);
+        let _ = self.vm.console_drain(count, &mut buffer);
         turn
     }
 }
