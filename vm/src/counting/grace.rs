@@ -3,11 +3,12 @@
 //! Each call of [`step`] is one bounded step whose state is in the counting page. Threads may run between any two; they
 //! must not run between the touches and the changes of one.
 
-use revenant_hal::ObjectAddress;
+use revenant_hal::{ObjectAddress, PageIndex};
 
 use super::{COUNTING, Table, batch_start, frozen, open, open_batch, teardown};
 use crate::heap::AllocationError;
 use crate::heap::metadata::{self, Metadata};
+use crate::heap::runs::BlockNumber;
 use crate::memory::layout::object;
 use crate::memory::layout::system::counting;
 use crate::memory::{AddressExt, Space};
@@ -39,6 +40,44 @@ pub fn request(space: Space) {
 
 fn phase(space: Space) -> u64 {
     space.load(COUNTING.plus(counting::PHASE))
+}
+
+/// Whether a batch is closed and not done with.
+#[must_use]
+pub fn in_progress(space: Space) -> bool {
+    phase(space) != counting::PHASE_IDLE
+}
+
+/// Entries that [`upcoming`] looks at.
+const AHEAD: u64 = 4096;
+/// Pages found last that a further one is compared with: objects die in the neighbourhood of others.
+const RECENT: usize = 16;
+
+/// The pages that the grace in progress is going to read next, in that order, for who can bring them in before they are
+/// missed one by one; how many. Changes nothing, reads the closed batch only.
+pub fn upcoming(space: Space, pages: &mut [PageIndex]) -> usize {
+    let mut found = 0_usize;
+    let mut enter = |address: ObjectAddress| {
+        let page = address.page();
+        let recent = pages.get(found.saturating_sub(RECENT)..found).unwrap_or(&[]);
+        if !recent.contains(&page)
+            && let Some(place) = pages.get_mut(found)
+        {
+            *place = page;
+            found += 1;
+        }
+    };
+    if phase(space) == counting::PHASE_FREEING {
+        let next = space.load::<u64>(COUNTING.plus(counting::CLOSED_NEXT));
+        let end = space.load::<u64>(COUNTING.plus(counting::CLOSED_END)).min(next + 8 * AHEAD);
+        for entry in (next..end).step_by(8) {
+            let object = ObjectAddress(space.load(ObjectAddress(entry)));
+            enter(BlockNumber::of(object).address());
+            enter(object);
+        }
+    }
+    space.end_step();
+    found
 }
 
 /// Closes the open batch and starts a grace; false when one is in progress. One step. All threads are at safepoints.
@@ -161,7 +200,7 @@ pub fn run(space: Space, steps: u64) -> Result<Progress, AllocationError> {
         }
         left -= free_many(space, left);
     }
-    Ok(if phase(space) == counting::PHASE_IDLE { Progress::Idle } else { Progress::More })
+    Ok(if in_progress(space) { Progress::More } else { Progress::Idle })
 }
 
 /// Frees simple objects as long as they come, at most `most`; how many. A step each.

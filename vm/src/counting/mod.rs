@@ -38,6 +38,11 @@ const COUNTING: ObjectAddress = ObjectAddress(area::COUNTING);
 /// Entries after which the open batch asks for a grace, unless set otherwise: small enough that what was freed is still in
 /// the processor's cache when it is allocated again.
 pub const BATCH_ENTRIES: u64 = 16 * 1024;
+/// Bytes of large objects after which the open batch asks for a grace, however few its entries.
+pub const BATCH_LARGE: u64 = 4 << 20;
+/// So many times what asks for a grace, while the grace before is not over: programs that allocate wait for it. They would
+/// make garbage faster than it can be freed when its pages have to come from the disk.
+const BEHIND: u64 = 4;
 
 /// Prepares the counting page of an empty object space.
 pub fn format(space: Space, epoch: Epoch) {
@@ -93,29 +98,59 @@ fn open_batch(space: Space, batch: u8) {
     let entries = entries.clamp(1, area::BATCH_SIZE / 8 - 1);
     space.store(COUNTING.plus(counting::OPEN_NEXT), start);
     space.store(COUNTING.plus(counting::OPEN_LIMIT), start + 8 * entries);
+    space.store(COUNTING.plus(counting::OPEN_LARGE), 0_u64);
     let fresh = Metadata(object::META_START).with_batch(batch);
     space.store(COUNTING.plus(counting::NEW_METADATA), fresh.0);
 }
 
-/// On the slow path of allocation: if the open batch is long, asks for a grace and lets it grow until one comes. One step.
+/// On the slow path of allocation: if the open batch is long or has large objects, asks for a grace and lets it grow until one
+/// comes, or until it [is far behind](is_behind). One step.
 ///
 /// # Errors
 /// The batch's whole area is used up.
 pub(crate) fn make_room(space: Space) -> Result<(), AllocationError> {
     let next = space.load::<u64>(COUNTING.plus(counting::OPEN_NEXT));
-    if next < space.load::<u64>(COUNTING.plus(counting::OPEN_LIMIT)) {
+    let long = next >= space.load::<u64>(COUNTING.plus(counting::OPEN_LIMIT));
+    let large = space.load::<u64>(COUNTING.plus(counting::OPEN_LARGE)) >= BATCH_LARGE;
+    if !long && (!large || grace_requested(space)) {
         return Ok(());
     }
     let end = batch_end(open(space));
     if next >= end {
         return Err(AllocationError::Exhausted);
     }
+    let far = behind_at(space);
     space.touch_write(COUNTING);
     space.begin_changes();
     space.store(COUNTING.plus(counting::REQUESTED), 1_u64);
-    space.store(COUNTING.plus(counting::OPEN_LIMIT), end);
+    if long {
+        let limit = if next < far { far } else { end };
+        space.store(COUNTING.plus(counting::OPEN_LIMIT), limit.min(end));
+    }
     space.end_step();
     Ok(())
+}
+
+/// Where the open batch is far too long.
+fn behind_at(space: Space) -> u64 {
+    let entries = space.load::<u64>(COUNTING.plus(counting::BATCH_ENTRIES));
+    batch_start(open(space)).saturating_add(entries.saturating_mul(8 * BEHIND))
+}
+
+/// Whether programs have made so much garbage that those who would make more have to wait for the grace that was asked for:
+/// what bounds memory when the pages of what is to be freed come from a slow disk.
+#[must_use]
+pub(crate) fn is_behind(space: Space) -> bool {
+    let large = space.load::<u64>(COUNTING.plus(counting::OPEN_LARGE));
+    let next = space.load::<u64>(COUNTING.plus(counting::OPEN_NEXT));
+    (large >= BATCH_LARGE * BEHIND || next >= behind_at(space))
+        && (grace_requested(space) || grace::in_progress(space))
+}
+
+/// A large object of so many bytes was made. Part of a step that touched the counting page.
+pub(crate) fn count_large(space: Space, bytes: u64) {
+    let word = COUNTING.plus(counting::OPEN_LARGE);
+    space.store(word, space.load::<u64>(word).saturating_add(bytes));
 }
 
 /// Touches what [`enter_open`] changes.

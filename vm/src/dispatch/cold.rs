@@ -7,6 +7,7 @@
 use revenant_bytecode::{Builtin, number};
 use revenant_hal::ObjectAddress;
 
+use crate::counting;
 use crate::exception::{self, Thrown};
 use crate::heap as object_heap;
 use crate::loader::layout::{
@@ -32,6 +33,12 @@ use super::worker::{SliceEnd, Worker};
 
 /// Does what the bodies could not. False when the slice is over; `worker.end` then says why.
 pub(super) fn take(worker: &mut Worker, slow: Slow) -> bool {
+    if matches!(slow, Slow::Allocate | Slow::Native) && counting::is_behind(worker.space) {
+        // The same instruction again in the thread's next turn: garbage is freed meanwhile.
+        worker.position = worker.frame.position;
+        worker.end = Some(SliceEnd::Yielded);
+        return false;
+    }
     let done = match slow {
         Slow::Poll => return poll(worker),
         Slow::Native => return natives::call(worker),

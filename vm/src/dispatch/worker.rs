@@ -319,7 +319,20 @@ impl Worker {
     /// A new object of the class; when memory is short the cold path says why.
     #[inline(always)]
     pub(crate) fn allocate_plain(&mut self, class: u64) -> Result<u64, Slow> {
-        match heap::allocate_plain(self.space, self.allocator, ObjectAddress(class)) {
+        let class = ObjectAddress(class);
+        match heap::allocate_plain_quickly(self.space, self.allocator, class) {
+            Some(object) => Ok(object.0),
+            None => self.allocate_plain_slowly(class),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn allocate_plain_slowly(&mut self, class: ObjectAddress) -> Result<u64, Slow> {
+        if counting::is_behind(self.space) {
+            return Err(Slow::Allocate);
+        }
+        match heap::allocate_plain_slowly(self.space, self.allocator, class) {
             Ok(object) => Ok(object.0),
             Err(_) => Err(Slow::Allocate),
         }

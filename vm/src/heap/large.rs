@@ -79,6 +79,7 @@ pub fn allocate(
     set_length(space, allocator, object, length, payload, 0);
     metadata::store(space, object, Metadata(fresh));
     space.store(COUNTING.plus(counting::OPEN_NEXT), entry + 8);
+    crate::counting::count_large(space, charged(payload));
     small::count(space, statistics::LARGE_MADE);
     Ok(object)
 }

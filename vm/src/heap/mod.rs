@@ -137,12 +137,38 @@ pub fn allocate_plain(
     allocator: Allocator,
     class_object: ObjectAddress,
 ) -> Result<ObjectAddress, AllocationError> {
+    match allocate_plain_quickly(space, allocator, class_object) {
+        Some(object) => Ok(object),
+        None => allocate_plain_slowly(space, allocator, class_object),
+    }
+}
+
+/// [`allocate_plain`] where the current run has a cell left.
+#[inline(always)]
+pub(crate) fn allocate_plain_quickly(
+    space: Space,
+    allocator: Allocator,
+    class_object: ObjectAddress,
+) -> Option<ObjectAddress> {
     let size_class = space.load::<u32>(class_object.plus(class::SIZE_CLASS));
     let index = space.load::<u32>(class_object.plus(class::INDEX));
-    match small::allocate(space, allocator, size_class, u64::from(index)) {
-        Some(object) => Ok(object),
-        None => small::allocate_slowly(space, allocator, size_class, u64::from(index)),
-    }
+    small::allocate(space, allocator, size_class, u64::from(index))
+}
+
+/// [`allocate_plain`] where it has not.
+///
+/// # Errors
+/// As [`allocate_plain`].
+#[cold]
+#[inline(never)]
+pub(crate) fn allocate_plain_slowly(
+    space: Space,
+    allocator: Allocator,
+    class_object: ObjectAddress,
+) -> Result<ObjectAddress, AllocationError> {
+    let size_class = space.load::<u32>(class_object.plus(class::SIZE_CLASS));
+    let index = space.load::<u32>(class_object.plus(class::INDEX));
+    small::allocate_slowly(space, allocator, size_class, u64::from(index))
 }
 
 /// A new object whose size follows from `length`: `payload` bytes after the header. Small or large by its size.

@@ -8,7 +8,7 @@ use crate::dispatch::Worker;
 use crate::loader::layout::EVENT_HEAD;
 use crate::memory::Space;
 use crate::memory::layout::area;
-use crate::memory::layout::system::{counting as counting_page, root, scheduler};
+use crate::memory::layout::system::{root, scheduler};
 use crate::memory::layout::thread::COMMIT_EPOCH;
 use crate::scheduler::queue::Queue;
 use crate::scheduler::word;
@@ -22,12 +22,6 @@ const WOKEN: u32 = 64;
 
 const fn root_word(offset: u64) -> ObjectAddress {
     ObjectAddress(area::ROOT + offset)
-}
-
-/// Whether a batch is closed and not done with.
-pub(super) fn grace_in_progress(space: Space) -> bool {
-    let phase = ObjectAddress(area::COUNTING + counting_page::PHASE);
-    space.load::<u64>(phase) != counting_page::PHASE_IDLE
 }
 
 /// Notes the machine clock in the root page. One step.

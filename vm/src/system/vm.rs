@@ -199,7 +199,7 @@ impl Vm {
         if counting::grace_requested(space) && !waits {
             counting::close(space);
         }
-        if steps::grace_in_progress(space) && !waits {
+        if counting::grace::in_progress(space) && !waits {
             let progress = counting::grace::run(space, GRACE_STEPS);
             scheduled |= progress == Ok(Progress::More);
         }
@@ -321,6 +321,16 @@ impl Vm {
         let verdict = failure::judge(self, page);
         self.leave();
         verdict
+    }
+
+    /// The pages that the scheduler's own work is going to need after the one that it waits for, for the kernel to bring in
+    /// at the same time; how many. Nothing while it does not wait. *In an attempt.*
+    pub fn upcoming(&mut self, pages: &mut [PageIndex]) -> usize {
+        if !self.waiting.contains_key(&Activity::System) {
+            return 0;
+        }
+        self.activity = Activity::System;
+        counting::grace::upcoming(self.worker.space, pages)
     }
 
     /// What programs asked for since the last call.

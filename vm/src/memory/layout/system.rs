@@ -110,6 +110,8 @@ pub mod counting {
     pub const SLOTS_FROZEN: u64 = 136;
     /// Slots thawed so far.
     pub const SLOTS_THAWED: u64 = 144;
+    /// Bytes of large objects made since the open batch was opened.
+    pub const OPEN_LARGE: u64 = 152;
     /// State of the held table ([`super::table`]).
     pub const HELD: u64 = 256;
     /// State of the weak table.
