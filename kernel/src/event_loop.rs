@@ -25,6 +25,8 @@ use revenant_pager::{Impossible, Wake};
 use revenant_store::SpaceState;
 use revenant_vm::{DiskSpace, ExitStatus, PageVerdict, StepOutcome, SystemStep, Turn};
 
+/// Pages that are brought in ahead of the scheduler's own work at a time.
+const AHEAD: usize = 192;
 /// Console bytes moved at a time.
 const CONSOLE_BYTES: usize = 4096;
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
@@ -41,6 +43,8 @@ pub(crate) struct EventLoop<P> {
     /// Input that programs have not taken.
     input: VecDeque<u8>,
     output: Output,
+    /// An attempt has missed a page since the last look ahead.
+    missed: bool,
     options: Options,
     stop_at: Option<Nanoseconds>,
     /// How the machine ends once the last snapshot is durable.
@@ -94,6 +98,7 @@ impl<P: Programs> EventLoop<P> {
                 end: None,
                 buffer: Box::new([0; CONSOLE_BYTES]),
             },
+            missed: false,
             stop_at: options.exit_after_ms.map(after),
             probe: Probe::new(&options),
             options,
@@ -144,7 +149,22 @@ impl<P: Programs> EventLoop<P> {
         self.serve_console();
         busy |= self.serve_steps();
         self.serve_requests();
-        busy | self.advance_snapshot()
+        busy |= self.advance_snapshot();
+        if core::mem::take(&mut self.missed) {
+            self.look_ahead();
+            // What is missing is asked of the disk before a slice begins, not after.
+            busy |= self.serve_space() == Work::More;
+        }
+        busy
+    }
+
+    /// Asks for what the scheduler's own work will miss next: page by page a grace over what was freed long ago would
+    /// take a disk's latency for each.
+    fn look_ahead(&mut self) {
+        let mut pages = [PageIndex(0); AHEAD];
+        let found = self.attempt(|programs, _| programs.upcoming(&mut pages));
+        let pages = pages.get(..found.unwrap_or(0)).unwrap_or(&[]);
+        space::with(|space| space.prefetch(pages));
     }
 
     /// One round of store and pager, and what follows from it.
@@ -212,6 +232,7 @@ impl<P: Programs> EventLoop<P> {
     #[cold]
     fn blocked(&mut self, page: PageIndex, write: bool) {
         self.programs.abandoned(page);
+        self.missed = true;
         match space::with(|space| space.take_impossible()) {
             None => {}
             Some((page, Impossible::OutOfFrames)) => {
@@ -355,11 +376,17 @@ impl<P: Programs> EventLoop<P> {
                 self.schedule_grace();
                 true
             }
-            Stage::Stop if !self.steps.is_empty() => false,
+            Stage::Stop if self.grace_is_due() && self.snapshots.is_patient(now) => false,
             // The last snapshot knows that everything was sent: the next start does not say it again.
             Stage::Stop if self.ending.is_some() && self.output.waits => false,
             Stage::Stop => self.stop_and_flip(),
         }
+    }
+
+    /// Whether a grace is under way or about to begin.
+    fn grace_is_due(&self) -> bool {
+        let is_grace = |step| matches!(step, &SystemStep::BeginGrace | &SystemStep::ContinueGrace);
+        self.steps.iter().any(is_grace)
     }
 
     /// Both halves of the second stop: what has to be in the snapshot, then the flip. No slice runs in between. A page that

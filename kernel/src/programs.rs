@@ -26,6 +26,10 @@ pub(crate) trait Programs {
     fn witness(&mut self, records: &mut [WitnessRecord]) -> usize;
     /// The first step of each thread since the resume, once.
     fn take_first_steps(&mut self) -> Vec<WitnessRecord>;
+    /// *Attempt.* Pages that the scheduler will need after the one that it waits for.
+    fn upcoming(&mut self, _pages: &mut [PageIndex]) -> usize {
+        0
+    }
     /// The last attempt waits for a page.
     fn abandoned(&mut self, page: PageIndex);
     /// Whoever waits for the page may try again.
@@ -63,6 +67,10 @@ impl Programs for Vm {
 
     fn take_first_steps(&mut self) -> Vec<WitnessRecord> {
         Self::take_first_steps(self)
+    }
+
+    fn upcoming(&mut self, pages: &mut [PageIndex]) -> usize {
+        Self::upcoming(self, pages)
     }
 
     fn abandoned(&mut self, page: PageIndex) {

@@ -1,8 +1,11 @@
 //! When to flip, and what is said about it.
 //!
 //! ```text
-//!   Resting --due or asked for--> Preparing --steps done--> (stop, flip) --> Resting, while the snapshot is being made
+//!   Resting --due or asked for--> Preparing --grace done, or patience ended--> (stop, flip) --> Resting, while the snapshot is being made
 //! ```
+//!
+//! The grace before the flip only saves writing what is dead. It may need pages from the disk, without bound, so it is given
+//! a limited time: a flip that waited for it would let programs run on without snapshots for as long.
 //!
 //! One snapshot is in the making at a time: when the next is due earlier, it waits. The lines `flip` and `durable` are the
 //! outside witness (a program whose memory was rolled back cannot testify).
@@ -18,6 +21,10 @@ use revenant_vm::{ThreadId, WitnessRecord};
 /// Threads whose counters a flip reports.
 const WITNESSES: usize = 256;
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
+/// How long a flip waits for the grace before it.
+const PATIENCE: Nanoseconds = Nanoseconds(100 * NANOSECONDS_PER_MILLISECOND);
+/// Flips refused in a row after which the last snapshot before the machine's end is given up.
+const REFUSALS: u32 = 8;
 
 /// What to do next about snapshots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +41,10 @@ pub(crate) enum Stage {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     Resting,
-    Preparing,
+    Preparing {
+        /// When it flips at the latest.
+        patience_ends: Nanoseconds,
+    },
     /// The machine stops: no more.
     Finished,
 }
@@ -45,6 +55,9 @@ pub(crate) struct Snapshots {
     state: State,
     due: Nanoseconds,
     asked: bool,
+    /// Not before this time, even if somebody asked: flips were refused.
+    not_before: Nanoseconds,
+    refusals: u32,
     last: bool,
     enabled: bool,
     flipped_at: Nanoseconds,
@@ -83,6 +96,8 @@ impl Snapshots {
             state: State::Resting,
             due: Nanoseconds(now.0 + interval.0),
             asked: false,
+            not_before: now,
+            refusals: 0,
             last: false,
             enabled: true,
             flipped_at: now,
@@ -135,13 +150,18 @@ impl Snapshots {
                 self.state = State::Finished;
                 Stage::Wait
             }
-            State::Resting if self.asked || now >= self.due => {
-                self.state = State::Preparing;
+            State::Resting if now >= self.not_before && (self.asked || now >= self.due) => {
+                self.state = State::Preparing { patience_ends: Nanoseconds(now.0 + PATIENCE.0) };
                 Stage::Begin
             }
             State::Resting => Stage::Wait,
-            State::Preparing => Stage::Stop,
+            State::Preparing { .. } => Stage::Stop,
         }
+    }
+
+    /// Whether the flip may still wait for the grace.
+    pub(crate) fn is_patient(&self, now: Nanoseconds) -> bool {
+        matches!(self.state, State::Preparing { patience_ends } if now < patience_ends)
     }
 
     /// The buffer for the witness, out of the way of borrows during the stop.
@@ -165,6 +185,7 @@ impl Snapshots {
     ) {
         self.state = State::Resting;
         self.asked = false;
+        self.refusals = 0;
         self.due = Nanoseconds(end.0 + self.interval.0);
         self.flipped_at = end;
         let times = FlipTimes {
@@ -186,11 +207,17 @@ impl Snapshots {
         );
     }
 
-    /// There was no flip; try again at the next interval.
+    /// There was no flip; try again at the next interval, also for those who asked. A machine that is to end does not
+    /// wait for ever: what it could not keep makes its end a failure.
     pub(crate) fn refused(&mut self, now: Nanoseconds) {
         self.state = State::Resting;
-        self.asked = false;
-        self.due = Nanoseconds(now.0 + self.interval.0);
+        self.refusals += 1;
+        self.not_before = Nanoseconds(now.0 + self.interval.0);
+        if self.last && self.refusals >= REFUSALS {
+            self.asked = false;
+            self.enabled = false;
+            self.state = State::Finished;
+        }
     }
 
     /// The snapshot in the making is durable or given up; returns the time since its flip.

@@ -13,7 +13,7 @@ use revenant_machine::cell::ExclusiveCell;
 use revenant_machine::frames::{FramePool, ObjectTables};
 use revenant_machine::virtio::VirtioDisk;
 use revenant_pager::{
-    FlipRefused, FlipReport, Impossible, Memory, Pager, PagerOptions, Statistics, Wake,
+    FlipRefused, FlipReport, Impossible, Memory, Pager, PagerOptions, Prefetch, Statistics, Wake,
     WiredProgress, WiredRange,
 };
 use revenant_store::{
@@ -141,6 +141,16 @@ impl ObjectSpace {
             revenant_pager::FaultOutcome::Impossible(reason) => {
                 self.impossible = Some((page, reason));
                 FaultOutcome::Wait
+            }
+        }
+    }
+
+    /// Brings pages in that will be needed soon, as far as there is room.
+    pub(crate) fn prefetch(&mut self, pages: &[PageIndex]) {
+        let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
+        for page in pages {
+            if self.pager.prefetch(*page, &mut memory, &mut self.store) == Prefetch::NoRoom {
+                return;
             }
         }
     }

@@ -8,6 +8,7 @@
 
 use crate::frame_table::{FrameState, ListName};
 use crate::pager::{Memory, Pager};
+use crate::pending::PENDING_LIMIT;
 use crate::planted::Planted;
 use crate::tables::{ensure_tables, index_at, push_down, walk};
 use crate::{PageStore, statistics::Statistics};
@@ -80,6 +81,18 @@ pub enum FaultOutcome {
     Impossible(Impossible),
 }
 
+/// What became of a [`Pager::prefetch`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Prefetch {
+    /// The page is on its way.
+    Requested,
+    /// It is there, coming, unreadable, or was never written.
+    Pointless,
+    /// No room for pages that nobody waits for yet.
+    NoRoom,
+}
+
 use FaultOutcome::{Served, Wait};
 
 impl Pager {
@@ -110,6 +123,32 @@ impl Pager {
         }
         self.statistics.count(outcome);
         outcome
+    }
+
+    /// Brings a page in that will be needed soon. Leaves room for the faults of those who wait: a quarter of the page-ins, and
+    /// an eighth of the frames.
+    pub fn prefetch<M: Mmu, F: FrameMemory, S: PageStore>(
+        &mut self,
+        page: PageIndex,
+        memory: &mut Memory<'_, M, F>,
+        store: &mut S,
+    ) -> Prefetch {
+        let (pages, frames) = (self.pending.count(), self.frames.free_count());
+        if pages >= PENDING_LIMIT / 4 * 3 || frames <= self.fill_floor() + self.frames.len() / 8 {
+            return Prefetch::NoRoom;
+        }
+        let pointless = page.0 >= OBJECT_SPACE_PAGES
+            || store.lookup(page) == Lookup::Known(PageContent::Zero)
+            || self.pending.damage(page).is_some()
+            || self.pending.is_coming(page)
+            || walk(memory.mmu, page).entry.is_some();
+        if pointless {
+            return Prefetch::Pointless;
+        }
+        match self.fault(page, false, memory, store) {
+            Wait(WaitReason::PageIn) => Prefetch::Requested,
+            _ => Prefetch::NoRoom,
+        }
     }
 
     /// A store to a resident page without W.

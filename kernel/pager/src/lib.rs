@@ -37,7 +37,7 @@ mod tables;
 mod wired;
 mod writer;
 
-pub use fault::{FaultKind, FaultOutcome, Impossible, WaitReason};
+pub use fault::{FaultKind, FaultOutcome, Impossible, Prefetch, WaitReason};
 pub use frame_table::{FrameCounts, FrameState};
 pub use page_store::PageStore;
 pub use pager::{FlipRefused, FlipReport, Memory, Pager, PagerOptions, page_digest};

@@ -5,8 +5,8 @@ mod support;
 
 use revenant_hal::{Epoch, FrameMemory, OBJECT_SPACE_PAGES, PageIndex};
 use revenant_pager::{
-    FaultOutcome, FrameState, Impossible, PagerOptions, Planted, WaitReason, WiredProgress,
-    WiredRange,
+    FaultOutcome, FrameState, Impossible, PagerOptions, Planted, Prefetch, WaitReason,
+    WiredProgress, WiredRange,
 };
 use revenant_sim::Random;
 use revenant_store::Copies;
@@ -160,6 +160,38 @@ fn nothing_is_resident_after_a_resume_and_pages_come_by_faults() {
     let frame = world.wait_for(PAGE, false).expect("a page");
     assert_eq!(world.frames.bytes(frame).0[0], 7);
     assert!(world.pager.statistics().pages_read > 0);
+}
+
+#[test]
+fn pages_that_will_be_needed_come_before_anybody_misses_them() {
+    let mut world = world();
+    for page in 0..20 {
+        world.store_waiting(PageIndex(page), 0, page + 1).expect("a store");
+    }
+    assert!(world.flip().expect("a flip"));
+    world.settle().expect("a snapshot");
+    world.resume_cold();
+    let prefetch = |world: &mut World<MemoryStore>, page| {
+        let mut memory = revenant_pager::Memory { mmu: &mut world.mmu, frames: &mut world.frames };
+        world.pager.prefetch(PageIndex(page), &mut memory, &mut world.backing)
+    };
+    assert_eq!(prefetch(&mut world, 3), Prefetch::Requested);
+    assert_eq!(prefetch(&mut world, 3), Prefetch::Pointless, "it is coming");
+    assert_eq!(prefetch(&mut world, 500), Prefetch::Pointless, "it was never written");
+    world.settle().expect("the page-in");
+    world.check().expect("the checks hold");
+    assert_eq!(state(&world, PageIndex(3)), FrameState::Clean);
+    assert_eq!(prefetch(&mut world, 3), Prefetch::Pointless, "it is there");
+    assert_eq!(outcome(&mut world, PageIndex(3), false), None, "nobody waits for it");
+    let few = world.plan.frames / 8;
+    for page in 20..20 + 64 {
+        let _ = outcome(&mut world, PageIndex(page), false);
+        if world.pager.frame_counts().free <= few + 5 {
+            break;
+        }
+    }
+    assert_eq!(prefetch(&mut world, 4), Prefetch::NoRoom, "the last frames are for faults");
+    assert!(matches!(outcome(&mut world, PageIndex(4), false), Some(FaultOutcome::Wait(_))));
 }
 
 #[test]

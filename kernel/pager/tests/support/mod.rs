@@ -395,22 +395,27 @@ impl<B: Backing> World<B> {
             return Err(format!("resumed {resumed:?}, which no flip ended: {seen:?}"));
         };
         self.model = model.clone();
-        let store = self.backing.store();
-        self.pager =
-            Pager::new(self.plan.frames, store, self.plan.wired.clone(), self.plan.options);
-        self.pager.plant(self.planted);
-        self.epoch = self.pager.epoch();
+        self.resume_cold();
         // An epoch that was flipped and never reached the disk may be used again; one that did may not.
         if self.epoch <= resumed {
             return Err(format!("{:?} runs after {resumed:?} was resumed", self.epoch));
         }
         self.snapshots.retain(|epoch, _| *epoch <= resumed);
-        self.mmu = SimMmu::new(self.plan.frames, self.plan.tlb, self.random.next_u64());
-        self.frames = SimFrames::new(self.plan.frames, self.random.next_u64());
-        self.programs = vec![Program::default(); self.plan.programs];
         self.durable = resumed;
         self.cuts += 1;
         self.compare_all_pages(resumed)
+    }
+
+    /// A pager without a page over the store as it is: what a resume begins with.
+    pub(crate) fn resume_cold(&mut self) {
+        let store = self.backing.store();
+        self.pager =
+            Pager::new(self.plan.frames, store, self.plan.wired.clone(), self.plan.options);
+        self.pager.plant(self.planted);
+        self.epoch = self.pager.epoch();
+        self.mmu = SimMmu::new(self.plan.frames, self.plan.tlb, self.random.next_u64());
+        self.frames = SimFrames::new(self.plan.frames, self.random.next_u64());
+        self.programs = vec![Program::default(); self.plan.programs];
     }
 
     /// Every page against the model, through faults like a program's; the digest against that at the flip.
