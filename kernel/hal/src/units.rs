@@ -22,10 +22,17 @@ pub const OBJECT_SPACE_SIZE: u64 = 1 << 44;
 /// Pages of object space, 2^32.
 pub const OBJECT_SPACE_PAGES: u64 = OBJECT_SPACE_SIZE / PAGE_SIZE_U64;
 
-/// The content of one page, frame or block, aligned so that 64-bit loads and device transfers are natural.
+/// The content of one page, frame or block, aligned to a line of the processor's cache.
+///
+/// Not to a page: LLVM 22 (Rust 1.95 to 1.97) loses the prologue of functions that have a value aligned to 4 KiB or more on
+/// their stack, probe it inline and return early without it (the pushes of saved registers and the alignment itself
+/// vanish: shrink-wrapping and the probe's loop together). It crashed release builds of the tools; the kernel's target
+/// probes inline too. What a page table or a device needs aligned is allocated with that layout.
 #[derive(Clone, PartialEq, Eq)]
-#[repr(C, align(4096))]
+#[repr(C, align(64))]
 pub struct PageBytes(pub [u8; PAGE_SIZE]);
+
+const _: () = assert!(align_of::<PageBytes>() < PAGE_SIZE);
 
 impl PageBytes {
     /// A page of zeros.

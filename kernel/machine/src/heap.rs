@@ -98,6 +98,7 @@ unsafe impl GlobalAlloc for Allocator {
 }
 
 /// What a panicking kernel allocates from, instead of a heap whose lists may be half changed; nothing is given back.
+#[repr(align(4096))]
 struct LastWordsMemory(UnsafeCell<[PageBytes; LAST_WORDS_PAGES]>);
 
 /// Enough for an epitaph: its text, its page, and what formatting them needs.

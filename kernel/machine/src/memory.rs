@@ -5,9 +5,10 @@
 //! writable in object space, and for devices.
 
 use crate::entry::PHYSICAL_MAP;
-use alloc::boxed::Box;
-use core::ptr;
-use revenant_hal::{PAGE_SIZE_U64, PageBytes};
+use alloc::alloc::alloc_zeroed;
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+use revenant_hal::{PAGE_SIZE, PAGE_SIZE_U64};
 use x86_64::registers::control::Cr3;
 
 /// The size of the map: physical addresses are below 2^46, 64 TiB.
@@ -70,8 +71,10 @@ fn map_device_page(physical: u64) {
         // SAFETY: an entry of a live page table, reached through the map.
         let mut bits = unsafe { slot.read_volatile() };
         if bits & PRESENT == 0 {
-            let fresh = Box::leak(Box::new(PageBytes::ZERO));
-            bits = physical_address(ptr::from_mut(fresh).expose_provenance()) | PRESENT | WRITABLE;
+            let Some(fresh) = leaked_page() else {
+                panic!("the heap has no page for a table of device registers")
+            };
+            bits = physical_address(fresh.as_ptr().expose_provenance()) | PRESENT | WRITABLE;
             // SAFETY: as above; the new table is empty, so nothing changes but what is added below it.
             unsafe { slot.write_volatile(bits) };
         } else if bits & LARGE != 0 {
@@ -86,6 +89,16 @@ fn map_device_page(physical: u64) {
         // SAFETY: maps registers of a device at the address that the map reserves for them; nothing was there.
         unsafe { slot.write_volatile(bits) };
     }
+}
+
+/// A page of zeros, aligned to its size, out of the heap for good: for page tables and devices. None if the heap is full.
+pub(crate) fn leaked_page() -> Option<NonNull<u8>> {
+    const LAYOUT: Layout = match Layout::from_size_align(PAGE_SIZE, PAGE_SIZE) {
+        Ok(layout) => layout,
+        Err(_) => panic!("a page is a valid layout"),
+    };
+    // SAFETY: the layout is not empty.
+    NonNull::new(unsafe { alloc_zeroed(LAYOUT) })
 }
 
 fn entry(table: u64, index: u64) -> *mut u64 {

@@ -86,12 +86,11 @@ fn fill(image: &mut Image, arguments: &CreateArguments, files: &[Vec<u8>]) -> Re
 }
 
 /// The pages that hold something, those that scheduling itself needs twice.
-fn pages(space: &HostSpace) -> impl Iterator<Item = SourcePage<Box<PageBytes>>> {
+fn pages(space: &HostSpace) -> impl Iterator<Item = SourcePage<PageBytes>> {
     let touched = space.touched().into_iter().flat_map(|range| range.start.0..range.end.0);
     touched.filter_map(move |number| {
         let page = PageIndex(number);
-        // Boxed: moving values aligned to 4 KiB through the iterator crashed release builds (Rust 1.95).
-        let bytes = Box::new(space.page(page));
+        let bytes = space.page(page);
         // A page that was touched and holds nothing reads back as zeros anyway.
         if bytes.0.iter().all(|byte| *byte == 0) {
             return None;

@@ -57,8 +57,8 @@ impl EmergencyDisk {
     pub fn prepare(device: DeviceFunction) -> Self {
         POOL.with(|pool| {
             for page in pool {
-                let memory = Box::leak(Box::new(PageBytes::ZERO));
-                *page = Some(NonNullPage(NonNull::from(&mut memory.0).cast()));
+                // Without memory there will be no last words; that is all.
+                *page = memory::leaked_page().map(NonNullPage);
             }
         });
         let wire = Box::new(Wire { header: Header::default(), status: 0 });
