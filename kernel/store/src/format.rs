@@ -136,7 +136,8 @@ impl Formatting {
             b"Revenant disk. Its format is described in FORMAT.md of the Revenant sources.\n";
         label.0[..text.len()].copy_from_slice(text);
         io.write(LABEL_BLOCK, vec![label]);
-        let nobody = Guard { store: self.store, session: SessionId(0), counter: 0 };
+        let (session, generation) = (SessionId(0), Generation(0));
+        let nobody = Guard { store: self.store, session, counter: 0, generation };
         io.write(GUARD_BLOCK, vec![nobody.encode()]);
         io.write(EPITAPH_BLOCK, vec![Box::new(PageBytes::ZERO)]);
         for slot in 0..RING_SLOTS {

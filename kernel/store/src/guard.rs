@@ -8,7 +8,7 @@ use crate::api::{Epitaph, SessionId, StoreId};
 use crate::reference::{read_u32, read_u64, write_bytes, write_u32, write_u64};
 use alloc::boxed::Box;
 use alloc::string::String;
-use revenant_hal::{Epoch, PAGE_SIZE, PageBytes};
+use revenant_hal::{Epoch, Generation, PAGE_SIZE, PageBytes};
 
 const GUARD_MAGIC: u64 = u64::from_le_bytes(*b"REVGUARD");
 const EPITAPH_MAGIC: u64 = u64::from_le_bytes(*b"REVEPITA");
@@ -26,6 +26,8 @@ pub(crate) struct Guard {
     pub(crate) session: SessionId,
     /// Counts openings.
     pub(crate) counter: u64,
+    /// The generation of the session's first superblock; 0 if it will write none.
+    pub(crate) generation: Generation,
 }
 
 impl Guard {
@@ -35,6 +37,7 @@ impl Guard {
         write_bytes(&mut page.0, 16, &self.store.0.to_le_bytes());
         write_bytes(&mut page.0, 32, &self.session.0.to_le_bytes());
         write_u64(&mut page.0, 48, self.counter);
+        write_u64(&mut page.0, 56, self.generation.0);
         seal(&mut page);
         page
     }
@@ -44,6 +47,7 @@ impl Guard {
             store: StoreId(read_u128(page, 16)),
             session: SessionId(read_u128(page, 32)),
             counter: read_u64(&page.0, 48),
+            generation: Generation(read_u64(&page.0, 56)),
         })
     }
 }
@@ -106,7 +110,12 @@ mod tests {
 
     #[test]
     fn guard_and_epitaph_survive_encoding_and_torn_ones_are_none() {
-        let guard = Guard { store: StoreId(1 << 100), session: SessionId(2), counter: 3 };
+        let guard = Guard {
+            store: StoreId(1 << 100),
+            session: SessionId(2),
+            counter: 3,
+            generation: Generation(7),
+        };
         let mut page = guard.encode();
         assert_eq!(Guard::decode(&page), Some(guard));
         page.0[50] ^= 1;

@@ -43,6 +43,8 @@ pub struct Opening {
     write_error: Option<DiskError>,
     rechecks: u32,
     tombstones: u32,
+    /// The generation of the session's first superblock, as our guard says.
+    first_generation: Generation,
     blocks_read: u64,
     planted: Planted,
 }
@@ -105,6 +107,7 @@ impl Opening {
             write_error: None,
             rechecks: 0,
             tombstones: 0,
+            first_generation: Generation(0),
             blocks_read: 0,
             planted: Planted::None,
         }
@@ -212,6 +215,7 @@ impl Opening {
             (_, Planted::StepBackByThree) => 4,
             _ => 2,
         };
+        self.damaged.clear(); // the ring may have changed since it was read the first time
         self.candidates = ring.superblocks().into_iter().take(tried).cloned().collect();
         if let OpenFrom::Generation(generation) = self.request.from {
             self.candidates.retain(|candidate| candidate.generation == generation);
@@ -305,12 +309,14 @@ impl Opening {
 
     fn write_guard(&mut self, io: &mut Io) -> Next {
         let Some(chosen) = &self.chosen else { return Next::Phase(Phase::Choose) };
-        let last = self.ring.as_ref().and_then(|ring| ring.guard);
-        let counter = last.filter(|guard| guard.store == chosen.store).map_or(0, |g| g.counter);
+        let Some(ring) = &self.ring else { return Next::Phase(Phase::Choose) };
+        let last = ring.guard.filter(|guard| guard.store == chosen.store);
+        self.first_generation = first_generation(ring, chosen);
         let guard = Guard {
             store: chosen.store,
             session: self.request.session,
-            counter: counter.wrapping_add(1),
+            counter: last.map_or(0, |guard| guard.counter).wrapping_add(1),
+            generation: self.first_generation,
         };
         io.write(GUARD_BLOCK, vec![guard.encode()]);
         Next::Wait(Phase::Guard)
@@ -399,9 +405,9 @@ impl Opening {
         let (Ok((epoch, restored)), Some(ring), Some(mut chosen)) = (target, ring, chosen) else {
             return OpenOutcome::Refused(Refusal::Damaged { newest: None });
         };
-        let (generation, highest) = ring.highest_seen(&chosen);
+        let (_, highest) = ring.highest_seen(&chosen);
         let mut running_epoch = Epoch((highest.0 + 1).max(chosen.highest_epoch.0 + RING_SLOTS));
-        let mut next_generation = first_generation(generation, chosen.generation);
+        let mut next_generation = self.first_generation;
         if self.planted == Planted::EpochResetOnRollback {
             running_epoch = Epoch(epoch.0 + 1);
             next_generation = Generation(chosen.generation.0 + 1);
@@ -417,8 +423,7 @@ impl Opening {
         if restored {
             chosen.restore_generation += 1;
         }
-        let superblocks = ring.superblocks();
-        let second = superblocks.iter().find(|other| other.generation < chosen.generation);
+        let second = ring.second(&chosen).map(|second| second.generation);
         let report = OpenReport {
             store: chosen.store,
             generation: chosen.generation,
@@ -436,7 +441,7 @@ impl Opening {
         let start = Start {
             running_epoch,
             next_generation,
-            second_generation: second.map(|second| second.generation),
+            second_generation: second,
             request: self.request,
             roots: core::mem::take(&mut self.roots),
             planted: self.planted,
@@ -446,12 +451,25 @@ impl Opening {
     }
 }
 
-/// The generation of the session's first superblock: above everything seen, a ring's size above what was opened, and in
-/// another slot than the one opened and the one after it. There a stalled machine that looked at the guard before we
-/// wrote ours may still put its last superblock; it must not overwrite ours.
-fn first_generation(highest: Generation, opened: Generation) -> Generation {
-    let mut number = (highest.0 + 1).max(opened.0 + RING_SLOTS);
-    while [opened.0, opened.0 + 1].iter().any(|taken| taken % RING_SLOTS == number % RING_SLOTS) {
+/// Superblocks that a session may have on their way beyond the newest that is seen: one, and those of commits given up
+/// before the store becomes read-only.
+const UNSEEN: u64 = 3;
+
+/// The generation of the session's first superblock: above everything seen or announced, a ring's size above what is opened,
+/// and in a slot of its own. A stalled machine that looked at the guard before we wrote ours may still put its superblock:
+/// the next one after what is opened, or, if it has not written any yet, the one that its guard announces. Neither may
+/// overwrite ours, nor win over it.
+fn first_generation(ring: &Ring, opened: &Superblock) -> Generation {
+    let (highest, _) = ring.highest_seen(opened);
+    let announced = ring.announced(opened);
+    let second = ring.second(opened).map(|second| second.generation.0);
+    let mut taken: Vec<u64> = (opened.generation.0..=opened.generation.0 + UNSEEN).collect();
+    taken.extend(announced.iter().flat_map(|generation| [generation.0, generation.0 + 1]));
+    taken.extend(second);
+    let highest = announced.map_or(highest, |announced| announced.max(highest));
+    let mut number = (highest.0 + 1).max(opened.generation.0 + RING_SLOTS);
+    // At most seven of the eight slots are taken.
+    while taken.iter().any(|taken| taken % RING_SLOTS == number % RING_SLOTS) {
         number += 1;
     }
     Generation(number)

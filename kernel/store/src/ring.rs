@@ -191,6 +191,18 @@ impl Ring {
         self.superblocks().first().copied()
     }
 
+    /// The newest verified superblock older than `chosen`.
+    pub(crate) fn second(&self, chosen: &Superblock) -> Option<&Superblock> {
+        self.superblocks().into_iter().find(|other| other.generation < chosen.generation)
+    }
+
+    /// The generation that the last opener's guard announces for its first superblock.
+    pub(crate) fn announced(&self, chosen: &Superblock) -> Option<Generation> {
+        let guard = self.guard.filter(|guard| guard.store == chosen.store)?;
+        let plausible = guard.generation.0 < chosen.generation.0.saturating_add(PLAUSIBLE_LEAP);
+        (guard.generation > chosen.generation && plausible).then_some(guard.generation)
+    }
+
     /// Why no superblock of this ring can be opened at all, if so.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         let versions = self.slots.iter().filter_map(|slot| match slot {

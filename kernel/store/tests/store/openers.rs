@@ -199,6 +199,63 @@ fn interleave(order: &[bool], planted: Planted) -> Result<(), String> {
     Ok(())
 }
 
+/// Two machines that open the same generation; the first is interrupted after `units` units until the second is done.
+fn both_open(units: usize) -> Result<(), String> {
+    let (_, second, model) = start(Planted::None);
+    let image = second.disk.visible();
+    let disk = SimDisk::new(image, disk_options());
+    let opener = |disk, session, number| Opener {
+        disk,
+        opening: Some(Opening::new(OpenRequest { options: options(2), ..request(session) })),
+        store: None,
+        frames: SimFrames::new(4, 1),
+        changes: pages(&[(1, number), (number, number)]),
+        begun: false,
+        planted: Planted::None,
+        end: None,
+    };
+    let second_disk = disk.second_opener(disk_options());
+    let (mut one, mut two) = (opener(disk, 1, 100), opener(second_disk, 6, 200));
+    for _ in 0..units {
+        one.unit();
+    }
+    while two.unit() {}
+    while one.unit() {}
+    let (first, second) = (one.end.flatten(), two.end.flatten());
+    let (with_one, with_two) = (apply(&model, &one.changes), apply(&model, &two.changes));
+    let expected = match (first, second) {
+        (None, None) => return Err("both gave up".into()),
+        (Some(_), None) => with_one,
+        (None, Some(_)) => with_two,
+        // One of them opened what the other had committed.
+        (Some(first), Some(second)) if first < second => apply(&with_one, &two.changes),
+        (Some(_), Some(_)) => apply(&with_two, &one.changes),
+    };
+    let mut machine = Machine::new(one.disk.visible(), 1);
+    let (mut store, report) = machine
+        .open(OpenRequest { options: options(2), ..request(3) })
+        .map_err(|refusal| refusal.to_string())?;
+    if let Some(problem) = machine.check_stepped_back(store.superblock().clone()).problems.first() {
+        return Err(problem.to_string());
+    }
+    let matches = machine.matches(&mut store, None, &expected);
+    if matches {
+        return Ok(());
+    }
+    Err(format!("first {first:?}, second {second:?}: epoch {} has other pages", report.epoch))
+}
+
+/// Both openers used to choose the same generation for their first superblock, and so the same slot: one that had stalled
+/// after its look at the guard put its superblock over the one that the other had reported durable.
+#[test]
+fn a_stalled_opener_never_overwrites_what_a_later_one_reported_durable() {
+    for units in 0..30 {
+        if let Err(error) = both_open(units) {
+            panic!("after {units} units: {error}");
+        }
+    }
+}
+
 /// Whether the first machine's snapshot is in the history of what was found.
 fn report_has(store: &Store, first: Option<Epoch>) -> bool {
     first.is_some_and(|epoch| store.snapshots().get(epoch).is_some())
