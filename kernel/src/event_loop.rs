@@ -189,6 +189,9 @@ impl<P: Programs> EventLoop<P> {
             News::Committed { epoch, generation, blocks } => {
                 let latency = self.snapshots.ended(now);
                 self.snapshots.last_blocks = blocks;
+                if self.probe.durable(blocks) == Progress::Complete {
+                    self.end(ExitCode::Success);
+                }
                 log!(
                     "durable epoch={epoch} generation={generation} blocks={blocks} latency_us={}",
                     latency.0 / 1000
@@ -429,6 +432,19 @@ impl<P: Programs> EventLoop<P> {
         true
     }
 
+    /// Shows the threads' counters to a measurement.
+    #[cold]
+    fn measure_counters(&mut self) {
+        let mut records = self.snapshots.take_records();
+        let count = self.attempt(|programs, _| programs.witness(&mut records)).unwrap_or(0);
+        let since = self.world.clock.since(self.entered).0;
+        let progress = self.probe.counters(records.get(..count).unwrap_or(&[]), since);
+        self.snapshots.give_records(records, 0);
+        if progress == Progress::Complete {
+            self.end(ExitCode::Success);
+        }
+    }
+
     /// Runs programs for one slice; true if there is more to run at once.
     fn run_slice(&mut self) -> bool {
         if self.options.safe || self.ending.is_some() || self.announcing() {
@@ -447,10 +463,10 @@ impl<P: Programs> EventLoop<P> {
         }
         for first in self.programs.take_first_steps() {
             log!("first_step thread={} step={}", first.thread.0, first.steps);
-            let since = self.world.clock.since(self.entered).0;
-            if self.probe.first_step(since) == Progress::Complete {
-                self.end(ExitCode::Success);
-            }
+            self.probe.first_step(&first);
+        }
+        if self.probe.wants_counters() {
+            self.measure_counters();
         }
         match turn {
             Attempt::Done(Turn::Ran(_) | Turn::Scheduled) => true,

@@ -1,22 +1,31 @@
-//! Measurements of a machine that runs real programs: `bench=resume` and `bench=grace`. Everything else runs as always.
+//! Measurements of a machine that runs real programs: `bench=resume`, `bench=grace` and `bench=idle`. Everything else runs as
+//! always.
 //!
 //! - `resume`: pages read before the first program instruction, time from the kernel's entry to it, and time until each of
-//!   `rounds` threads has reported its first step since the resume.
+//!   `rounds` threads has reported two steps since the resume: all that lies between the two has been done since.
 //! - `grace`: over `rounds` snapshots, the longest single step of the grace before the flip: how long programs stand still
 //!   for the first stop.
+//! - `idle`: blocks that a snapshot writes, over `rounds` snapshots.
 
 use crate::log;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use revenant_machine::command_line::Options;
+use revenant_vm::{ThreadId, WitnessRecord};
+
+/// Snapshots after a resume that do not count for `idle`: they hold what the resume itself changed.
+const SETTLING: u64 = 3;
 
 /// What is being measured.
 pub(crate) enum Probe {
     /// Nothing.
     Off,
-    /// Until so many threads have taken a step.
+    /// Until so many threads have taken two steps.
     Resume {
-        /// Threads that have not yet.
-        left: u64,
+        /// How many.
+        threads: usize,
+        /// The first step of each since the resume.
+        first: BTreeMap<ThreadId, u64>,
     },
     /// Over so many snapshots.
     Grace {
@@ -24,6 +33,15 @@ pub(crate) enum Probe {
         left: u64,
         /// The longest step of each, in nanoseconds.
         longest: Vec<u64>,
+    },
+    /// Over so many snapshots.
+    Idle {
+        /// Snapshots still to come.
+        left: u64,
+        /// Snapshots still to come before the measurement begins.
+        settling: u64,
+        /// Blocks that each has written.
+        blocks: Vec<u64>,
     },
 }
 
@@ -42,10 +60,19 @@ impl Probe {
     pub(crate) fn new(options: &Options) -> Self {
         let left = options.rounds.max(1);
         match options.bench.as_deref() {
-            Some("resume") => Self::Resume { left },
+            Some("resume") => Self::Resume {
+                threads: usize::try_from(left).unwrap_or(usize::MAX),
+                first: BTreeMap::new(),
+            },
             Some("grace") => Self::Grace { left, longest: Vec::new() },
+            Some("idle") => Self::Idle { left, settling: SETTLING, blocks: Vec::new() },
             _ => Self::Off,
         }
+    }
+
+    /// Whether this is a measurement of programs, by its name on the command line.
+    pub(crate) fn is_called(name: &str) -> bool {
+        matches!(name, "resume" | "grace" | "idle")
     }
 
     /// The first program instruction has run, so long after the kernel's entry, with so many pages read before.
@@ -58,11 +85,25 @@ impl Probe {
         }
     }
 
-    /// A thread has reported its first step, so long after the kernel's entry.
-    pub(crate) fn first_step(&mut self, nanoseconds: u64) -> Progress {
-        let Self::Resume { left } = self else { return Progress::Going };
-        *left = left.saturating_sub(1);
-        if *left > 0 {
+    /// A thread has reported its first step since the resume.
+    pub(crate) fn first_step(&mut self, record: &WitnessRecord) {
+        if let Self::Resume { first, .. } = self {
+            first.insert(record.thread, record.steps);
+        }
+    }
+
+    /// Whether [`Probe::counters`] has something to find out.
+    pub(crate) fn wants_counters(&self) -> bool {
+        matches!(self, Self::Resume { threads, first } if first.len() >= *threads)
+    }
+
+    /// What the threads' counters say, so long after the kernel's entry.
+    pub(crate) fn counters(&mut self, records: &[WitnessRecord], nanoseconds: u64) -> Progress {
+        let Self::Resume { threads, first } = self else { return Progress::Going };
+        let again = |record: &&WitnessRecord| {
+            first.get(&record.thread).is_some_and(|steps| *steps < record.steps)
+        };
+        if records.iter().filter(again).count() < *threads {
             return Progress::Going;
         }
         log!("metric resume_time {nanoseconds} ns");
@@ -78,14 +119,36 @@ impl Probe {
         if *left > 0 {
             return Progress::Going;
         }
-        longest.sort_unstable();
-        let at = |thousandths: usize| {
-            longest.get(longest.len() * thousandths / 1000).or(longest.last()).copied().unwrap_or(0)
-        };
-        log!("metric grace_pause.median {} ns", at(500));
-        log!("metric grace_pause.p99 {} ns", at(990));
-        log!("metric grace_pause.max {} ns", at(1000));
+        distribution("grace_pause", longest, "ns");
         *self = Self::Off;
         Progress::Complete
+    }
+
+    /// A snapshot is durable that wrote so many blocks.
+    pub(crate) fn durable(&mut self, written: u64) -> Progress {
+        let Self::Idle { left, settling, blocks } = self else { return Progress::Going };
+        if *settling > 0 {
+            *settling -= 1;
+            return Progress::Going;
+        }
+        blocks.push(written);
+        *left = left.saturating_sub(1);
+        if *left > 0 {
+            return Progress::Going;
+        }
+        distribution("idle_snapshot_blocks", blocks, "blocks");
+        *self = Self::Off;
+        Progress::Complete
+    }
+}
+
+/// Prints median, 99th percentile and maximum.
+fn distribution(name: &str, values: &mut [u64], unit: &str) {
+    values.sort_unstable();
+    let at = |thousandths: usize| {
+        values.get(values.len() * thousandths / 1000).or(values.last()).copied().unwrap_or(0)
+    };
+    for (part, thousandths) in [("median", 500), ("p99", 990), ("max", 1000)] {
+        log!("metric {name}.{part} {} {unit}", at(thousandths));
     }
 }

@@ -8,6 +8,7 @@ mod synthetic;
 mod virtio;
 
 use crate::log;
+use crate::probe::Probe;
 use alloc::format;
 use alloc::string::String;
 use revenant_hal::FrameMemory;
@@ -34,7 +35,7 @@ pub(crate) struct Machine {
 pub(crate) fn run(machine: Machine) -> ExitCode {
     log!("memory frames={}", machine.frames.frame_count());
     let test = machine.options.test.clone();
-    let with_programs = matches!(machine.options.bench.as_deref(), None | Some("resume" | "grace"));
+    let with_programs = machine.options.bench.as_deref().is_none_or(Probe::is_called);
     let result = match test.as_deref() {
         None if with_programs => crate::resume::run(machine),
         None => bench::run(machine),

@@ -9,7 +9,7 @@
 //! | `flip_busy` | pause of the flip with and without page-ins under way | made by `prepare` |
 //! | `bandwidth` | a snapshot of `pages` pages against the driver alone | the same; the second disk, empty, for the driver |
 //! | `blocks` | blocks of an idle snapshot, and of one with one page changed | the same |
-//! | `resume`, `grace` | see `probe` | made by `revenant disk create` |
+//! | `resume`, `grace`, `idle` | see `probe` | made by `revenant disk create` |
 //!
 //! All times are of the monotonic clock (under QEMU's `-icount` it counts instructions). Where an emulator is noisy,
 //! compare figures of one run.

@@ -1,0 +1,141 @@
+//! `make bench`: runs the kernel's measurements in QEMU, takes figures from elsewhere besides, prints all of them as lines
+//! `metric NAME VALUE UNIT` and the table with the bars.
+//!
+//!     bench [--quick] [--only SCENARIO]... [METRICS_FILE...]
+//!
+//! The measurements themselves are in the kernel (kernel/src/scenario/bench, kernel/src/probe.rs); `scenarios` says on which machine
+//! each runs. Files hold lines of the same kind from the host's benches and from Linux (scripts/bench.sh). A measurement that
+//! fails is said, its figures stand in the table as not measured, and the others go on.
+#![forbid(unsafe_code)]
+
+mod scenarios;
+
+use clap::Parser;
+use core::time::Duration;
+use revenant_tests::figures::Figures;
+use revenant_tests::harness::{Running, built_machine, repository, scratch_file};
+use revenant_tools::disk::{self, CreateArguments, DiskCommand};
+use revenant_tools::qemu::{Disk, DiskFilter, Firmware, Machine};
+use scenarios::{Program, SCENARIOS, Scenario};
+use std::collections::BTreeSet;
+use std::fs::{File, read_to_string};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Measures the machine in QEMU and prints one table.
+#[derive(Parser)]
+struct Arguments {
+    /// Fewer repetitions: to see that everything works
+    #[arg(long)]
+    quick: bool,
+    /// Only these measurements
+    #[arg(long)]
+    only: Vec<String>,
+    /// Files with further lines `metric NAME VALUE UNIT`
+    metrics: Vec<PathBuf>,
+}
+
+/// A limit far above what a run takes: a machine that hangs must end some time.
+const LIMIT: Duration = Duration::from_secs(600);
+/// Bytes of each disk; sparse files.
+const DISK_BYTES: u64 = 4 << 30;
+const THROTTLE: DiskFilter =
+    DiskFilter::Throttle { bytes_per_second: 100 << 20, requests_per_second: 4000 };
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut figures = Figures::default();
+    let mut fresh = BTreeSet::new();
+    let mut failed = Vec::new();
+    let wanted = |scenario: &&Scenario| {
+        arguments.only.is_empty() || arguments.only.iter().any(|name| name == scenario.name)
+    };
+    let count = SCENARIOS.iter().filter(wanted).count();
+    for (number, scenario) in SCENARIOS.iter().filter(wanted).enumerate() {
+        let start = Instant::now();
+        eprintln!("bench: {}/{count} {} ...", number + 1, scenario.name);
+        if let Err(message) = run(scenario, arguments.quick, &mut fresh, &mut figures) {
+            eprintln!("bench: {message}");
+            failed.push(scenario.name);
+        }
+        eprintln!("bench: {}/{count} {} took {:.0?}", number + 1, scenario.name, start.elapsed());
+    }
+    for path in &arguments.metrics {
+        match read_to_string(path) {
+            Ok(text) => text.lines().for_each(|line| {
+                figures.take_line("", line);
+            }),
+            Err(error) => eprintln!("bench: {}: {error}", path.display()),
+        }
+    }
+    figures.derive();
+    println!("{}\n{}", figures.lines(), figures.table());
+    for name in &failed {
+        println!("FAILED {name}: build/logs/bench-{name}.log");
+    }
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run(
+    scenario: &Scenario,
+    quick: bool,
+    fresh: &mut BTreeSet<&'static str>,
+    figures: &mut Figures,
+) -> Result<(), String> {
+    let rounds = if quick { scenario.rounds_quick } else { scenario.rounds };
+    let mut machine = built_machine(Firmware::Bios)?;
+    machine.memory = scenario.memory.to_owned();
+    machine.command_line = format!("{} rounds={rounds}", scenario.command_line);
+    machine.instruction_clock = scenario.instructions.then_some(0);
+    for name in scenario.disks {
+        let image = scratch_file(&format!("bench-{name}.img"))?;
+        if fresh.insert(name) {
+            File::create(&image)
+                .and_then(|file| file.set_len(DISK_BYTES))
+                .map_err(|error| format!("{}: {error}", image.display()))?;
+        }
+        let mut disk = Disk::new(image);
+        if scenario.throttled {
+            disk.filter = THROTTLE;
+        }
+        machine.disks.push(disk);
+    }
+    if let Some(program) = &scenario.program {
+        machine.disks.push(Disk::new(disk_with(program, scenario.name)?));
+        if let Some(line) = program.ready {
+            run_until(line, scenario.name, &machine)?;
+        }
+    }
+    let mut running = Running::start(&format!("bench-{}", scenario.name), &machine)?;
+    while let Some(line) = running.next_line(LIMIT) {
+        figures.take_line(scenario.prefix, &line.text);
+    }
+    running.wait_success(Duration::from_secs(10))
+}
+
+/// Lets the machine run on its disk, without what is to be measured, until a line has come; then pulls the plug.
+fn run_until(line: &str, name: &str, machine: &Machine) -> Result<(), String> {
+    let mut machine = machine.clone();
+    machine.command_line = "retain=1 snapshot_interval_ms=1000".to_owned();
+    let mut running = Running::start(&format!("bench-{name}-before"), &machine)?;
+    running.wait_for_text(line, LIMIT)?;
+    running.cut().map(|_| ())
+}
+
+/// A fresh disk with a program on it.
+fn disk_with(program: &Program, name: &str) -> Result<PathBuf, String> {
+    let image = scratch_file(&format!("bench-{name}.img"))?;
+    let create = CreateArguments {
+        image: image.clone(),
+        size: DISK_BYTES,
+        modules: vec![repository().join(program.file)],
+        arguments: program.arguments.iter().map(|&text| text.to_owned()).collect(),
+        force: true,
+    };
+    if disk::run(&DiskCommand::Create(create)) == ExitCode::SUCCESS {
+        Ok(image)
+    } else {
+        Err(format!("{}: not made", image.display()))
+    }
+}

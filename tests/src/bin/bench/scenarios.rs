@@ -1,0 +1,164 @@
+//! On which machine each measurement runs: memory, disks, the kernel's command line, the program. In the order in which they run.
+//!
+//! What the names on the command line mean stands in kernel/src/scenario/bench and kernel/src/probe.rs.
+
+/// One run of the machine.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// Before the names of its figures.
+    pub(crate) prefix: &'static str,
+    pub(crate) memory: &'static str,
+    /// The kernel's command line, without `rounds`.
+    pub(crate) command_line: &'static str,
+    pub(crate) rounds: u32,
+    pub(crate) rounds_quick: u32,
+    /// Disks by file name; a file that an earlier scenario of this run has made is used again.
+    pub(crate) disks: &'static [&'static str],
+    pub(crate) throttled: bool,
+    /// Instructions are the clock.
+    pub(crate) instructions: bool,
+    /// A program on a disk of its own, instead of `disks`.
+    pub(crate) program: Option<Program>,
+}
+
+/// A program of samples/bench.
+#[derive(Clone, Copy)]
+pub(crate) struct Program {
+    pub(crate) file: &'static str,
+    pub(crate) arguments: &'static [&'static str],
+    /// The machine runs until this has come out of its console, then its power is cut; what is measured is the next run.
+    pub(crate) ready: Option<&'static str>,
+}
+
+const PLAIN: Scenario = Scenario {
+    name: "",
+    prefix: "",
+    memory: "1G",
+    command_line: "",
+    rounds: 25,
+    rounds_quick: 3,
+    disks: &[],
+    throttled: false,
+    instructions: false,
+    program: None,
+};
+
+const fn program(
+    file: &'static str,
+    arguments: &'static [&'static str],
+    ready: Option<&'static str>,
+) -> Option<Program> {
+    Some(Program { file, arguments, ready })
+}
+
+const RESUME: Scenario =
+    Scenario { command_line: "bench=resume retain=1", rounds: 32, rounds_quick: 32, ..PLAIN };
+
+const GRACE: Scenario = Scenario {
+    command_line: "bench=grace retain=1 snapshot_interval_ms=100",
+    memory: "256M",
+    rounds: 40,
+    rounds_quick: 5,
+    ..PLAIN
+};
+
+/// 100 snapshots and more in `flip`: four sizes, 26 rounds, of which the first is not counted.
+pub(crate) const SCENARIOS: [Scenario; 15] = [
+    Scenario { name: "flip", command_line: "bench=flip", disks: &["flip"], ..PLAIN },
+    Scenario {
+        name: "flip-instructions",
+        prefix: "instructions.",
+        command_line: "bench=flip",
+        rounds: 3,
+        rounds_quick: 1,
+        disks: &["flip-instructions"],
+        instructions: true,
+        ..PLAIN
+    },
+    Scenario { name: "faults", command_line: "bench=faults", disks: &["faults"], ..PLAIN },
+    Scenario {
+        name: "blocks",
+        command_line: "bench=blocks pages=131072",
+        disks: &["blocks"],
+        ..PLAIN
+    },
+    Scenario {
+        name: "prepare",
+        command_line: "bench=prepare pages=65536",
+        disks: &["stored"],
+        ..PLAIN
+    },
+    Scenario {
+        name: "page-in",
+        command_line: "bench=page_in pages=65536",
+        rounds: 2000,
+        rounds_quick: 200,
+        disks: &["stored"],
+        ..PLAIN
+    },
+    Scenario {
+        name: "flip-busy",
+        command_line: "bench=flip_busy pages=65536",
+        disks: &["stored"],
+        ..PLAIN
+    },
+    Scenario {
+        name: "bandwidth",
+        prefix: "unthrottled.",
+        command_line: "bench=bandwidth pages=16384",
+        rounds: 5,
+        disks: &["bandwidth", "raw"],
+        ..PLAIN
+    },
+    Scenario {
+        name: "bandwidth-throttled",
+        prefix: "throttled.",
+        command_line: "bench=bandwidth pages=16384",
+        rounds: 7,
+        disks: &["bandwidth-throttled", "raw-throttled"],
+        throttled: true,
+        ..PLAIN
+    },
+    Scenario {
+        name: "resume-1",
+        prefix: "heap_1mib.",
+        program: program("samples/bench/deep.rasm", &["1", "500"], Some("deep: ready")),
+        ..RESUME
+    },
+    Scenario {
+        name: "resume-512",
+        prefix: "heap_512mib.",
+        program: program("samples/bench/deep.rasm", &["512", "500"], Some("deep: ready")),
+        ..RESUME
+    },
+    Scenario {
+        name: "grace-10",
+        prefix: "parked_10.",
+        program: program("samples/bench/parked.rasm", &["10"], Some("parked: ready")),
+        ..GRACE
+    },
+    Scenario {
+        name: "grace-10000",
+        prefix: "parked_10000.",
+        program: program("samples/bench/parked.rasm", &["10000"], Some("parked: ready")),
+        ..GRACE
+    },
+    Scenario {
+        name: "idle",
+        prefix: "programs.",
+        memory: "256M",
+        command_line: "bench=idle retain=1 snapshot_interval_ms=100",
+        rounds: 20,
+        rounds_quick: 5,
+        program: program("samples/bench/spin.rasm", &[], None),
+        ..PLAIN
+    },
+    Scenario {
+        name: "float",
+        prefix: "machine.",
+        memory: "256M",
+        command_line: "exit_on_main=1",
+        program: program("samples/bench/float.rasm", &[], None),
+        ..PLAIN
+    },
+];
