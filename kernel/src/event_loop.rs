@@ -79,6 +79,10 @@ enum Attempt<V> {
     Blocked,
 }
 
+fn is_grace(step: &SystemStep) -> bool {
+    matches!(step, SystemStep::BeginGrace | SystemStep::ContinueGrace)
+}
+
 impl<P: Programs> EventLoop<P> {
     /// A loop over programs that were just resumed.
     pub(crate) fn new(programs: P, clock: MachineClock, options: Options) -> Self {
@@ -310,7 +314,7 @@ impl<P: Programs> EventLoop<P> {
         let Some(step) = self.steps.front().copied() else { return false };
         let begin = self.world.clock.monotonic();
         let outcome = self.attempt(|programs, world| programs.system_step(step, world));
-        if matches!(step, SystemStep::BeginGrace | SystemStep::ContinueGrace) {
+        if is_grace(&step) {
             let spent = self.world.clock.monotonic().0 - begin.0;
             self.longest_grace = self.longest_grace.max(spent);
         }
@@ -361,7 +365,9 @@ impl<P: Programs> EventLoop<P> {
     /// The exit code, once everything is durable and said.
     fn finished(&mut self) -> Option<ExitCode> {
         let code = self.ending?;
-        if !self.snapshots.has_made_last() || self.output.waits || !self.steps.is_empty() {
+        // A grace goes on after the next start.
+        let steps_are_due = !self.steps.iter().all(is_grace);
+        if !self.snapshots.has_made_last() || self.output.waits || steps_are_due {
             return None;
         }
         last_words::release_disk();
@@ -388,7 +394,6 @@ impl<P: Programs> EventLoop<P> {
 
     /// Whether a grace is under way or about to begin.
     fn grace_is_due(&self) -> bool {
-        let is_grace = |step| matches!(step, &SystemStep::BeginGrace | &SystemStep::ContinueGrace);
         self.steps.iter().any(is_grace)
     }
 
