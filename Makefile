@@ -4,7 +4,8 @@
 .PHONY: help setup doctor check test fuzz demo run bench bench-linux sim gdb image clean
 SEED ?= 1
 MEMORY ?= 256M
-DISK ?= build/run.img
+PROGRAM ?= samples/demo.rasm
+DISK ?= build/run-$(basename $(notdir $(PROGRAM))).img
 
 help: ## this list
 	@echo "Revenant: an operating system whose programs do not notice power cuts."
@@ -28,8 +29,8 @@ test: setup ## everything CI runs: the host part, then the machine in QEMU
 demo: setup ## boot, run real programs, cut the power, resume; several times; show that nothing was lost
 	@scripts/demo.sh
 
-run: setup ## the same machine for a person: a console on this terminal (disk: DISK=build/run.img)
-	@scripts/run.sh "$(DISK)" "$(MEMORY)"
+run: setup ## the same machine for a person: a console on this terminal (PROGRAM=samples/notes.rasm DISK=build/run.img)
+	@scripts/run.sh "$(DISK)" "$(MEMORY)" "$(PROGRAM)"
 
 bench: setup ## measure: host and QEMU, one table with the bars, and lines `metric NAME VALUE UNIT`
 	@scripts/bench.sh

@@ -1,13 +1,14 @@
 #!/bin/bash
-# make run: the machine for a person. The disk is made with the demo program the first time and kept.
+# make run: the machine for a person. The disk is made the first time, with the program named, and kept.
 set -euo pipefail
 . "$(dirname "$0")/toolchain.sh"
 cd "$ROOT"
 DISK=$1
 MEMORY=$2
+PROGRAM=$3
 choose_toolchains
 scripts/image.sh
 "${HOST_CARGO[@]}" build --quiet --release -p revenant-tools --bins
-[ -f "$DISK" ] || scripts/disk.sh "$DISK" samples/demo.rasm
+[ -f "$DISK" ] || scripts/disk.sh "$DISK" "$PROGRAM"
 echo "run: this terminal is the console; Ctrl-A X pulls the plug; 'make run' again goes on from there; 'rm $DISK' starts anew"
 exec target/release/revenant boot "$DISK" --memory "$MEMORY"

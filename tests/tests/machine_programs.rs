@@ -92,3 +92,30 @@ fn programs_go_on_on_another_board_and_by_uefi() -> Outcome {
         findings => Err(format!("{} steps compared; {findings:?}", witness.compared_steps())),
     }
 }
+
+/// A person at the console: what was noted before the plug was pulled is there, nothing has to be started or loaded, and the
+/// rest of a line typed after the cut is read by the loop that was waiting before it.
+#[test]
+#[ignore = "boots QEMU: make test"]
+fn what_a_person_noted_is_there_after_the_plug_was_pulled() -> Outcome {
+    let image = disk_with("notes", "notes.img", "256M", &[])?;
+    let mut machine = built_machine(Firmware::Bios)?;
+    machine.command_line = "exit_on_main=1 snapshot_interval_ms=60000".to_owned();
+    machine.disks.push(Disk::new(&image));
+    let mut running = Running::start("notes-1", &machine)?;
+    running.wait_for_text("pull the plug whenever you like", BOOT_LIMIT)?;
+    for note in ["bread and milk", "日本語 drop 1"] {
+        running.type_text(&format!("{note}\n"))?;
+        running.wait_for_text("noted in snapshot", BOOT_LIMIT)?;
+    }
+    running.cut()?;
+    let mut running = Running::start("notes-2", &machine)?;
+    running.wait_for_text("-- restarted --", BOOT_LIMIT)?;
+    running.type_text("list\ndrop 7\ndrop 1\nlist\nquit\n")?;
+    for line in ["1  bread and milk", "2  日本語 drop 1", "drop needs the number", "dropped"] {
+        running.wait_for_text(line, BOOT_LIMIT)?;
+    }
+    running.wait_for_text("1  日本語 drop 1", BOOT_LIMIT)?;
+    running.wait_success(BOOT_LIMIT)?;
+    check(&image)
+}
