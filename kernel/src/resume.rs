@@ -1,7 +1,6 @@
 //! The one way to start: resume the snapshot on the disk.
 
 use crate::event_loop::EventLoop;
-use crate::programs::Programs;
 use crate::scenario::Machine;
 use crate::space::Work;
 use crate::world::World;
@@ -17,7 +16,7 @@ use revenant_pager::{WiredProgress, WiredRange};
 use revenant_store::Copies;
 use revenant_vm::memory::Space;
 use revenant_vm::memory::layout::{ABI_VERSION, area};
-use revenant_vm::{DiskSpace, SystemStep, Vm};
+use revenant_vm::{DiskSpace, Environment, SystemStep, Vm};
 
 /// Opens the disk, resumes its programs and runs them until the machine is to stop.
 pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
@@ -43,7 +42,7 @@ pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
 }
 
 /// Tries until the pages of the root have come.
-fn resume_programs(world: &mut World) -> Result<impl Programs + use<>, String> {
+pub(crate) fn resume_programs(world: &mut dyn Environment) -> Result<Vm, String> {
     loop {
         attention::take();
         match enter_slice(|| Vm::resume(world)) {
@@ -61,7 +60,7 @@ fn resume_programs(world: &mut World) -> Result<impl Programs + use<>, String> {
 }
 
 /// The pages that the scheduler needs at any moment, and the class table: each stored twice, for nothing runs without them.
-fn wired_ranges() -> Vec<WiredRange> {
+pub(crate) fn wired_ranges() -> Vec<WiredRange> {
     let wired = Vm::wired_pages().iter().map(|range| WiredRange {
         first: range.start,
         count: range.end.0 - range.start.0,
@@ -78,7 +77,7 @@ fn wired_ranges() -> Vec<WiredRange> {
 }
 
 /// Waits until the wired pages are in.
-fn bring_in_wired() -> Result<(), String> {
+pub(crate) fn bring_in_wired() -> Result<(), String> {
     loop {
         attention::take();
         match space::with(space::ObjectSpace::wire) {

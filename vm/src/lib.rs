@@ -35,6 +35,7 @@ mod scheduler;
 mod system;
 mod thread;
 
+pub use system::script;
 pub use system::{
     Creation, CreationError, DiskSpace, Environment, ExitStatus, InspectError, PageVerdict,
     Requests, ResumeError, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits, Vm, WitnessRecord,

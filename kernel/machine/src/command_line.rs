@@ -8,7 +8,7 @@
 //! | `safe` | 0 or 1 | 0 | resume, but run no program: only the console |
 //! | `exit_on_main` | 0 or 1 | 0 | leave the emulator when the main program ends |
 //! | `exit_after_ms` | number | none | stop in order after so long (tests) |
-//! | `test` | name | none | run a built-in test instead of programs |
+//! | `test` | name | none | run a built-in test instead of programs: `paging`, `virtio`, `panic`, `digest` (over `pages` of heap, `rounds` turns of the disk's programs by a schedule that every machine repeats, then a snapshot) |
 //! | `bench` | name | none | run a built-in measurement instead of programs |
 //! | `pages` | number | 1024 | pages that a test or measurement uses |
 //! | `rounds` | number | 100 | repetitions of a test or measurement |

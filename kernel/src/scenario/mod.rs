@@ -3,6 +3,7 @@
 //! Each scenario is one function over the [`Machine`]; it logs what it found and returns the exit code.
 
 mod bench;
+mod digest;
 mod paging;
 mod synthetic;
 mod virtio;
@@ -41,6 +42,7 @@ pub(crate) fn run(machine: Machine) -> ExitCode {
         None => bench::run(machine),
         Some("virtio") => virtio::run(machine),
         Some("paging") => paging::run(machine),
+        Some("digest") => digest::run(machine),
         Some("panic") => panic_after_open(machine),
         Some(name) => Err(format!("no test is called {name}")),
     };

@@ -6,14 +6,17 @@
 mod bench;
 mod cat;
 mod create;
+mod digest;
 mod file_disk;
 mod frames;
 mod image;
+mod lay;
 mod usage;
 
 pub use bench::bench;
 pub use cat::CatArguments;
 pub use create::{CreateArguments, parse_size};
+pub use digest::DigestArguments;
 pub use file_disk::{FileDisk, Mode, OpenError};
 pub use frames::HostFrames;
 pub use image::{Image, ImageError, SourcePage, check, format, random, read_ring};
@@ -37,6 +40,8 @@ pub enum DiskCommand {
     Create(CreateArguments),
     /// Look into the object tree of a snapshot
     Cat(CatArguments),
+    /// One number for everything that a snapshot holds
+    Digest(DigestArguments),
     /// Show superblocks, snapshots, sizes and what they share
     Info(ImageArgument),
     /// List snapshots, each with the word that rolls back to it
@@ -89,6 +94,7 @@ pub fn run(command: &DiskCommand) -> ExitCode {
         DiskCommand::Bench => return print_bench(),
         DiskCommand::Create(arguments) => return finish(create::create(arguments)),
         DiskCommand::Cat(arguments) => return finish(cat::cat(arguments)),
+        DiskCommand::Digest(arguments) => return finish(digest::digest(arguments)),
         DiskCommand::Info(arguments) => (&arguments.image, info(&arguments.image)),
         DiskCommand::Snapshots(arguments) => (&arguments.image, list(&arguments.image)),
         DiskCommand::Check(arguments) => (&arguments.image, check_image(&arguments.image)),

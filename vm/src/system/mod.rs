@@ -23,6 +23,7 @@ mod environment;
 mod failure;
 mod inspect;
 mod outcome;
+pub mod script;
 mod steps;
 mod vm;
 
