@@ -9,7 +9,7 @@
 
 use crate::probe::{Probe, Progress};
 use crate::programs::Programs;
-use crate::snapshot::{Snapshots, Stage};
+use crate::snapshot::Snapshots;
 use crate::space::{self, News, Work};
 use crate::world::World;
 use crate::{last_words, log};
@@ -21,7 +21,7 @@ use revenant_machine::clock::MachineClock;
 use revenant_machine::command_line::Options;
 use revenant_machine::exit::ExitCode;
 use revenant_machine::{attention, cpu, serial};
-use revenant_pager::{Impossible, Wake};
+use revenant_pager::{Impossible, Obstacles, Stage, Wake};
 use revenant_store::SpaceState;
 use revenant_vm::{DiskSpace, ExitStatus, PageVerdict, StepOutcome, SystemStep, Turn};
 
@@ -208,12 +208,12 @@ impl<P: Programs> EventLoop<P> {
             News::Abandoned => {
                 self.snapshots.ended(now);
                 // Whoever waits in `commit()` asked for a snapshot that was not to be; the next one is for them.
-                self.snapshots.request();
+                self.snapshots.schedule.request();
                 if self.ending.is_some() {
                     self.ending = Some(ExitCode::Failure);
                 }
             }
-            News::ReadOnly => self.snapshots.disable(),
+            News::ReadOnly => self.snapshots.schedule.disable(),
         }
     }
 
@@ -333,7 +333,7 @@ impl<P: Programs> EventLoop<P> {
         let requests = self.programs.take_requests();
         self.output.waits |= requests.console_output;
         if requests.commit.is_some() {
-            self.snapshots.request();
+            self.snapshots.schedule.request();
         }
         if requests.grace {
             self.schedule_grace();
@@ -358,7 +358,7 @@ impl<P: Programs> EventLoop<P> {
     pub(crate) fn end(&mut self, code: ExitCode) {
         if self.ending.is_none() {
             self.ending = Some(code);
-            self.snapshots.request_last();
+            self.snapshots.schedule.request_last();
         }
     }
 
@@ -367,25 +367,25 @@ impl<P: Programs> EventLoop<P> {
         let code = self.ending?;
         // A grace goes on after the next start.
         let steps_are_due = !self.steps.iter().all(is_grace);
-        if !self.snapshots.has_made_last() || self.output.waits || steps_are_due {
+        if !self.snapshots.schedule.is_finished() || self.output.waits || steps_are_due {
             return None;
         }
         last_words::release_disk();
         // A machine that could not keep what it did has not ended well.
-        Some(if self.snapshots.is_enabled() { code } else { ExitCode::Failure })
+        Some(if self.snapshots.schedule.is_enabled() { code } else { ExitCode::Failure })
     }
 
     /// The stop sequence of STORAGE.md 4, a step at a time; true if there is more to do at once.
     fn advance_snapshot(&mut self) -> bool {
         let now = self.world.clock.monotonic();
         let making = space::with(|space| space.is_snapshotting());
-        match self.snapshots.next(now, making) {
+        let obstacles = Obstacles { making, preparing: self.grace_is_due() };
+        match self.snapshots.schedule.next(now, obstacles) {
             Stage::Wait => false,
             Stage::Begin => {
                 self.schedule_grace();
                 true
             }
-            Stage::Stop if self.grace_is_due() && self.snapshots.is_patient(now) => false,
             // The last snapshot knows that everything was sent: the next start does not say it again.
             Stage::Stop if self.ending.is_some() && self.output.waits => false,
             Stage::Stop => self.stop_and_flip(),
@@ -431,7 +431,7 @@ impl<P: Programs> EventLoop<P> {
             }
             Err(refused) => {
                 log!("flip refused {refused:?}");
-                self.snapshots.refused(end);
+                self.snapshots.schedule.refused(end);
             }
         }
         true

@@ -18,7 +18,7 @@
 //! - trap: [`Pager::fault`]; `Served` goes on, `Wait` ends the attempt;
 //! - loop: hand the store's events to [`Pager::on_store_event`], call [`Pager::step`], then wake threads by
 //!   [`Pager::next_wake`];
-//! - when no thread runs: [`Pager::flip`], at most one snapshot in the making.
+//! - when no thread runs: [`Pager::flip`], at most one snapshot in the making; [`Schedule`] says when.
 //!
 //! What this crate does not do yet: replacement, cleaning ahead, discard, load control. A frame that holds a page keeps it.
 #![no_std]
@@ -32,6 +32,7 @@ mod page_store;
 mod pager;
 mod pending;
 mod planted;
+mod schedule;
 mod statistics;
 mod tables;
 mod wired;
@@ -44,6 +45,7 @@ pub use pager::{FlipRefused, FlipReport, Memory, Pager, PagerOptions, page_diges
 pub use pending::Wake;
 #[doc(hidden)]
 pub use planted::Planted;
+pub use schedule::{Obstacles, Schedule, Stage};
 pub use statistics::Statistics;
 pub use wired::WiredRange;
 pub use writer::{StepOutcome, WiredProgress};

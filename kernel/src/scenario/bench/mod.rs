@@ -147,7 +147,7 @@ impl Bench {
     /// Makes one snapshot and returns how it went; `meanwhile` runs between the passes of the loop until it is durable.
     fn snapshot(&mut self, mut meanwhile: impl FnMut(&mut Self)) -> FlipTimes {
         self.event_loop.snapshots.last_flip = None;
-        self.event_loop.snapshots.request();
+        self.event_loop.snapshots.schedule.request();
         loop {
             attention::take();
             let busy = self.event_loop.pass();
