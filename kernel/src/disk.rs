@@ -17,8 +17,15 @@ use revenant_store::{
 
 /// Requests that the store keeps in flight at most, whatever the device allows: each takes kernel heap.
 const MOST_REQUESTS: usize = 256;
-/// Nodes of the page map may take this share of the kernel's heap.
+/// Nodes of the page map that stand on the disk too may take this share of the kernel's heap.
 const CACHE_SHARE: usize = 4;
+/// Nodes that dirty pages change may take this share. What is left beside the two is for what grows with the frames (32
+/// bytes a frame of the pager's table, 100 for a page of a snapshot in the making) and for requests.
+const CHANGED_SHARE: usize = 6;
+/// A node with what goes around it.
+const NODE_BYTES: usize = PAGE_SIZE + 256;
+/// The allocator's bitmaps, which come out of what is left for the frames.
+const BITMAPS_SHARE: usize = 6;
 
 /// The first virtio disk.
 pub(crate) fn find(frames: &FramePool) -> Result<VirtioDisk, String> {
@@ -84,7 +91,9 @@ fn open_from(
         options: StoreOptions {
             retention: Retention { last: options.retain.max(1), ..Retention::default() },
             queue_depth: depth,
-            cached_nodes: heap::size_bytes() / CACHE_SHARE / PAGE_SIZE,
+            cached_nodes: heap::size_bytes() / CACHE_SHARE / NODE_BYTES,
+            changed_nodes: heap::size_bytes() / CHANGED_SHARE / NODE_BYTES,
+            memory: (heap::size_bytes() / BITMAPS_SHARE) as u64,
             ..StoreOptions::default()
         },
     };

@@ -332,7 +332,7 @@ impl<P: Programs> EventLoop<P> {
     fn serve_requests(&mut self) {
         let requests = self.programs.take_requests();
         self.output.waits |= requests.console_output;
-        if requests.commit.is_some() {
+        if requests.commit.is_some() || space::with(|space| space.wants_snapshot()) {
             self.snapshots.schedule.request();
         }
         if requests.grace {

@@ -224,6 +224,11 @@ impl ObjectSpace {
         self.pager.statistics()
     }
 
+    /// Whether the next snapshot should not wait for its time: the RAM for what it will change in the map is half used.
+    pub(crate) fn wants_snapshot(&self) -> bool {
+        self.store.wants_snapshot()
+    }
+
     /// The frames, for built-in measurements.
     pub(crate) fn frames(&mut self) -> &mut FramePool {
         &mut self.frames
@@ -261,7 +266,10 @@ fn translate(event: StoreEvent) -> Option<News> {
 fn report(event: Event) {
     match event {
         Event::Deleted { epoch, blocks } => log!("deleted epoch={epoch} blocks={blocks}"),
-        Event::ForeignSession => log!("foreign_session another machine writes to this disk"),
+        Event::ForeignSession => {
+            log!("foreign_session another machine writes to this disk");
+            last_words::release_disk(); // the disk is the other one's: not even an epitaph
+        }
         // Said by the loop, or by `translate`, in words of their own.
         Event::Committed { .. }
         | Event::CopiedPage { .. }

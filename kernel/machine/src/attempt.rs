@@ -169,7 +169,7 @@ pub(crate) fn on_page_fault(address: u64, error: u64, instruction: u64) {
     }
     let handler = HANDLER.load(Ordering::Acquire);
     assert_ne!(handler, 0, "a fault in object space before there is a pager");
-    // SAFETY: the word was stored by `set_fault_handler` from a function of this type.
+    // SAFETY: the word was stored by `open_object_space` from a function of this type.
     let handler = unsafe { core::mem::transmute::<usize, FaultHandler>(handler) };
     let page = target.page();
     let write = error & ERROR_WRITE != 0;

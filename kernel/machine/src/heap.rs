@@ -59,7 +59,23 @@ impl KernelHeap {
             return page.cast();
         }
         let layout = if is_page(layout) { PAGE_LAYOUT } else { layout };
+        if let Ok(memory) = self.general.allocate_first_fit(layout) {
+            return memory.as_ptr();
+        }
+        self.give_pages_back();
         self.general.allocate_first_fit(layout).map_or(ptr::null_mut(), NonNull::as_ptr)
+    }
+
+    /// The general heap has nothing that fits: what lies idle as pages is joined to larger pieces again.
+    #[cold]
+    fn give_pages_back(&mut self) {
+        while let Some(page) = NonNull::new(self.free_pages) {
+            // SAFETY: a page on the list is free memory of the heap whose first word was written by `give`.
+            self.free_pages = unsafe { page.read() }.cast();
+            self.free_page_count -= 1;
+            // SAFETY: it came from the general heap with this layout, and is off the list.
+            unsafe { self.general.deallocate(page.cast(), PAGE_LAYOUT) };
+        }
     }
 
     /// # Safety
@@ -181,6 +197,17 @@ mod tests {
         assert_eq!(heap.free_page_count, 2);
         assert_eq!((heap.take(PAGE_LAYOUT), heap.take(loose)), (second, first));
         assert_eq!(heap.free_page_count, 0);
+        // SAFETY: both came from this heap with this layout.
+        unsafe {
+            heap.give(first, PAGE_LAYOUT);
+            heap.give(second, PAGE_LAYOUT);
+        }
+        // Most of the area: it fits only where the pages were.
+        let large = Layout::from_size_align(60 * 1024, 8).unwrap();
+        let piece = heap.take(large);
+        assert!(!piece.is_null() && heap.free_page_count == 0);
+        // SAFETY: as above.
+        unsafe { heap.give(piece, large) };
         let exhausted =
             (0..64).map(|_| heap.take(PAGE_LAYOUT)).filter(|page| page.is_null()).count();
         assert!(exhausted > 40, "a full heap answers with null, not with somebody's memory");

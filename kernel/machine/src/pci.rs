@@ -86,6 +86,13 @@ pub(crate) fn enable(device: DeviceFunction) {
     root.set_command(device, command & !Command::INTERRUPT_DISABLE);
 }
 
+/// Takes a device's right to access memory by itself.
+pub(crate) fn silence(device: DeviceFunction) {
+    let mut root = root();
+    let (_, command) = root.get_status_command(device);
+    root.set_command(device, command & !Command::BUS_MASTER);
+}
+
 /// The interrupt controllers' line that the firmware wired the device to, if any.
 pub(crate) fn interrupt_line(device: DeviceFunction) -> Option<u8> {
     let [line, ..] = PortAccess.read_word(device, INTERRUPT).to_le_bytes();

@@ -17,7 +17,6 @@
 use crate::bitmap::{Bitmap, leaf_of};
 use crate::layout::{BLOCKS_PER_BITMAP, Layout};
 use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
 use revenant_hal::{BlockIndex, PageBytes};
 
 /// Adjacent blocks.
@@ -55,7 +54,8 @@ pub(crate) struct Allocator {
     /// Leaves in which `current` may differ from `previous`.
     previously_touched: BTreeSet<u64>,
     bad: BTreeSet<u64>,
-    held: Vec<BlockIndex>,
+    /// Blocks of a given-up commit that may have landed.
+    held: Option<Bitmap>,
     allocatable: u64,
     allocated_in_making: u64,
     cursor: u64,
@@ -79,7 +79,7 @@ impl Allocator {
             touched: BTreeSet::new(),
             previously_touched: BTreeSet::new(),
             bad: BTreeSet::new(),
-            held: Vec::new(),
+            held: None,
             allocatable: 0,
             allocated_in_making: 0,
             cursor: area.0 + seed % (area.1 - area.0),
@@ -251,13 +251,13 @@ impl Allocator {
     pub(crate) fn abandon(&mut self, landed: bool) {
         let leaves = core::mem::take(&mut self.touched);
         if landed {
-            let mut at = self.area.0;
-            while at < self.area.1 {
-                at = self.next.first_set(at, self.area.1);
-                if at < self.area.1 && !self.current.get(at) {
-                    self.held.push(BlockIndex(at));
+            let empty = || Bitmap::new(self.layout.bitmap_leaves());
+            let held = self.held.get_or_insert_with(empty);
+            for leaf in &leaves {
+                let sources = self.next.leaf(*leaf).iter().zip(self.current.leaf(*leaf));
+                for (held, (next, current)) in held.leaf_mut(*leaf).iter_mut().zip(sources) {
+                    *held |= next & !current;
                 }
-                at += 1;
             }
         }
         for leaf in &leaves {
@@ -270,15 +270,18 @@ impl Allocator {
     /// The slot of the given-up commit is overwritten for good: its blocks are free. May be called in the middle of the
     /// next commit.
     pub(crate) fn release_held(&mut self) {
-        for block in core::mem::take(&mut self.held) {
-            let needed = self.current.get(block.0)
-                || self.previous.get(block.0)
-                || self.next.get(block.0)
-                || self.bad.contains(&block.0);
-            if !needed && self.busy.get(block.0) {
-                self.busy.clear(block.0);
+        let Some(held) = self.held.take() else { return };
+        let mut at = held.first_set(self.area.0, self.area.1);
+        while at < self.area.1 {
+            let needed = self.current.get(at)
+                || self.previous.get(at)
+                || self.next.get(at)
+                || self.bad.contains(&at);
+            if !needed && self.busy.get(at) {
+                self.busy.clear(at);
                 self.allocatable += 1;
             }
+            at = held.first_set(at + 1, self.area.1);
         }
     }
 
@@ -291,15 +294,18 @@ impl Allocator {
     fn recompute_busy(&mut self, leaves: impl IntoIterator<Item = u64>) {
         let mut leaves: BTreeSet<u64> = leaves.into_iter().collect();
         leaves.extend(self.bad.iter().map(|block| leaf_of(*block)));
-        leaves.extend(self.held.iter().map(|block| leaf_of(block.0)));
         for leaf in &leaves {
             let sources = self.current.leaf(*leaf).iter().zip(self.previous.leaf(*leaf));
             for (busy, (current, previous)) in self.busy.leaf_mut(*leaf).iter_mut().zip(sources) {
                 *busy = if self.reuse_early { *current } else { current | previous };
             }
+            let held = self.held.iter().flat_map(|held| held.leaf(*leaf));
+            for (busy, held) in self.busy.leaf_mut(*leaf).iter_mut().zip(held) {
+                *busy |= held;
+            }
         }
-        for block in self.bad.iter().copied().chain(self.held.iter().map(|block| block.0)) {
-            self.busy.set(block);
+        for block in &self.bad {
+            self.busy.set(*block);
         }
         let total = self.layout.bitmap_leaves() * BLOCKS_PER_BITMAP;
         self.allocatable = total - self.busy.count();

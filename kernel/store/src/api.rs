@@ -25,6 +25,12 @@ pub struct StoreOptions {
     pub failures_until_read_only: u32,
     /// Map nodes kept in RAM; each is 4 KiB and a little.
     pub cached_nodes: usize,
+    /// Map nodes that the dirty pages of the running and the frozen epoch may need; each takes 4 KiB and a little while its
+    /// commit is made. A page that would need more waits for the next snapshot.
+    pub changed_nodes: usize,
+    /// Bytes of RAM for the allocator's bitmaps, and for the walk that verifies an older generation: a disk that needs
+    /// more is refused.
+    pub memory: u64,
     /// Requests kept in flight at most, below what the device allows.
     pub queue_depth: usize,
 }
@@ -35,6 +41,8 @@ impl Default for StoreOptions {
             retention: Retention::default(),
             failures_until_read_only: 3,
             cached_nodes: 4096,
+            changed_nodes: 4096,
+            memory: u64::MAX,
             queue_depth: 64,
         }
     }

@@ -89,24 +89,22 @@ pub(crate) struct Commit {
     /// Snapshots whose deletion met damage; not tried again in this commit.
     pub(crate) undeletable: Vec<Epoch>,
     pub(crate) freed: u64,
+    /// Blocks of nodes and bitmaps submitted and not completed.
+    pub(crate) nodes_in_flight: u64,
     /// What was written, while commits are read back.
     pub(crate) written: Option<Vec<(BlockIndex, Checksum)>>,
     pub(crate) failure: Option<AbandonReason>,
     /// The superblock may be on the disk.
     pub(crate) landed: bool,
     blocks_before: u64,
-    pages: i64,
+    /// Pages that got content, less those that lost it.
+    pub(crate) pages: i64,
 }
 
 impl Commit {
     /// What this commit has made of a page so far.
     pub(crate) fn updated(&self, page: PageIndex) -> Option<Reference> {
         self.data.updates.get(&page).copied()
-    }
-
-    /// Counts a page that got content or lost it.
-    pub(crate) fn pages_changed(&mut self, before: Reference, after: Reference) {
-        self.pages += i64::from(before.is_zero()) - i64::from(after.is_zero());
     }
 }
 
@@ -146,10 +144,10 @@ impl Store {
         if self.commit.is_some() {
             return Err(SnapshotError::Busy);
         }
-        let charges = match target {
-            Some(_) => core::mem::take(&mut self.running),
-            None => Charges::default(),
-        };
+        let mut charges = Charges::new(if target.is_some() { self.node_limit() } else { 0 });
+        if target.is_some() {
+            core::mem::swap(&mut charges, &mut self.running);
+        }
         let read_back = self.commits_in_session < COMMITS_READ_BACK;
         let mut commit = Commit {
             target,
@@ -165,6 +163,7 @@ impl Store {
             deletion: None,
             undeletable: Vec::new(),
             freed: 0,
+            nodes_in_flight: 0,
             written: read_back.then(Vec::new),
             failure: None,
             landed: false,
@@ -405,7 +404,7 @@ impl Store {
         } else if self.loader.is_none() {
             self.allocator.abandon(commit.landed);
         }
-        self.running.merge(commit.charges.clone());
+        self.running.merge(&commit.charges);
         let epoch = commit.target.map_or(self.superblock.epoch, |target| target.epoch);
         self.events.push_back(StoreEvent::Abandoned { epoch, reason });
         self.events.push_back(StoreEvent::Report(Event::Abandoned { epoch }));
@@ -423,6 +422,9 @@ impl Store {
         let Some(job) = commit.jobs.remove(&completion.tag.0) else { return };
         let error = completion.result.err();
         let blocks = completion.buffers.len() as u64;
+        if matches!(job, Job::Node) {
+            commit.nodes_in_flight = commit.nodes_in_flight.saturating_sub(blocks);
+        }
         let failure = match (job, error) {
             (Job::Pages(items), None) => {
                 commit.data.written(items, &mut self.events);

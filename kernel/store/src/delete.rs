@@ -12,12 +12,13 @@
 //! nothing and hides the snapshot.
 
 use crate::api::{Planted, StoreEvent};
+use crate::bitmap::Bitmap;
 use crate::commit::{Commit, Phase};
 use crate::error::AbandonReason;
 use crate::reference::{FANOUT, MAP_LEVELS, Node, Reference};
 use crate::reservation;
 use crate::store::Store;
-use crate::tree::{Missing, Place, TreeKind};
+use crate::tree::{Missing, Place, TreeKind, is_inside};
 use alloc::{sync::Arc, vec::Vec};
 use revenant_hal::{BlockIndex, Epoch, Event};
 
@@ -38,7 +39,9 @@ pub(crate) struct Deletion {
     epoch: Epoch,
     parent: Epoch,
     pairs: Vec<Pair>,
-    dead: Vec<BlockIndex>,
+    dead: Bitmap,
+    /// A block that two references name, or that lies outside the data area.
+    strange: Option<BlockIndex>,
     /// Nodes looked at, for the test that the cost follows the yield.
     visited: u64,
 }
@@ -125,7 +128,8 @@ impl Store {
             epoch,
             parent: snapshot.parent,
             pairs: Vec::new(),
-            dead: Vec::new(),
+            dead: Bitmap::new(self.superblock.layout.bitmap_leaves()),
+            strange: None,
             visited: 0,
         };
         self.consider(&mut deletion, Pair { place, gone: snapshot.root, kept }, true);
@@ -142,7 +146,14 @@ impl Store {
         if pair.gone.is_zero() || older || pair.gone == pair.kept {
             return;
         }
-        deletion.dead.extend(pair.gone.blocks());
+        let area = self.superblock.layout.data_area();
+        for block in pair.gone.blocks() {
+            if is_inside(block, area) && !deletion.dead.get(block.0) {
+                deletion.dead.set(block.0);
+            } else {
+                deletion.strange.get_or_insert(block);
+            }
+        }
         if is_node {
             deletion.pairs.push(pair);
         }
@@ -174,11 +185,16 @@ impl Store {
         commit: &mut Commit,
         deletion: Deletion,
     ) -> Result<(), AbandonReason> {
-        let blocks = deletion.dead.len() as u64;
-        for block in deletion.dead {
-            self.allocator
-                .free(block)
-                .map_err(|error| AbandonReason::InconsistentAllocator(error.0))?;
+        if let Some(block) = deletion.strange {
+            return Err(AbandonReason::InconsistentAllocator(block));
+        }
+        let blocks = deletion.dead.count();
+        let (start, end) = self.superblock.layout.data_area();
+        let mut at = deletion.dead.first_set(start, end);
+        while at < end {
+            let freed = self.allocator.free(BlockIndex(at));
+            freed.map_err(|error| AbandonReason::InconsistentAllocator(error.0))?;
+            at = deletion.dead.first_set(at + 1, end);
         }
         commit.freed += blocks;
         commit.table.remove(deletion.epoch);

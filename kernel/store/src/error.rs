@@ -56,6 +56,13 @@ pub enum Refusal {
         /// Blocks needed.
         needed: u64,
     },
+    /// The disk is too large for the memory that the store may use.
+    NotEnoughMemory {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes that there are.
+        available: u64,
+    },
     /// The device cannot make writes durable.
     NoFlush,
     /// The device failed while the disk was being opened.
@@ -111,6 +118,12 @@ impl fmt::Display for Refusal {
             Self::TooSmall { blocks, needed } => write!(
                 formatter,
                 "disk too small: {blocks} blocks of 4 KiB, {needed} needed; attach a larger one or the whole image"
+            ),
+            Self::NotEnoughMemory { needed, available } => write!(
+                formatter,
+                "disk too large for this machine: {} KiB of the kernel's memory are needed for it, {} KiB are to be had; give the machine more memory",
+                needed >> 10,
+                available >> 10
             ),
             Self::NoFlush => formatter.write_str(
                 "disk without FLUSH: nothing on it would survive a power cut; attach it with a write-back cache that flushes",

@@ -118,7 +118,7 @@ impl FreeSpace {
             }
             writes.push((*mirror, node.0.clone()));
             writes.push((*block, node.0.clone()));
-            self.nodes.hold(*block, Arc::new(node));
+            self.nodes.hold(*block, node);
         }
         Ok(Sealed { root, writes })
     }

@@ -3,7 +3,7 @@
 //! Invariants: the fixed places never move and are never handed out by the allocator; the ring's slots alternate between
 //! the two ends of the device, so that the two newest generations never stand at the same end.
 
-use revenant_hal::BlockIndex;
+use revenant_hal::{BlockIndex, PAGE_SIZE_U64};
 
 /// The version of the format that this code writes, and the only one it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -102,6 +102,13 @@ impl Layout {
             levels += 1;
         }
         levels
+    }
+
+    /// Bytes of RAM that the allocator may need: its four bitmaps, one for a deletion, one for what a given-up commit holds,
+    /// and two for a whole tree on its way to the disk.
+    #[must_use]
+    pub const fn allocator_memory(self) -> u64 {
+        self.bitmap_leaves() * PAGE_SIZE_U64 * 8
     }
 
     /// Blocks of one whole free-space tree: every leaf and node twice.

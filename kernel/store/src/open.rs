@@ -79,6 +79,8 @@ pub enum OpenOutcome {
     Refused(Refusal),
 }
 
+/// Bytes of RAM that the walk needs for each block that it reaches.
+const WALK_BYTES: u64 = 256;
 /// Rings read again because they had changed, before the disk counts as in use.
 const RECHECKS: u32 = 3;
 
@@ -265,7 +267,14 @@ impl Opening {
             self.chosen = None;
             return Next::Phase(Phase::Choose);
         }
-        if self.needs_walk(chosen) {
+        let available = self.request.options.memory;
+        let walk = self.needs_walk(chosen);
+        let blocks = chosen.allocated.min(chosen.layout.blocks());
+        let needed = chosen.layout.allocator_memory().max(u64::from(walk) * blocks * WALK_BYTES);
+        if needed > available {
+            return refuse(Refusal::NotEnoughMemory { needed, available });
+        }
+        if walk {
             return Next::Phase(Phase::Walk(Box::new(Check::new(chosen.clone()))));
         }
         self.accepted()

@@ -5,27 +5,73 @@
 
 use crate::api::{Copies, Space};
 use crate::layout::Layout;
-use crate::reference::{FANOUT_BITS, MAP_LEVELS};
+use crate::reference::MAP_LEVELS;
 use crate::tree::Place;
-use alloc::collections::{BTreeMap, BTreeSet};
+use crate::units::index;
+use alloc::{boxed::Box, vec};
 use revenant_hal::PageIndex;
 
 /// Blocks of the pool for system pages and their nodes, a commit.
 pub(crate) const SYSTEM_BLOCKS: u64 = 128;
+/// Nodes of the map that only system pages may charge, beyond what programs may.
+pub(crate) const SYSTEM_NODES: usize = 128;
 /// More than the first page of an epoch can cost: two copies, a leaf, four nodes twice.
 pub(crate) const ONE_PAGE: u64 = 16;
 /// The default share of the disk at which allocation is refused: 1/64, at least 16 MiB, at most an eighth.
 const RESERVE_SHARE: u64 = 64;
 const RESERVE_MINIMUM: u64 = 4096;
 
+/// The nodes that an epoch has charged: a set of fixed capacity, because it is filled from page faults, which take no
+/// memory. Open addressing; at most half full.
+#[derive(Clone, Debug)]
+struct ChargedNodes {
+    /// Zero: nothing; else a node's level and ordinal ([`key`]).
+    slots: Box<[u64]>,
+    count: usize,
+    limit: usize,
+}
+
+/// A node as a word that is not zero.
+const fn key(place: Place) -> u64 {
+    (place.level as u64 + 1) << 56 | place.ordinal
+}
+
+impl ChargedNodes {
+    fn new(limit: usize) -> Self {
+        let slots = limit.saturating_mul(2).next_power_of_two();
+        Self { slots: vec![0; slots].into_boxed_slice(), count: 0, limit }
+    }
+
+    /// The slot of a key, or the empty one where it belongs: there is one, because half of them are empty.
+    fn slot(&self, key: u64) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut at = index(key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 24) & mask;
+        while self.slots[at] != 0 && self.slots[at] != key {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    fn contains(&self, place: Place) -> bool {
+        self.slots[self.slot(key(place))] != 0
+    }
+
+    /// Adds a node; the caller has looked for room.
+    fn insert(&mut self, key: u64) {
+        let slot = self.slot(key);
+        if self.slots[slot] == 0 {
+            assert!(self.count < self.limit, "the nodes charged are bounded");
+            self.slots[slot] = key;
+            self.count += 1;
+        }
+    }
+}
+
 /// What one epoch has charged.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Charges {
     total: u64,
-    /// For each node of level 1: which of its 128 leaves are charged.
-    leaves: BTreeMap<u64, u128>,
-    /// Charged nodes above.
-    upper: BTreeSet<Place>,
+    nodes: ChargedNodes,
 }
 
 /// Blocks for a node: those above the leaves stand twice.
@@ -34,52 +80,53 @@ const fn node_blocks(level: u8) -> u64 {
 }
 
 impl Charges {
+    /// Nothing charged, with room for so many nodes of the map.
+    pub(crate) fn new(nodes: usize) -> Self {
+        Self { total: 0, nodes: ChargedNodes::new(nodes) }
+    }
+
     /// Blocks charged.
     pub(crate) const fn total(&self) -> u64 {
         self.total
     }
 
-    /// What charging a page (data: `copies` blocks) would add.
-    pub(crate) fn cost(&self, page: PageIndex, copies: Option<Copies>) -> u64 {
-        let data = match copies {
+    /// Nodes charged.
+    pub(crate) const fn nodes(&self) -> usize {
+        self.nodes.count
+    }
+
+    /// What charging a page (data: `copies` blocks) would add: blocks, and nodes.
+    pub(crate) fn cost(&self, page: PageIndex, copies: Option<Copies>) -> (u64, usize) {
+        let mut blocks = match copies {
             None => 0,
             Some(Copies::One) => 1,
             Some(Copies::Two) => 2,
         };
-        let place = Place::on_path(page.0, 0);
-        let group = self.leaves.get(&(place.ordinal >> FANOUT_BITS));
-        if group.is_some_and(|group| group & (1 << place.slot()) != 0) {
-            return data;
+        let mut nodes = 0;
+        for level in 0..MAP_LEVELS {
+            if self.nodes.contains(Place::on_path(page.0, level)) {
+                break; // and so are all above
+            }
+            blocks += node_blocks(level);
+            nodes += 1;
         }
-        if group.is_some() {
-            return data + node_blocks(0);
-        }
-        let upper = (1..MAP_LEVELS)
-            .filter(|level| !self.upper.contains(&Place::on_path(page.0, *level)))
-            .map(node_blocks)
-            .sum::<u64>();
-        data + node_blocks(0) + upper
+        (blocks, nodes)
     }
 
-    /// Charges a page; `cost` is what [`Charges::cost`] said.
-    pub(crate) fn charge(&mut self, page: PageIndex, cost: u64) {
-        let place = Place::on_path(page.0, 0);
-        let group = self.leaves.entry(place.ordinal >> FANOUT_BITS).or_default();
-        let fresh = *group == 0;
-        *group |= 1 << place.slot();
-        if fresh {
-            self.upper.extend((1..MAP_LEVELS).map(|level| Place::on_path(page.0, level)));
+    /// Charges a page; `blocks` is what [`Charges::cost`] said, and there is room for its nodes.
+    pub(crate) fn charge(&mut self, page: PageIndex, blocks: u64) {
+        for level in 0..MAP_LEVELS {
+            self.nodes.insert(key(Place::on_path(page.0, level)));
         }
-        self.total += cost;
+        self.total += blocks;
     }
 
     /// Takes over what an abandoned epoch had charged: its pages are dirty still. What both had charged stays counted
     /// twice until the next commit, which is more than is needed, never less.
-    pub(crate) fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         self.total += other.total;
-        self.upper.extend(other.upper);
-        for (group, bits) in other.leaves {
-            *self.leaves.entry(group).or_default() |= bits;
+        for key in other.nodes.slots.iter().filter(|key| **key != 0) {
+            self.nodes.insert(*key);
         }
     }
 }
@@ -126,14 +173,16 @@ mod tests {
     use super::*;
 
     fn charge(charges: &mut Charges, page: u64) -> u64 {
-        let cost = charges.cost(PageIndex(page), Some(Copies::One));
-        charges.charge(PageIndex(page), cost);
-        cost
+        let (blocks, nodes) = charges.cost(PageIndex(page), Some(Copies::One));
+        let before = charges.nodes();
+        charges.charge(PageIndex(page), blocks);
+        assert_eq!(charges.nodes(), before + nodes);
+        blocks
     }
 
     #[test]
     fn nodes_are_charged_once_an_epoch() {
-        let mut charges = Charges::default();
+        let mut charges = Charges::new(64);
         assert_eq!(charge(&mut charges, 0), 1 + 1 + 4 * 2);
         assert_eq!(charge(&mut charges, 1), 1);
         assert_eq!(charge(&mut charges, 128), 1 + 1);
@@ -141,18 +190,18 @@ mod tests {
         assert_eq!(charge(&mut charges, 128 * 128 * 128), 1 + 1 + 2 + 2);
         assert_eq!(charge(&mut charges, u64::from(u32::MAX)), 1 + 1 + 2 + 2 + 2);
         assert_eq!(charges.total(), 10 + 1 + 2 + 4 + 6 + 8);
-        assert_eq!(charges.cost(PageIndex(129), Some(Copies::Two)), 2);
-        assert_eq!(charges.cost(PageIndex(129), None), 0);
+        assert_eq!(charges.cost(PageIndex(129), Some(Copies::Two)), (2, 0));
+        assert_eq!(charges.cost(PageIndex(129), None), (0, 0));
     }
 
     #[test]
     fn merging_never_forgets_a_charge() {
-        let mut first = Charges::default();
+        let mut first = Charges::new(64);
         charge(&mut first, 5);
-        let mut second = Charges::default();
+        let mut second = Charges::new(64);
         charge(&mut second, 300);
-        second.merge(first);
+        second.merge(&first);
         assert_eq!(second.total(), 20);
-        assert_eq!(second.cost(PageIndex(5), None), 0);
+        assert_eq!(second.cost(PageIndex(5), None), (0, 0));
     }
 }

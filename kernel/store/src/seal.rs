@@ -15,48 +15,51 @@ use revenant_hal::{BlockIndex, Epoch, PageBytes, PageIndex};
 
 /// Nodes sealed, and pages applied, in one step: a quarter of a MiB to checksum.
 const NODES_A_STEP: usize = 64;
+/// Blocks of nodes in the device or its queue at once: 2 MiB.
+const NODES_IN_FLIGHT: u64 = 512;
 /// Pages applied to the map in one step.
 const PAGES_A_STEP: usize = 256;
 
 /// How far the sealing of the map has come.
 #[derive(Debug, Default)]
 pub(crate) struct Sealing {
-    /// Pages still to be entered in the map; none before Apply begins.
-    pages: Option<VecDeque<(PageIndex, Reference)>>,
+    /// The first page still to be entered in the map.
+    next_page: PageIndex,
     /// The level whose nodes are in `places`.
     level: Option<u8>,
     places: VecDeque<Place>,
 }
 
+/// What entering a reference in place of another adds to the number of pages with content.
+fn difference(before: Reference, after: Reference) -> i64 {
+    i64::from(before.is_zero()) - i64::from(after.is_zero())
+}
+
 impl Store {
     /// Enters the pages in the map.
     pub(crate) fn step_apply(&mut self, commit: &mut Commit) -> Result<bool, AbandonReason> {
-        if commit.sealing.pages.is_none() {
-            let pages = commit.data.updates.iter().map(|(page, found)| (*page, *found)).collect();
-            commit.sealing.pages = Some(pages);
-        }
-        let Some(mut pages) = commit.sealing.pages.take() else { return Ok(false) };
-        let mut blocked = Vec::new();
-        for _ in 0..PAGES_A_STEP.min(pages.len()) {
-            let Some((page, reference)) = pages.pop_front() else { break };
-            match self.map.set(&mut self.cache, page.0, reference) {
-                Ok(before) => commit.pages_changed(before, reference),
+        let pages = commit.data.updates.range(commit.sealing.next_page..).take(PAGES_A_STEP);
+        let (mut first_blocked, mut next, mut changed) = (None, None, 0);
+        for (page, reference) in pages {
+            match self.map.set(&mut self.cache, page.0, *reference) {
+                Ok(before) => changed += difference(before, *reference),
                 Err(missing) => {
                     self.need(missing).map_err(AbandonReason::Damaged)?;
-                    blocked.push((page, reference));
+                    first_blocked.get_or_insert(*page);
                     if self.node_reads.len() >= self.io.depth() {
                         break;
                     }
                 }
             }
+            next = Some(PageIndex(page.0 + 1));
         }
-        let waiting = !blocked.is_empty();
-        pages.extend(blocked);
-        if pages.is_empty() {
-            commit.phase = Phase::Seal;
+        commit.pages += changed;
+        // What stands behind a page that waits is entered again, to no effect.
+        match first_blocked.or(next) {
+            Some(page) => commit.sealing.next_page = page,
+            None => commit.phase = Phase::Seal,
         }
-        commit.sealing.pages = Some(pages);
-        Ok(!waiting)
+        Ok(first_blocked.is_none())
     }
 
     /// Gives the next changed nodes of the map their blocks.
@@ -71,6 +74,9 @@ impl Store {
             commit.sealing.level = Some(level);
             commit.sealing.places = self.map.changed_on(level).collect();
             return Ok(true);
+        }
+        if commit.nodes_in_flight >= NODES_IN_FLIGHT {
+            return Ok(false); // the copies on their way take memory
         }
         let Some(target) = commit.target else { return Ok(true) };
         let count = commit.sealing.places.len().min(NODES_A_STEP);
@@ -91,7 +97,7 @@ impl Store {
     fn place_nodes(
         &mut self,
         commit: &mut Commit,
-        nodes: Vec<(Place, Node)>,
+        nodes: Vec<(Place, Arc<Node>)>,
         birth: Epoch,
     ) -> Result<(), AbandonReason> {
         let mut writes = Vec::new();
@@ -114,7 +120,7 @@ impl Store {
             }
             self.note_written(commit, block, checksum);
             writes.push((block, node.0.clone()));
-            self.cache.hold(block, Arc::new(node));
+            self.cache.hold(block, node);
             self.link(commit, place, reference);
         }
         self.write_merged(commit, writes);
@@ -130,6 +136,7 @@ impl Store {
     /// Submits blocks, neighbours in one request.
     fn write_merged(&mut self, commit: &mut Commit, mut writes: Vec<(BlockIndex, Box<PageBytes>)>) {
         writes.sort_unstable_by_key(|(block, _)| *block);
+        commit.nodes_in_flight += writes.len() as u64;
         let mut start = BlockIndex(0);
         let mut batch: Vec<Box<PageBytes>> = Vec::new();
         for (block, page) in writes {

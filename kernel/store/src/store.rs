@@ -114,7 +114,7 @@ impl Store {
             reads: Reads::default(),
             commit: None,
             requests: Requests::new(&superblock),
-            running: Charges::default(),
+            running: Charges::new(request.options.changed_nodes + reservation::SYSTEM_NODES),
             running_epoch: start.running_epoch,
             next_generation: start.next_generation,
             second_generation: start.second_generation,
@@ -169,7 +169,7 @@ impl Store {
     }
 
     /// Sets blocks aside before a clean page becomes dirty in the running epoch. Called once a page and epoch, from the
-    /// fault handler; no I/O, at most one small allocation. A page that is dirty in the frozen epoch too is charged again.
+    /// fault handler; no I/O, no memory taken. A page that is dirty in the frozen epoch too is charged again.
     ///
     /// # Errors
     /// There is no room: the store to the page waits.
@@ -183,13 +183,34 @@ impl Store {
             Purpose::Program => reservation::pool(self.superblock.layout),
             Purpose::System => reservation::commit_pool(self.superblock.layout),
         };
-        let cost = self.running.cost(page, Some(copies));
+        let (cost, nodes) = self.running.cost(page, Some(copies));
         let free = self.unallocated().saturating_sub(self.charged());
-        if self.read_only.is_none() && free < kept.saturating_add(cost) {
+        if self.read_only.is_some() {
+            return Ok(()); // nothing will ever be written
+        }
+        if free < kept.saturating_add(cost) || !self.has_room_for_nodes(nodes, purpose) {
             return Err(NoSpace);
         }
         self.running.charge(page, cost);
         Ok(())
+    }
+
+    /// Whether RAM for so many more changed nodes of the map is left, for the commit in the making and the next one.
+    pub(crate) fn has_room_for_nodes(&self, nodes: usize, purpose: Purpose) -> bool {
+        let frozen = self.commit.as_ref().map_or(0, |commit| commit.charges.nodes());
+        let kept = if purpose == Purpose::Program { reservation::SYSTEM_NODES } else { 0 };
+        self.running.nodes() + frozen + nodes + kept <= self.node_limit()
+    }
+
+    /// Nodes that both epochs may charge, the system's share among them.
+    pub(crate) fn node_limit(&self) -> usize {
+        self.request.options.changed_nodes + reservation::SYSTEM_NODES
+    }
+
+    /// Whether the running epoch has used so much of the RAM for changed nodes that a snapshot should not wait for its time.
+    #[must_use]
+    pub fn wants_snapshot(&self) -> bool {
+        self.read_only.is_none() && self.running.nodes() > self.request.options.changed_nodes / 2
     }
 
     /// Blocks free now. While the bitmaps are still being loaded, the superblock's count stands in for them, without what
@@ -302,6 +323,7 @@ impl Store {
     /// A block was handed out: nothing in RAM may stand for its old content.
     pub(crate) fn forget_block(&mut self, block: BlockIndex) {
         self.cache.forget(block);
+        self.failed_nodes.remove(&block);
         if let Some(stale) = self.loading.get_mut(&block) {
             *stale = true;
         }

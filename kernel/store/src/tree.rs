@@ -4,6 +4,8 @@
 //! sealing gives every changed node a new block and checksum, leaves first, and yields a new root. Giving up a commit is
 //! dropping the overlay.
 //!
+//! Nodes are shared with the cache until they are changed, and again once they are sealed.
+//!
 //! Invariants: a node in the overlay has all its ancestors in the overlay; a committed node is never changed; a node whose
 //! references are all zero is not stored (its parent's reference is zero).
 //!
@@ -13,7 +15,7 @@ use crate::cache::NodeCache;
 use crate::error::BlockRole;
 use crate::reference::{FANOUT_BITS, Node, Reference};
 use crate::units::slot_of;
-use alloc::collections::BTreeMap;
+use alloc::{collections::BTreeMap, sync::Arc};
 use revenant_hal::{BlockIndex, PageIndex};
 
 /// A node that is not in RAM: what to load.
@@ -80,7 +82,7 @@ pub(crate) struct Tree {
     pub(crate) root: Reference,
     pub(crate) levels: u8,
     pub(crate) kind: TreeKind,
-    pub(crate) changed: BTreeMap<Place, Node>,
+    pub(crate) changed: BTreeMap<Place, Arc<Node>>,
 }
 
 impl Tree {
@@ -123,18 +125,17 @@ impl Tree {
             let slot = slot_of(leaf >> (FANOUT_BITS * u32::from(level)));
             if !self.changed.contains_key(&place) {
                 let node = if reference.is_zero() {
-                    Node::default()
+                    Arc::new(Node::default())
                 } else {
                     let role = self.kind.role(place);
-                    let node = cache.get(reference.block).ok_or(Missing { reference, role })?;
-                    Node::clone(&node)
+                    cache.get(reference.block).ok_or(Missing { reference, role })?
                 };
                 self.changed.insert(place, node);
             }
             let Some(node) = self.changed.get_mut(&place) else { break };
             reference = node.get(slot);
             if level == 0 {
-                node.set(slot, value);
+                Arc::make_mut(node).set(slot, value);
             }
         }
         Ok(reference)
@@ -167,7 +168,7 @@ impl Tree {
         let parent = self.changed.get_mut(&place.parent());
         assert!(parent.is_some(), "a changed node's ancestors are in the overlay");
         if let Some(node) = parent {
-            node.set(place.slot(), reference);
+            Arc::make_mut(node).set(place.slot(), reference);
         }
         None
     }

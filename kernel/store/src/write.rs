@@ -5,7 +5,7 @@
 //! computed from the very bytes that are written (the frame is frozen); a page that is stored twice is reported as
 //! written when both copies are.
 
-use crate::api::{Copies, StoreEvent};
+use crate::api::{Copies, Purpose, StoreEvent};
 use crate::commit::{Commit, Job, Phase};
 use crate::error::AbandonReason;
 use crate::reference::{Reference, checksum};
@@ -103,10 +103,11 @@ impl Store {
     /// # Errors
     /// There is no room, not even in the pool.
     pub fn reserve_discard(&mut self, page: PageIndex) -> Result<(), crate::error::NoSpace> {
-        let cost = self.running.cost(page, None);
+        let (cost, nodes) = self.running.cost(page, None);
         let space = self.space();
         let kept = crate::reservation::commit_pool(self.superblock.layout);
-        if space.allocatable < space.charged + cost + kept {
+        let room = self.has_room_for_nodes(nodes, Purpose::System);
+        if !room || space.allocatable < space.charged + cost + kept {
             return Err(crate::error::NoSpace);
         }
         self.running.charge(page, cost);

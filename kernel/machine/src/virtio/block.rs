@@ -5,7 +5,7 @@
 //! is reset, everything in flight ends as failed, and so does everything submitted later.
 
 use super::queue::{self, Queue};
-use super::{Header, QUEUE, Wire, dma::KernelMemory, feature, kind, negotiate, status};
+use super::{Header, QUEUE, Wire, dma::KernelMemory, feature, kind, negotiate, reset, status};
 use crate::frames::{FrameAddresses, FramePool};
 use crate::{interrupts, pci};
 use alloc::boxed::Box;
@@ -20,7 +20,7 @@ use revenant_hal::{
 };
 use virtio_drivers::transport::pci::bus::DeviceFunction;
 use virtio_drivers::transport::pci::{PciTransport, virtio_device_type};
-use virtio_drivers::transport::{DeviceStatus, DeviceType, Transport};
+use virtio_drivers::transport::{DeviceType, Transport};
 
 const KNOWN_FEATURES: u64 = feature::SIZE_MAX
     | feature::SEG_MAX
@@ -265,10 +265,13 @@ impl VirtioDisk {
         Some(complete(request, result))
     }
 
-    /// Resets a device that contradicts itself; after that it does not touch memory, so buffers can be handed back.
+    /// Resets a device that contradicts itself; after that it does not touch memory, so buffers can be handed back. One that
+    /// does not even reset loses the right to access memory.
     #[cold]
     fn give_up(&mut self) {
-        self.transport.set_status(DeviceStatus::empty());
+        if !reset(&mut self.transport) {
+            pci::silence(self.device);
+        }
         self.broken = true;
         for slot in &mut self.in_flight {
             if let Some(in_flight) = take(slot) {

@@ -18,6 +18,8 @@ mod queue;
 pub use block::{DiskOpenError, VirtioDisk};
 pub use emergency::{EmergencyDisk, EmergencyError};
 
+use crate::clock;
+use core::time::Duration;
 use virtio_drivers::transport::pci::PciTransport;
 use virtio_drivers::transport::{DeviceStatus, Transport};
 
@@ -72,9 +74,27 @@ impl Wire {
     }
 }
 
+/// How long a device may take to reset: QEMU's are done at once.
+const RESET_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Resets the device and waits until it says that it has; only then has it stopped using memory. False if it does not.
+fn reset(transport: &mut PciTransport) -> bool {
+    transport.set_status(DeviceStatus::empty());
+    let start = clock::coarse_now();
+    while !transport.get_status().is_empty() {
+        if clock::coarse_now().saturating_sub(start) > RESET_PATIENCE {
+            return false;
+        }
+        core::hint::spin_loop();
+    }
+    true
+}
+
 /// Resets the device and agrees on features; returns what both sides know. None if the device refuses.
 fn negotiate(transport: &mut PciTransport, known: u64) -> Option<u64> {
-    transport.set_status(DeviceStatus::empty());
+    if !reset(transport) {
+        return None;
+    }
     let begun = DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER;
     transport.set_status(begun);
     let agreed = transport.read_device_features() & known;

@@ -2,6 +2,7 @@
 
 mod common;
 mod matrix;
+mod memory;
 mod openers;
 mod opening;
 mod pages;
