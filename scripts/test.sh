@@ -34,6 +34,13 @@ step() {
     echo "== $name: $passed passed, $failed failed, $((SECONDS - started)) s"
 }
 
+# clippy for the kernel's target; left out, with a message, where this Rust has none.
+lint_kernel() {
+    local status=0
+    scripts/metal-clippy || status=$?
+    [ "$status" = 77 ] || return "$status"
+}
+
 # The sum of `a+b+c` on standard input; 0 for nothing.
 bc_sum() { local sum; read -r sum || true; echo $((${sum:-0})); }
 
@@ -48,6 +55,7 @@ fi
 step "host tests" "${CARGO[@]}" test --no-fail-fast
 if [ "$MODE" = all ]; then
     step image scripts/image.sh
+    step "kernel clippy" lint_kernel
     # Everything marked #[ignore]: what boots QEMU or is too slow for `make check`, but for the long form of the fuzzer, which
     # is `make fuzz`. One at a time: they use both processors, and their time limits are meant for a machine that does
     # nothing else.
