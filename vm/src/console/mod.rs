@@ -4,28 +4,28 @@
 //! instruction, whole; the kernel copies a batch, sends it, and only then moves the persistent drain cursor over it, so no cut
 //! loses a byte; after a restart it goes on from the cursor, so bytes sent after the snapshot come again. Input enters by one step. Neighbours: `system` (drain, input), `natives` (print, read_line).
 
+mod output;
+
 use revenant_bytecode::Builtin;
 use revenant_hal::ObjectAddress;
 
 use crate::dispatch::Worker;
 use crate::heap;
-use crate::loader::layout::{CONSOLE_PROGRAM, PROGRAM_NAME};
+use crate::loader::layout::CONSOLE_PROGRAM;
 use crate::memory::Space;
 use crate::memory::layout::area;
 use crate::memory::layout::object::{LENGTH, PAYLOAD, STRING_BYTES};
 use crate::memory::layout::system::console::{
     FOREGROUND, INPUT_APPENDED, INPUT_LOST, INPUT_TAKEN, OUTPUT_APPENDED, OUTPUT_DRAINED,
-    READER_HEAD, WRITER_HEAD,
+    OUTPUT_OWNER, READER_HEAD, WRITER_HEAD,
 };
 use crate::memory::layout::thread::{PROGRAM, WAIT_NEXT};
 use crate::natives::Context;
 use crate::scheduler::queue::Queue;
 use crate::thread::{self, Completion, NativeResult, Outcome, Wait, WaitKind};
 
-/// Longest text that one print takes: an instruction touches few pages.
-const PRINT_LIMIT: u64 = 16 * 1024;
-/// Longest name that is put before a text.
-const NAME_LIMIT: u64 = 64;
+pub(crate) use output::{drain, print, release, tell_uncaught};
+
 /// Waiting readers among which the foreground's is looked for.
 const READERS_SEARCHED: usize = 64;
 
@@ -34,7 +34,6 @@ const fn word(offset: u64) -> ObjectAddress {
 }
 
 const READERS: Queue = Queue::new(word(READER_HEAD));
-const WRITERS: Queue = Queue::new(word(WRITER_HEAD));
 
 /// A ring: where it lies and how large it is.
 #[derive(Clone, Copy)]
@@ -86,53 +85,6 @@ fn span(space: Space, ring: Ring, taken: u64, appended: u64) -> (u64, u64) {
 fn text_of(space: Space, string: u64) -> (ObjectAddress, u64) {
     let length: u32 = space.load(ObjectAddress(string.wrapping_add(LENGTH)));
     (ObjectAddress(string.wrapping_add(STRING_BYTES)), u64::from(length))
-}
-
-/// `console.print`: the text as a whole, with the program's name before it when it is not in the foreground.
-pub(crate) fn print(worker: &mut Worker, context: &Context) -> NativeResult {
-    let space = worker.space;
-    let (text, length) = text_of(space, context.reference(1));
-    if length > PRINT_LIMIT {
-        return Err(Builtin::InvalidArgumentException.into());
-    }
-    let program = worker.load(context.reference(0), CONSOLE_PROGRAM);
-    let foreground: u64 = space.load(word(FOREGROUND));
-    let named = foreground != 0 && foreground != program && program != 0;
-    let (name, name_length) =
-        if named { text_of(space, worker.load(program, PROGRAM_NAME)) } else { (text, 0) };
-    let name_length = name_length.min(NAME_LIMIT);
-    let total = length + if named { name_length + 2 } else { 0 };
-    let (drained, appended) = span(space, OUTPUT, OUTPUT_DRAINED, OUTPUT_APPENDED);
-    if OUTPUT.size - (appended - drained) < total {
-        let queue = word(WRITER_HEAD).0;
-        let wait = Wait::in_queue(WaitKind::ConsoleOutput, queue, ObjectAddress(0));
-        thread::park_worker(worker, wait);
-        worker.requests.console_output = true;
-        return Ok(Outcome::Parked);
-    }
-    space.touch_read_range(text, length);
-    space.touch_read_range(name, name_length);
-    OUTPUT.touch(space, appended, total);
-    space.touch_write(word(OUTPUT_APPENDED));
-    let next = WRITERS.first(space).map(|thread| thread::touch_wake(space, thread));
-    space.begin_changes();
-    let mut at = appended;
-    if named {
-        OUTPUT.append(space, at, name, name_length);
-        at += name_length;
-        for byte in *b": " {
-            space.store(OUTPUT.stretches(at, 1)[0].0, byte);
-            at += 1;
-        }
-    }
-    OUTPUT.append(space, at, text, length);
-    space.store(word(OUTPUT_APPENDED), appended + total);
-    if let Some(waking) = next {
-        // Another writer may find room too.
-        thread::wake(space, &waking, Completion::Again);
-    }
-    worker.requests.console_output = true;
-    Ok(Outcome::Done)
 }
 
 /// `console.read_line`: the bytes up to the next end of line, if the program is in the foreground; else waits.
@@ -190,33 +142,6 @@ fn printable(bytes: &mut [u8]) -> &[u8] {
         bytes[error.valid_up_to()] = b'?';
     }
     bytes
-}
-
-/// The kernel has sent the next `sent` bytes of output and copies those that follow, without moving the cursor over them; how
-/// many. Wakes the first writer that waits for room. One step, after which the buffer counts.
-pub(crate) fn drain(space: Space, sent: usize, buffer: &mut [u8]) -> usize {
-    let (before, appended) = span(space, OUTPUT, OUTPUT_DRAINED, OUTPUT_APPENDED);
-    let drained = before + (appended - before).min(sent as u64);
-    let count = (appended - drained).min(buffer.len() as u64);
-    let mut filled = 0;
-    for (address, bytes) in OUTPUT.stretches(drained, count) {
-        let length = usize::try_from(bytes).unwrap_or(0);
-        space.read(address, &mut buffer[filled..filled + length]);
-        filled += length;
-    }
-    if drained == before {
-        space.end_step();
-        return filled;
-    }
-    space.touch_write(word(OUTPUT_DRAINED));
-    let next = WRITERS.first(space).map(|thread| thread::touch_wake(space, thread));
-    space.begin_changes();
-    space.store(word(OUTPUT_DRAINED), drained);
-    if let Some(waking) = next {
-        thread::wake(space, &waking, Completion::Again);
-    }
-    space.end_step();
-    filled
 }
 
 /// The first waiting reader of the program in the foreground, if there is one among the first readers that wait.

@@ -13,12 +13,16 @@ use crate::counting;
 use crate::dispatch::Worker;
 use crate::dispatch::{catches, enter_caller, first_record};
 use crate::heap::{self, AllocationError};
-use crate::loader::layout::{EXCEPTION_CODE, FUNCTION_CODE, FUNCTION_HANDLERS, HANDLER_WORDS};
+use crate::loader::layout::{
+    EXCEPTION_CODE, EXCEPTION_TRACE, FUNCTION_CODE, FUNCTION_HANDLERS, HANDLER_WORDS,
+};
 use crate::memory::layout::object::{LENGTH, PAYLOAD};
 use crate::memory::layout::thread::{
     DISK_FULL, FLAGS, OUT_OF_MEMORY, PENDING_EXCEPTION, RECORD_FUNCTION, RECORD_POSITION,
     RECORD_RAW_BASE, RECORD_SIZE, STACK_OVERFLOW, WAIT_RESULT,
 };
+use crate::natives::description::FRAMES_MAX;
+use crate::object::array;
 use crate::thread::{self, FLAG_INTERRUPTED, FLAG_UNWINDING};
 
 /// What is to be thrown.
@@ -60,6 +64,7 @@ pub(crate) fn throw(worker: &mut Worker, thrown: Thrown) -> bool {
     worker.space.end_step();
     let exception = object_of(worker, thrown);
     worker.space.end_step();
+    record_trace(worker, thrown, exception);
     let interrupts = matches!(thrown, Thrown::New(Builtin::InterruptedException, _));
     let place = |offset| ObjectAddress(worker.thread.0 + offset);
     counting::store_reference(worker.space, place(PENDING_EXCEPTION), ObjectAddress(exception));
@@ -93,6 +98,50 @@ fn object_of(worker: &Worker, thrown: Thrown) -> u64 {
             }
         }
     }
+}
+
+/// Notes in the exception where it was thrown: at most [`FRAMES_MAX`] frames. One that was thrown before keeps what it has. An
+/// exception of the thread's own is used again and again: only of a stack overflow is the place noted, each time.
+/// Without memory there is no trace.
+fn record_trace(worker: &Worker, thrown: Thrown, exception: u64) {
+    let space = worker.space;
+    let place = ObjectAddress(exception.wrapping_add(EXCEPTION_TRACE));
+    let has_trace = space.load::<u64>(place) != 0;
+    let own = [OUT_OF_MEMORY, DISK_FULL].map(|field| worker.load(worker.thread.0, field));
+    let skipped = match thrown {
+        Thrown::Object(_) => has_trace,
+        Thrown::New(..) | Thrown::StackOverflow => false,
+        Thrown::OutOfMemory | Thrown::DiskFull => true,
+    };
+    if skipped || own.contains(&exception) {
+        space.end_step();
+        return;
+    }
+    let mut words = [0_u64; 2 * FRAMES_MAX];
+    let mut length = 0;
+    let (mut record, mut position) = (worker.record, worker.frame.position);
+    for frame in words.chunks_exact_mut(2) {
+        frame.copy_from_slice(&[worker.load(record, RECORD_FUNCTION), position]);
+        length += 2;
+        if record <= first_record(worker) {
+            break;
+        }
+        record -= RECORD_SIZE;
+        // Inside the call instruction.
+        position = worker.load(record, RECORD_POSITION).wrapping_sub(8);
+    }
+    let class = counting::class_at(space, Builtin::LongArray as u32);
+    let trace = array::allocate(space, worker.allocator, class, length);
+    space.end_step();
+    let Ok(trace) = trace else { return };
+    space.touch_write_range(array::slot(trace, 0), length * 8);
+    space.begin_changes();
+    for (at, word) in (0..length).zip(words) {
+        space.store(array::slot(trace, at), word);
+    }
+    space.end_step();
+    counting::store_reference(space, place, trace);
+    space.end_step();
 }
 
 /// Goes on unwinding the pending exception, here or in a thread that was resumed. False when the slice is over.

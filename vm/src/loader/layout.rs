@@ -169,7 +169,8 @@ pub(crate) const ROOT_SIGNATURES: u64 = crate::memory::layout::system::root::SPA
 pub(crate) const EXCEPTION_MESSAGE: u64 = PAYLOAD;
 /// Exception: cause or null, reference.
 pub(crate) const EXCEPTION_CAUSE: u64 = PAYLOAD + 8;
-/// Exception: trace or null, a `LongArray` of positions, innermost first, reference.
+/// Exception: trace or null, a `LongArray` of pairs, innermost frame first: function, address of its instruction (raw; modules keep
+/// both); reference.
 pub(crate) const EXCEPTION_TRACE: u64 = PAYLOAD + 16;
 /// Exception: a number that says more.
 pub(crate) const EXCEPTION_CODE: u64 = PAYLOAD + 24;

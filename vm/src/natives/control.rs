@@ -3,7 +3,7 @@
 //! | native | one step or waits | over a restart |
 //! |---|---|---|
 //! | environment.*, clock.*, epoch, entropy, restart.generation | step | answers anew |
-//! | console.print | waits while the ring is too full | the text is in the ring or it is not |
+//! | console.print | waits while the ring is too full; over 4 KiB stepped | the text is in the ring or it is not; a long one goes on |
 //! | console.read_line, mutex, condition, semaphore, join | waits | goes on waiting |
 //! | sleep, sleep.until | waits | the machine clock goes on from the snapshot's value |
 //! | sleep.until_wall | waits, looks at the wall clock again when it wakes | may wake late by the time the machine was off |

@@ -18,7 +18,7 @@ use crate::dispatch::{SliceEnd, Worker};
 use crate::exception;
 use crate::thread::Outcome;
 
-pub(crate) use values::abandon;
+pub(crate) use values::{abandon, description};
 pub(crate) use window::Context;
 
 /// Executes the `call.native` at the worker's position. False when the slice is over.

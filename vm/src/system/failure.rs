@@ -14,7 +14,9 @@ use crate::memory::layout::thread::{
     FLAGS, INDEX, PENDING_EXCEPTION, SIZE, STACK, STACK_SIZE, WAIT_RESULT,
 };
 use crate::memory::layout::{BLOCK, area};
-use crate::thread::{FLAG_ENDING, FLAG_UNWINDING, at, park_damaged, release_others, touch};
+use crate::thread::{
+    FLAG_ENDING, FLAG_TOLD, FLAG_UNWINDING, at, park_damaged, release_others, touch,
+};
 
 use super::outcome::{PageVerdict, ThreadId};
 use super::vm::{Activity, Vm};
@@ -39,6 +41,13 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     let thread = ObjectAddress(thread);
     let index = ThreadId(u64::from(space.load::<u32>(at(thread, INDEX))));
     let flags: u32 = space.load(at(thread, FLAGS));
+    if flags & FLAG_ENDING != 0 && flags & FLAG_TOLD == 0 {
+        // It may have been reading what it would say on the console: it ends without a word, if that is all that is damaged.
+        space.touch_write(at(thread, FLAGS));
+        space.store(at(thread, FLAGS), flags | FLAG_TOLD);
+        space.end_step();
+        return PageVerdict::Thrown(index);
+    }
     if flags & (FLAG_UNWINDING | FLAG_ENDING) != 0 {
         // It is dealing with a throw already and met damage in its code or its handlers: another throw would meet it again.
         park_damaged(space, thread);

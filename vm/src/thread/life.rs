@@ -7,6 +7,7 @@
 use revenant_bytecode::Builtin;
 use revenant_hal::ObjectAddress;
 
+use crate::console;
 use crate::counting::{self, class_at};
 use crate::dispatch::{STACK_LARGEST, SliceEnd, Worker};
 use crate::exception::Thrown;
@@ -29,6 +30,9 @@ use crate::scheduler::queue::Queue;
 use crate::scheduler::{RUN_LENGTH, RUN_QUEUE, word};
 
 use super::{Completion, FLAG_ENDING, FLAG_INTERRUPTED, FLAG_UNWINDING, NEVER, at, touch};
+
+/// Locks and joiners that a thread which ends deals with in one slice. A damaged list may have no end: others run in between.
+const HANDED_ON: u32 = 256;
 
 /// Makes the parts of a thread that are not there yet: stack and exceptions. Steps; called again after an ended attempt.
 ///
@@ -289,13 +293,29 @@ fn set_flags(space: Space, thread: ObjectAddress, set: u32, clear: u32) {
     space.store(at(thread, FLAGS), (flags | set) & !clear);
 }
 
-/// Does what is left of a thread's end, step by step. Always false: the slice is over.
+/// Does what is left of a thread's end, step by step; what is left then is for its next slice. Always false: the slice is over.
 pub(crate) fn go_on_ending(worker: &mut Worker) -> bool {
     let (space, thread) = (worker.space, worker.thread);
-    while super::locks::abandon_one(space, thread) {}
+    let mut left = HANDED_ON;
+    while super::locks::abandon_one(space, thread) {
+        left -= 1;
+        if left == 0 {
+            worker.end = Some(SliceEnd::Budget);
+            return false;
+        }
+    }
+    // Before anybody hears of the end and perhaps ends the machine.
+    if !console::tell_uncaught(worker) {
+        return false;
+    }
     let joiners = Queue::new(at(thread, JOIN_HEAD));
     while let Some(joiner) = joiners.first(space) {
         tell_joiner(space, thread, joiner);
+        left -= 1;
+        if left == 0 {
+            worker.end = Some(SliceEnd::Budget);
+            return false;
+        }
     }
     tell_program(worker);
     // Frozen slots leave the held table before the stack goes.

@@ -31,6 +31,9 @@ pub(crate) const FLAG_ENDING: u32 = 1 << 9;
 /// Flag of a thread: it was interrupted and has not been told.
 pub(crate) const FLAG_INTERRUPTED: u32 = 1 << 10;
 
+/// Flag of a thread: the console has said by which exception it ends, or cannot.
+pub(crate) const FLAG_TOLD: u32 = 1 << 11;
+
 /// No deadline.
 pub(crate) const NEVER: u64 = u64::MAX;
 
@@ -391,6 +394,7 @@ pub(crate) fn park_damaged(space: Space, thread: ObjectAddress) {
     space.store(at(thread, STATE), STATE_DAMAGED);
     space.store(at(thread, DAMAGED_PAGE), thread.page().0);
     space.end_step();
+    crate::console::release(space, thread);
 }
 
 /// What the others get from a thread that was parked as damaged and whose object can be read: its locks, marked as abandoned, and

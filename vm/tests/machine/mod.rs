@@ -7,6 +7,8 @@
     reason = "each test file uses its part"
 )]
 
+pub mod meeting;
+
 use core::sync::atomic::AtomicBool;
 
 use revenant_bytecode::{assemble, encode};

@@ -178,6 +178,8 @@ pub mod console {
     pub const WRITER_TAIL: u64 = 64;
     /// Program in the foreground, raw address (programs are kept by the root's list).
     pub const FOREGROUND: u64 = 72;
+    /// Thread whose long text is entering the output ring, raw address; 0 none.
+    pub const OUTPUT_OWNER: u64 = 80;
     /// First byte free for the console's own use.
     pub const SPARE: u64 = 128;
 }

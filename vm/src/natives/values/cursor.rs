@@ -67,6 +67,7 @@ pub(crate) fn abandon(space: Space, thread: ObjectAddress) {
         return;
     }
     space.end_step();
+    crate::console::release(space, thread);
     // The tag last: who is stopped between the two steps comes here again.
     counting::store_reference(space, thread.plus(NATIVE_REFERENCE), ObjectAddress(0));
     space.end_step();

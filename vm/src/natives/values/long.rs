@@ -117,7 +117,7 @@ fn at_once(c: &Context, job: &Job, target: ObjectAddress, total: u64) -> NativeR
 }
 
 /// Puts the new object into the cursor. One step.
-fn begin(c: &Context, target: ObjectAddress, total: u64) -> NativeResult {
+pub(super) fn begin(c: &Context, target: ObjectAddress, total: u64) -> NativeResult {
     let before = cursor::object(c);
     cursor::touch(c);
     touch_count(c.space, target);

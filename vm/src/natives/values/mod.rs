@@ -12,12 +12,13 @@
 //!   text    strings          builder  builders           list   vectors and maps
 //!   array   arrays, buffers  object   boxes, weak, names math   elementary functions
 //!   long    new texts of any length, in steps            cursor progress of stepped operations
-//!   digits  numbers to text and back, in a buffer of the stack
+//!   description  exceptions as text                    digits  numbers to text and back, in a buffer of the stack
 //! ```
 
 mod array;
 mod builder;
 mod cursor;
+pub(crate) mod description;
 mod digits;
 mod list;
 mod long;
