@@ -50,6 +50,8 @@ pub(crate) struct EventLoop<P> {
     /// How the machine ends once the last snapshot is durable.
     ending: Option<ExitCode>,
     out_of_frames_said: bool,
+    /// How much room the disk had at the last look.
+    space_state: SpaceState,
     /// The time-stamp counter at the kernel's entry.
     entered: u64,
     /// A program has run.
@@ -108,6 +110,7 @@ impl<P: Programs> EventLoop<P> {
             options,
             ending: None,
             out_of_frames_said: false,
+            space_state: SpaceState::Plenty,
             entered: cpu::timestamp(),
             running: false,
             longest_grace: 0,
@@ -450,15 +453,24 @@ impl<P: Programs> EventLoop<P> {
         }
     }
 
+    /// Tells programs how much room the disk has, and the log when that has changed.
+    fn look_at_disk_space(&mut self) {
+        let (state, room) = space::with(|space| (space.space_state(), space.space()));
+        self.world.disk_space = match state {
+            SpaceState::Plenty | SpaceState::Short => DiskSpace::Enough,
+            SpaceState::AllocationRefused | SpaceState::Full => DiskSpace::Reserve,
+        };
+        if core::mem::replace(&mut self.space_state, state) != state {
+            log!("disk_space state={state:?} available={} total={}", room.available, room.total);
+        }
+    }
+
     /// Runs programs for one slice; true if there is more to run at once.
     fn run_slice(&mut self) -> bool {
         if self.options.safe || self.ending.is_some() || self.announcing() {
             return false;
         }
-        self.world.disk_space = match space::with(|space| space.space_state()) {
-            SpaceState::Plenty | SpaceState::Short => DiskSpace::Enough,
-            SpaceState::AllocationRefused | SpaceState::Full => DiskSpace::Reserve,
-        };
+        self.look_at_disk_space();
         let pages =
             if self.running { 0 } else { space::with(|space| space.statistics().pages_read) };
         let turn = self.try_attempt(|programs, world| programs.turn(world));

@@ -244,14 +244,16 @@ pub(super) fn find(
     order: u32,
     dirty_will_do: bool,
 ) -> Result<Found, AllocationError> {
-    if space.load::<u64>(ObjectAddress(area::RUNS).plus(block::RUNS_REFUSED)) != 0 {
-        return Err(AllocationError::DiskReserve);
-    }
     if u64::from(order) >= block::ORDERS {
         return Err(AllocationError::TooLarge);
     }
     if dirty_will_do && let Some(number) = list(order, false).first(space) {
         return Ok(Found { number, order, dirty: true });
+    }
+    // A dirty run stands on the disk already and costs no more than any overwrite, so what a program lets go of can be
+    // taken again however full the disk is. A clean one would be new to it.
+    if space.load::<u64>(ObjectAddress(area::RUNS).plus(block::RUNS_REFUSED)) != 0 {
+        return Err(AllocationError::DiskReserve);
     }
     // Each round either finds, splits once, or takes fresh space once; 3 * ORDERS rounds always suffice.
     for _ in 0..3 * block::ORDERS {
