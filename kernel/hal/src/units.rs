@@ -145,7 +145,7 @@ impl Epoch {
     }
 }
 
-/// 64 bits of XXH3 over the content that a reference names; kept beside the reference, never beside the content.
+/// 64 bits over the content that a reference names (FORMAT.md says how computed); kept beside the reference, never beside the content.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(transparent)]
 pub struct Checksum(pub u64);

@@ -1,7 +1,7 @@
 //! The writer of snapshots and the other work of the kernel's loop: explicit steps, none of which waits.
 //!
 //! ```text
-//!            flip                    lists empty               Committed
+//!            flip                   queues empty               Committed
 //! Nothing ---------> Draining ------------------> Finishing ------------> Nothing
 //!                        |                            |                      ^
 //!                        |        Abandoned           v      all taken back  |
@@ -134,10 +134,10 @@ impl Pager {
         if queued > 0 {
             return if given > 0 { StepOutcome::Again } else { StepOutcome::Waiting };
         }
-        if self.frames.length(ListName::InFlight) == 0 {
-            store.finish_snapshot();
-            self.making = Making::Finishing;
-        }
+        // Nothing can be split into the queue any more: all that is left is with the store, which goes on to the map while the
+        // last pages are being written.
+        store.finish_snapshot();
+        self.making = Making::Finishing;
         StepOutcome::Waiting
     }
 

@@ -108,8 +108,12 @@ fn programs_go_on_with_hardly_any_disk_space() {
     for seed in 0..8 {
         let temper = Temper { space: 6, ..Temper::default() };
         let mut world = world(seed, 64, 20, temper);
-        world.run(3000).unwrap_or_else(|text| panic!("seed {seed}: {text}"));
-        assert!(world.retired() > 0, "seed {seed}: nobody came through");
+        let mut most = 0; // a cut may come at any moment, and the count begins again
+        for _ in 0..10 {
+            world.run(300).unwrap_or_else(|text| panic!("seed {seed}: {text}"));
+            most = most.max(world.retired());
+        }
+        assert!(most > 0, "seed {seed}: nobody came through");
     }
 }
 

@@ -6,7 +6,7 @@
 use revenant_hal::{BlockIndex, PAGE_SIZE_U64};
 
 /// The version of the format that this code writes, and the only one it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// Slots in the superblock ring.
 pub const RING_SLOTS: u64 = 8;
 /// Blocks set aside for one slot; a superblock uses as many of them as its snapshot table needs.

@@ -119,6 +119,13 @@ impl Tree {
         leaf: u64,
         value: Reference,
     ) -> Result<Reference, Missing> {
+        // Neighbours come one after another: the path has been walked for the first of a node.
+        if let Some(node) = self.changed.get_mut(&Place::on_path(leaf, 0)) {
+            let slot = slot_of(leaf);
+            let before = node.get(slot);
+            Arc::make_mut(node).set(slot, value);
+            return Ok(before);
+        }
         let mut reference = self.root;
         for level in (0..self.levels).rev() {
             let place = Place::on_path(leaf, level);

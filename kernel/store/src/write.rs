@@ -10,6 +10,7 @@ use crate::commit::{Commit, Job, Phase};
 use crate::error::AbandonReason;
 use crate::reference::{Reference, checksum};
 use crate::store::Store;
+use crate::tree::Place;
 use crate::units::index;
 use alloc::{
     collections::{BTreeMap, VecDeque},
@@ -54,6 +55,8 @@ pub(crate) struct Data {
     copies_left: BTreeMap<(PageIndex, FrameIndex), u8>,
     /// Blocks of pages that were given twice: free again when the commit is sealed.
     pub(crate) superseded: Vec<BlockIndex>,
+    /// The last node of a path that was found in RAM when the last page was given.
+    path_in_ram: Option<Place>,
 }
 
 impl Data {
@@ -114,14 +117,24 @@ impl Store {
         Ok(())
     }
 
-    /// The map nodes that the page's path still needs will be wanted when the pages are written: ask now.
+    /// The map nodes that the page's path still needs will be wanted when the pages are written: ask now. Neighbours come one
+    /// after another: once a path is known to be in RAM, the pages of its last node are not looked for again.
     fn prefetch_path(&mut self, page: PageIndex) {
-        if let Err(missing) = self.map.find(&self.cache, page.0)
-            && !self.failed_nodes.contains_key(&missing.reference.block)
-            && self.node_reads.len() < self.io.depth()
-        {
-            // A failure is met again, and named, when the node is needed.
-            let _ = self.need(missing);
+        let Some(commit) = &mut self.commit else { return };
+        let place = Some(Place::on_path(page.0, 0));
+        if commit.data.path_in_ram == place {
+            return;
+        }
+        match self.map.find(&self.cache, page.0) {
+            Ok(_) => commit.data.path_in_ram = place,
+            Err(missing) => {
+                if !self.failed_nodes.contains_key(&missing.reference.block)
+                    && self.node_reads.len() < self.io.depth()
+                {
+                    // A failure is met again, and named, when the node is needed.
+                    let _ = self.need(missing);
+                }
+            }
         }
     }
 

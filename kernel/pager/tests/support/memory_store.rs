@@ -112,8 +112,7 @@ impl MemoryStore {
 
     /// Makes the snapshot durable, if all of it was given and written.
     pub(crate) fn commit_if_finished(&mut self) {
-        if self.making.as_ref().is_some_and(|making| making.finishing) {
-            assert_eq!(self.writes(), 0, "finished with writes under way");
+        if self.making.as_ref().is_some_and(|making| making.finishing) && self.writes() == 0 {
             self.commit();
         }
     }
@@ -254,8 +253,7 @@ impl Backing for MemoryStore {
         let Some(making) = &self.making else { return };
         if self.doomed && self.random.one_in(6) {
             self.give_up();
-        } else if making.finishing && !self.doomed && self.random.one_in(3) {
-            assert_eq!(self.writes(), 0, "finished with writes under way");
+        } else if making.finishing && self.writes() == 0 && !self.doomed && self.random.one_in(3) {
             self.commit();
         }
     }
@@ -273,7 +271,8 @@ impl Backing for MemoryStore {
     }
 
     fn cut(&mut self, _frames: &mut SimFrames, random: &mut Random) -> Result<Epoch, String> {
-        let finishing = self.making.as_ref().is_some_and(|making| making.finishing);
+        let finishing =
+            self.making.as_ref().is_some_and(|making| making.finishing) && self.writes() == 0;
         if finishing && !self.doomed && random.one_in(2) {
             self.commit();
         }

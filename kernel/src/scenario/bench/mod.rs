@@ -56,7 +56,7 @@ pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
     options.retain = 1;
     let count = frames.frame_count();
     let raw = match name.as_str() {
-        "bandwidth" => bandwidth::measure_driver(&frames, clock, pages)?,
+        "bandwidth" => bandwidth::choose_shape(&frames, clock, pages)?,
         _ => None,
     };
     // Touched once, so that what is measured later is not the emulator's host finding memory for the guest.

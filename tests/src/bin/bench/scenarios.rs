@@ -55,7 +55,7 @@ const RESUME: Scenario =
     Scenario { command_line: "bench=resume retain=1", rounds: 32, rounds_quick: 32, ..PLAIN };
 
 const GRACE: Scenario = Scenario {
-    command_line: "bench=grace retain=1 snapshot_interval_ms=100",
+    command_line: "bench=grace retain=1 snapshot_interval_ms=60000",
     memory: "256M",
     rounds: 40,
     rounds_quick: 5,
