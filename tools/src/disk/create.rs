@@ -3,6 +3,7 @@
 //! The virtual machine makes object space on the host, in memory at the same addresses as on the machine; its touched pages become
 //! the first snapshot. The kernel has one way to start: it resumes.
 
+use super::file_disk::sync_name;
 use super::image::{Image, SourcePage};
 use super::{ImageError, VM_ABI};
 use crate::modules::{explain, load_all};
@@ -70,7 +71,8 @@ pub(super) fn create(arguments: &CreateArguments) -> Result<(), String> {
     fill(&mut image, arguments, &files).inspect_err(|_| {
         // A disk without a program is of no use; that it could not be removed adds nothing to the error.
         let _ = std::fs::remove_file(&arguments.image);
-    })
+    })?;
+    sync_name(&arguments.image).map_err(|error| format!("{name}: {error}"))
 }
 
 /// Makes object space in memory and writes it as the first snapshot.

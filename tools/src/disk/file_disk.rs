@@ -57,6 +57,15 @@ pub struct FileDisk {
     completions: VecDeque<DiskCompletion>,
 }
 
+/// Makes a new file's name durable: its content is by its own flushes, but the name stands in the directory.
+///
+/// # Errors
+/// The directory cannot be opened or flushed.
+pub(super) fn sync_name(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
 /// Requests that may be waiting; nothing is gained from more.
 const QUEUE_DEPTH: usize = 16;
 /// One MiB a request.

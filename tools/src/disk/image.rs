@@ -105,7 +105,7 @@ impl Image {
     /// Makes an image of `blocks` blocks without a snapshot, and opens it: its running epoch will be that of the first.
     ///
     /// # Errors
-    /// The file exists (without `replace`), is too small, or the disk fails; the file is then worthless.
+    /// The file exists (without `replace`), is in use, too small, or the disk fails; what was made of it is removed.
     pub fn create_empty(
         path: &Path,
         blocks: u64,
@@ -113,8 +113,13 @@ impl Image {
         vm_abi: u32,
     ) -> Result<Self, ImageError> {
         let mut disk = FileDisk::create(path, blocks, replace).map_err(ImageError::Open)?;
-        format(&mut disk, StoreId(random()?), vm_abi)?;
-        Self::open_disk(disk, vm_abi, Access::ReadWrite, OpenFrom::Newest)
+        let opened = random()
+            .and_then(|id| format(&mut disk, StoreId(id), vm_abi))
+            .and_then(|()| Self::open_disk(disk, vm_abi, Access::ReadWrite, OpenFrom::Newest));
+        opened.inspect_err(|_| {
+            // The file is ours and worthless; that it could not be removed adds nothing to the error.
+            let _ = std::fs::remove_file(path);
+        })
     }
 
     /// Opens the store on an image. Reading needs no particular version of the virtual machine.
@@ -402,6 +407,7 @@ mod tests {
             Image::create(&path, 1023, true, 1, [(PageIndex(0), Copies::One, page(1))].into_iter()),
             Err(ImageError::Refused(Refusal::TooSmall { .. }))
         ));
+        assert!(!path.exists(), "a file that could not become a disk is not left behind");
         let many = (0..2000).map(|n| (PageIndex(n), Copies::One, page(1)));
         let full = Image::create(&path, 1024, true, 1, many);
         assert!(matches!(full, Err(ImageError::Full { .. })), "{full:?}");
