@@ -10,34 +10,49 @@ use revenant_vm::{
     PageVerdict, Requests, StepOutcome, SystemStep, Turn, TurnLimits, Vm, WitnessRecord,
 };
 
-/// The loop's view of programs. Its documentation is that of [`Vm`]'s methods with the same names.
+/// The loop's view of programs. Its documentation is that of [`Vm`]'s methods with the same names, which overrides all of
+/// them; the defaults are for built-in tests: no console, no threads, nothing asked for, nothing known of pages that fail.
 pub(crate) trait Programs {
     /// *Attempt.* Runs something for a while.
     fn turn(&mut self, world: &mut World) -> Turn;
     /// *Attempt.* A bounded piece of the scheduler's work.
-    fn system_step(&mut self, step: SystemStep, world: &mut World) -> StepOutcome;
+    fn system_step(&mut self, _step: SystemStep, _world: &mut World) -> StepOutcome {
+        StepOutcome::Done
+    }
     /// *Attempt.* The page cannot be read.
-    fn page_failed(&mut self, page: PageIndex, world: &mut World) -> PageVerdict;
+    fn page_failed(&mut self, _page: PageIndex, _world: &mut World) -> PageVerdict {
+        PageVerdict::StepBack
+    }
     /// *Attempt.* Copies the next console output; `sent` bytes of the batch before have left the machine.
-    fn console_drain(&mut self, sent: usize, buffer: &mut [u8]) -> usize;
+    fn console_drain(&mut self, _sent: usize, _buffer: &mut [u8]) -> usize {
+        0
+    }
     /// *Attempt.* Gives console input.
-    fn console_input(&mut self, bytes: &[u8]) -> usize;
+    fn console_input(&mut self, bytes: &[u8]) -> usize {
+        bytes.len()
+    }
     /// *Attempt.* The step counters, in the stop.
-    fn witness(&mut self, records: &mut [WitnessRecord]) -> usize;
+    fn witness(&mut self, _records: &mut [WitnessRecord]) -> usize {
+        0
+    }
     /// The first step of each thread since the resume, once.
-    fn take_first_steps(&mut self) -> Vec<WitnessRecord>;
+    fn take_first_steps(&mut self) -> Vec<WitnessRecord> {
+        Vec::new()
+    }
     /// *Attempt.* Pages that the scheduler will need after the one that it waits for.
     fn upcoming(&mut self, _pages: &mut [PageIndex]) -> usize {
         0
     }
     /// The last attempt waits for a page.
-    fn abandoned(&mut self, page: PageIndex);
+    fn abandoned(&mut self, _page: PageIndex) {}
     /// Whoever waits for the page may try again.
-    fn page_arrived(&mut self, page: PageIndex);
+    fn page_arrived(&mut self, _page: PageIndex) {}
     /// Everybody who waits may try again.
-    fn retry_all(&mut self);
+    fn retry_all(&mut self) {}
     /// What was asked for.
-    fn take_requests(&mut self) -> Requests;
+    fn take_requests(&mut self) -> Requests {
+        Requests::default()
+    }
 }
 
 impl Programs for Vm {

@@ -22,7 +22,7 @@ use revenant_hal::{ObjectAddress, PageIndex};
 use revenant_machine::attention;
 use revenant_machine::exit::ExitCode;
 use revenant_machine::object_memory::{load, store, touch};
-use revenant_vm::{PageVerdict, Requests, StepOutcome, SystemStep, ThreadId, Turn, WitnessRecord};
+use revenant_vm::{ThreadId, Turn, WitnessRecord};
 
 /// The page with the worker's place: mark, pages, round, place.
 const STATE: PageIndex = PageIndex(0);
@@ -113,42 +113,12 @@ impl Programs for Worker {
         Turn::Ran(ThreadId(0))
     }
 
-    fn system_step(&mut self, _step: SystemStep, _world: &mut World) -> StepOutcome {
-        StepOutcome::Done
-    }
-
-    fn page_failed(&mut self, _page: PageIndex, _world: &mut World) -> PageVerdict {
-        PageVerdict::StepBack
-    }
-
-    fn console_drain(&mut self, _sent: usize, _buffer: &mut [u8]) -> usize {
-        0
-    }
-
-    fn console_input(&mut self, bytes: &[u8]) -> usize {
-        bytes.len()
-    }
-
     fn witness(&mut self, records: &mut [WitnessRecord]) -> usize {
         let words = [load(state_word(2)), load(state_word(3))];
         for ((record, steps), thread) in records.iter_mut().zip(words).zip(0..) {
             *record = WitnessRecord { thread: ThreadId(thread), steps };
         }
         words.len()
-    }
-
-    fn take_first_steps(&mut self) -> Vec<WitnessRecord> {
-        Vec::new()
-    }
-
-    fn abandoned(&mut self, _page: PageIndex) {}
-
-    fn page_arrived(&mut self, _page: PageIndex) {}
-
-    fn retry_all(&mut self) {}
-
-    fn take_requests(&mut self) -> Requests {
-        Requests::default()
     }
 }
 

@@ -7,14 +7,11 @@ use crate::{log, space};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
-use revenant_hal::{
-    BlockIndex, Buffer, Disk, DiskOperation, DiskRequest, PageBytes, PageIndex, RequestTag,
-};
+use revenant_hal::{BlockIndex, Buffer, Disk, DiskOperation, DiskRequest, PageBytes, RequestTag};
 use revenant_machine::virtio::VirtioDisk;
 use revenant_machine::{attention, cpu};
 use revenant_store::StoreId;
-use revenant_vm::{PageVerdict, Requests, StepOutcome, SystemStep, Turn, WitnessRecord};
+use revenant_vm::Turn;
 
 /// The version in a store of these scenarios, so that no kernel takes it for programs.
 pub(super) const TEST_ABI: u32 = 0x7465_7374;
@@ -72,39 +69,5 @@ pub(super) struct Nobody;
 impl Programs for Nobody {
     fn turn(&mut self, _world: &mut World) -> Turn {
         Turn::Idle { deadline: None }
-    }
-
-    fn system_step(&mut self, _step: SystemStep, _world: &mut World) -> StepOutcome {
-        StepOutcome::Done
-    }
-
-    fn page_failed(&mut self, _page: PageIndex, _world: &mut World) -> PageVerdict {
-        PageVerdict::Unused
-    }
-
-    fn console_drain(&mut self, _sent: usize, _buffer: &mut [u8]) -> usize {
-        0
-    }
-
-    fn console_input(&mut self, bytes: &[u8]) -> usize {
-        bytes.len()
-    }
-
-    fn witness(&mut self, _records: &mut [WitnessRecord]) -> usize {
-        0
-    }
-
-    fn take_first_steps(&mut self) -> Vec<WitnessRecord> {
-        Vec::new()
-    }
-
-    fn abandoned(&mut self, _page: PageIndex) {}
-
-    fn page_arrived(&mut self, _page: PageIndex) {}
-
-    fn retry_all(&mut self) {}
-
-    fn take_requests(&mut self) -> Requests {
-        Requests::default()
     }
 }

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The version of the virtual machine whose objects these tools make and change.
-pub const VM_ABI: u32 = 1;
+pub use revenant_vm::memory::layout::ABI_VERSION as VM_ABI;
 
 /// What can be done with a disk image.
 #[derive(Subcommand, Debug)]
