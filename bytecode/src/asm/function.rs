@@ -1,7 +1,7 @@
 //! Function items to function definitions: registers, labels, handlers, lines, and the plain form of instructions.
 //!
-//! A first pass turns each line into drafts, in which only window registers and labels are open; when all registers are known the window
-//! begins above them, and drafts become words. Calls with arguments stand in `calls`.
+//! Each line is turned into drafts, in which only window registers and labels are open; `finish` makes words of them when all
+//! registers are known. Calls with arguments stand in `calls`.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -17,8 +17,6 @@ use super::operands::{
 };
 use super::parser::Cursor;
 use super::{AsmError, RegisterNames};
-use crate::instruction::{Instruction, low_half};
-use crate::module::{FunctionDefinition, Handler, Line};
 use crate::native::Native;
 use crate::opcode::{Literal, Opcode, Operand};
 use crate::types::{ClassReference, WindowSize};
@@ -42,31 +40,32 @@ pub(super) enum DraftLiteral {
 /// An instruction that waits for its window and its labels.
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
-    opcode: Opcode,
-    fields: [Slot; 3],
-    literal: DraftLiteral,
-    label: Option<Name>,
-    line: u32,
+    pub(super) opcode: Opcode,
+    pub(super) fields: [Slot; 3],
+    pub(super) literal: DraftLiteral,
+    pub(super) label: Option<Name>,
+    pub(super) line: u32,
 }
 
-struct HandlerText {
-    class: ClassReference,
-    register: Slot,
-    places: [Name; 3],
+/// A handler whose places are labels.
+pub(super) struct HandlerText {
+    pub(super) class: ClassReference,
+    pub(super) register: Slot,
+    pub(super) places: [Name; 3],
 }
 
 /// One function being assembled.
 pub(super) struct FunctionBuilder<'a> {
     pub(super) names: &'a Names,
     pub(super) builder: &'a mut Builder,
-    drafts: Vec<Draft>,
+    pub(super) drafts: Vec<Draft>,
     /// For each label, the draft that follows it.
-    labels: BTreeMap<String, usize>,
+    pub(super) labels: BTreeMap<String, usize>,
     named: BTreeMap<String, (char, u16)>,
-    counts: WindowSize,
-    window: WindowSize,
-    declared: Option<WindowSize>,
-    handlers: Vec<HandlerText>,
+    pub(super) counts: WindowSize,
+    pub(super) window: WindowSize,
+    pub(super) declared: Option<WindowSize>,
+    pub(super) handlers: Vec<HandlerText>,
     line: u32,
     /// Lines come from `.line`, not from the text.
     explicit_lines: bool,
@@ -394,109 +393,6 @@ impl FunctionBuilder<'_> {
         label: Option<Name>,
     ) {
         self.drafts.push(Draft { opcode, fields, literal, label, line: self.line });
-    }
-
-    fn finish(self, item: &FunctionItem, signature: u32) -> Result<FunctionDefinition, AsmError> {
-        let mut positions = Vec::new();
-        let mut length = 0_u32;
-        for draft in &self.drafts {
-            positions.push(length);
-            let literals = match &draft.literal {
-                DraftLiteral::None => 0,
-                DraftLiteral::Word(_) => 1,
-                DraftLiteral::Labels(labels) => number(labels.len()),
-            };
-            length = length.saturating_add(literals).saturating_add(1);
-        }
-        if self.drafts.is_empty() {
-            return Err(item.end.error("the function has no instructions"));
-        }
-        positions.push(length);
-        let place = |name: &Name| {
-            let index = self.labels.get(&name.text);
-            index
-                .and_then(|index| positions.get(*index).copied())
-                .ok_or_else(|| name.at.error(format!("there is no label `{}`", name.text)))
-        };
-        let mut code = Vec::new();
-        let mut lines: Vec<Line> = Vec::new();
-        for (draft, position) in self.drafts.iter().zip(&positions) {
-            // Line 0 says that the line is not known.
-            if lines.last().map_or(0, |line| line.line) != draft.line {
-                lines.push(Line { position: *position, line: draft.line });
-            }
-            self.encode(draft, *position, &place, &mut code)?;
-        }
-        let mut handlers = Vec::new();
-        for handler in &self.handlers {
-            let [start, end, target] = &handler.places;
-            handlers.push(Handler {
-                start: place(start)?,
-                end: place(end)?,
-                target: place(target)?,
-                class: handler.class,
-                register: self.resolve(handler.register),
-            });
-        }
-        let size = self.declared.unwrap_or(WindowSize {
-            references: self.counts.references.saturating_add(self.window.references),
-            raws: self.counts.raws.saturating_add(self.window.raws),
-        });
-        Ok(FunctionDefinition {
-            name: item.name.text.clone(),
-            signature,
-            reference_registers: size.references,
-            raw_registers: size.raws,
-            code,
-            blocks: Vec::new(),
-            handlers,
-            lines,
-        })
-    }
-
-    fn resolve(&self, slot: Slot) -> u16 {
-        match slot {
-            Slot::Known(number) => number,
-            Slot::WindowReference(number) => self.counts.references.saturating_add(number),
-            Slot::WindowRaw(number) => self.counts.raws.saturating_add(number),
-        }
-    }
-
-    fn encode(
-        &self,
-        draft: &Draft,
-        position: u32,
-        place: &impl Fn(&Name) -> Result<u32, AsmError>,
-        code: &mut Vec<u64>,
-    ) -> Result<(), AsmError> {
-        let [a, mut b, mut c] = draft.fields.map(|slot| self.resolve(slot));
-        let distance_to = |name: &Name| {
-            place(name).map(|target| i64::from(target).saturating_sub(position.into()))
-        };
-        if let Some(name) = &draft.label {
-            let distance = distance_to(name)?;
-            if draft.opcode.info().operands.contains(&Operand::Displacement32) {
-                (b, c) = halves(low_half(distance.cast_unsigned()));
-            } else {
-                let near = i16::try_from(distance).map_err(|_| {
-                    name.at.error(
-                        "the label is too far for this branch: branch the other way round a jump",
-                    )
-                })?;
-                c = near.cast_unsigned();
-            }
-        }
-        code.push(Instruction::word(draft.opcode, a, b, c));
-        match &draft.literal {
-            DraftLiteral::None => {}
-            DraftLiteral::Word(word) => code.push(*word),
-            DraftLiteral::Labels(labels) => {
-                for label in labels {
-                    code.push(distance_to(label)?.cast_unsigned());
-                }
-            }
-        }
-        Ok(())
     }
 }
 

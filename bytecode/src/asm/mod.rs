@@ -10,6 +10,7 @@
 
 mod calls;
 mod classes;
+mod finish;
 mod function;
 mod items;
 mod lexer;
