@@ -1,7 +1,7 @@
 //! The native operations: what `call.native` can call, by number, with signatures.
 //!
 //! **Numbers and signatures are a disk format: rows are only appended.** The `vm` implements them; here stands what the
-//! verifier needs, and the promise each makes about stops (VM.md 4): a *step* happens wholly or not at all; a *stepped* one keeps
+//! verifier needs, and the promise each makes about stops: a *step* happens wholly or not at all; a *stepped* one keeps
 //! its progress in registers or a persistent cursor and throws if another thread changes the object meanwhile; one that *waits* parks
 //! the thread and is completed by the waker, never executed twice. No native calls bytecode.
 //!

@@ -1,4 +1,4 @@
-//! References are capabilities (VM.md 6): who is given nothing can reach nothing.
+//! References are capabilities: who is given nothing can reach nothing.
 //!
 //! A thread without arguments has what natives give without being given anything, and what those give in turn. The closure
 //! over the table of natives must not contain anything that carries authority; and code has no way to make such an object

@@ -1,5 +1,5 @@
 //! Deferred counting over real object space: scenarios by hand, and random programs against a model of reachability.
-//! Covers B31 and the guarantee of VM.md 3.
+//! Nothing is freed that a thread can still reach.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;

@@ -1,4 +1,4 @@
-//! Confinement (VM.md 1): object spaces with random words in heap, block metadata, side tables, frames and thread objects are
+//! Confinement: object spaces with random words in heap, block metadata, side tables, frames and thread objects are
 //! used as if they were sound. Operations may fail and threads may be taken out of service; nothing may panic, hang or
 //! leave object space. `REVENANT_DAMAGE=10000` is the long form; each image is made from its number alone.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]

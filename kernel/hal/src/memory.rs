@@ -9,7 +9,7 @@ use crate::{FrameIndex, PageBytes, PageIndex};
 /// The content of the frames of the pool.
 ///
 /// Whoever reads or writes a frame that is mapped writable in object space races with the program; the pager's rule
-/// (STORAGE.md 3) is that only unmapped or protected frames are touched through here.
+/// is that only unmapped or protected frames are touched through here.
 pub trait FrameMemory {
     /// Frames in the pool; valid indices are below it.
     fn frame_count(&self) -> u32;

@@ -110,7 +110,7 @@ unit!(
 pub struct ObjectAddress(pub u64);
 
 impl ObjectAddress {
-    /// The page that holds this address, whatever its high bits say: confinement as VM.md 1 asks.
+    /// The page that holds this address, whatever its high bits say: an access is confined to object space.
     #[must_use]
     pub const fn page(self) -> PageIndex {
         PageIndex((self.0 & (OBJECT_SPACE_SIZE - 1)) / PAGE_SIZE_U64)

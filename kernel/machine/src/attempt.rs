@@ -4,7 +4,7 @@
 //! registered: if it can serve the page at once, the instruction goes on; if not, the attempt ends there and then, the
 //! stack is cut back to the recovery point, and `enter_slice` returns [`SliceEnd::FaultEnded`]. Nothing that the
 //! abandoned frames held is dropped: code in a slice holds nothing with a destructor, and no
-//! [`ExclusiveCell`](crate::cell::ExclusiveCell), at the moment it touches object space (VM.md 4).
+//! [`ExclusiveCell`](crate::cell::ExclusiveCell), at the moment it touches object space.
 //!
 //! A fault outside object space, or in object space outside a slice, is a bug of the kernel, and panics.
 
@@ -71,7 +71,8 @@ struct Record<W, V> {
     value: MaybeUninit<V>,
 }
 
-/// Runs `work` as one attempt, with interrupts on and the float control word as VM.md 1 fixes it.
+/// Runs `work` as one attempt, with interrupts on and the float control word that programs are promised:
+/// round to nearest even, no exceptions, no flush to zero.
 ///
 /// # Panics
 /// If a slice is running already: slices do not nest.

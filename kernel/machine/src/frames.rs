@@ -6,7 +6,7 @@
 //!
 //! Invariants: a frame's number never changes; no entry of the root outside 32..64 is touched; no entry is global or
 //! large; object space is not executable and not reachable from user mode. W and D bits are never read back to decide
-//! anything (STORAGE.md 3): `entry` reports W because the walk asserts on it.
+//! anything: `entry` reports W because the walk asserts on it.
 
 use crate::boot::{Handover, MAX_REGIONS, PhysicalRegion};
 use crate::memory::virtual_address;

@@ -17,10 +17,7 @@
 //! and raise flags. Pure parts (rings, command line, memory regions) are tested on the host; what touches hardware is
 //! compiled there but only runs in QEMU.
 #![cfg_attr(not(test), no_std)]
-#![expect(
-    unsafe_code,
-    reason = "DESIGN 2, rule 1: this crate is where the kernel's unsafe code stands"
-)]
+#![expect(unsafe_code, reason = "this crate is where the kernel's unsafe code stands")]
 #![cfg_attr(
     not(target_os = "none"),
     expect(dead_code, reason = "handlers and the panic path are reached on the bare machine only")

@@ -1,6 +1,6 @@
 //! Words of object space, for the kernel's built-in tests and measurements: programs have an interpreter.
 //!
-//! Addresses are confined as VM.md 1 asks: whatever the number, the access is in object space. Outside a slice an access
+//! Addresses are confined: whatever the number, the access is in object space. Outside a slice an access
 //! to a page that is not there, or not writable, is a panic; see `attempt`.
 
 use core::ptr;

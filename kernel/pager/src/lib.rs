@@ -1,4 +1,4 @@
-//! Object space in RAM: residency, faults, the flip, copy-on-write, and the writer of snapshots (STORAGE.md 3 and 4).
+//! Object space in RAM: residency, faults, the flip, copy-on-write, and the writer of snapshots.
 //!
 //! RAM is a cache of object space. The frame table is the truth about every page; page tables are a cache of it for the
 //! processor. A frame's life:

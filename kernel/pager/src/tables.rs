@@ -1,6 +1,6 @@
 //! Page tables: the walk, new tables, and the push-down of protection that follows a flip.
 //!
-//! Invariants (STORAGE.md 3; [`crate::FrameState::Table`] frames carry the stamp):
+//! Invariants ([`crate::FrameState::Table`] frames carry the stamp):
 //! - a table with the current stamp has W only in entries that deserve it: a page dirty in this epoch, or a table that has
 //!   the current stamp too;
 //! - the flip clears W in the top entries alone, so whatever stands below with an older stamp is out of reach;

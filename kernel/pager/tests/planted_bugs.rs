@@ -1,4 +1,4 @@
-//! Every bug that STORAGE.md asks to be planted in the pager is caught: by the checker after a step, by a load that returns
+//! Every bug that can be planted in the pager is caught: by the checker after a step, by a load that returns
 //! something else than was stored, by an assertion at the persistence boundary, or by the comparison after a cut.
 
 #[expect(dead_code, reason = "the support module serves several test targets")]

@@ -1,6 +1,6 @@
 //! Deferred reference counting: references from the heap are counted, those in frames are found when it matters.
 //!
-//! The guarantee (VM.md 3): an object is freed only if its count is zero and no frame of any thread, running or parked,
+//! The guarantee: an object is freed only if its count is zero and no frame of any thread, running or parked,
 //! holds it, at one consistent moment after it was declared. OBJECTS.md 4 has the protocol and the argument; `model` in
 //! the tests walks every interleaving of a small one.
 //!

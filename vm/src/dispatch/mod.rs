@@ -9,10 +9,7 @@
 //!   state     five words in registers      worker      the rest of a slice's state
 //!   numeric   WebAssembly's arithmetic     cold        what the bodies leave: polls, limits, throws, natives, allocation
 //! ```
-#![expect(
-    unsafe_code,
-    reason = "registers and the worker are reached through raw pointers; see DESIGN 2, rule 1"
-)]
+#![expect(unsafe_code, reason = "registers and the worker are reached through raw pointers")]
 
 mod bodies;
 mod calls;

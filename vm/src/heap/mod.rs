@@ -115,7 +115,7 @@ pub fn format(space: Space) {
     Allocator::of_group(0).open(space, 0, u64::MAX);
 }
 
-/// Refuses allocation of blocks, or takes it up again: the kernel's word about the disk (VM.md 5).
+/// Refuses allocation of blocks, or takes it up again: the kernel's word about the disk.
 pub fn set_refused(space: Space, refused: bool) {
     let word = ObjectAddress(area::RUNS).plus(block::RUNS_REFUSED);
     if (space.load::<u64>(word) != 0) != refused {

@@ -1,7 +1,7 @@
 //! Confinement: the arithmetic that keeps every access inside object space, whatever number it is given.
 //!
 //! Invariant: for all inputs, the bytes [result, result + width) lie in [2^44, 2^45). It is on in release too; neither a
-//! verifier bug nor a damaged heap can reach the kernel (VM.md 1).
+//! verifier bug nor a damaged heap can reach the kernel.
 
 use revenant_hal::{OBJECT_SPACE_BASE, OBJECT_SPACE_SIZE};
 

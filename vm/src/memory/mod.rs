@@ -15,10 +15,7 @@
 //!   attempt   the tests' hooks: end at the n-th touch, check of "touch, then change"
 //!   host      (feature `host`) the memory itself: a sparse file at the fixed address
 //! ```
-#![expect(
-    unsafe_code,
-    reason = "object space is raw memory at a fixed address; see DESIGN 2, rule 1"
-)]
+#![expect(unsafe_code, reason = "object space is raw memory at a fixed address")]
 
 mod attempt;
 mod confine;

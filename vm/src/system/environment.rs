@@ -5,7 +5,7 @@
 
 use revenant_hal::{Epoch, Nanoseconds};
 
-/// How much room the disk has for pages that were never stored before (VM.md 5).
+/// How much room the disk has for pages that were never stored before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DiskSpace {
     /// Allocation goes on.

@@ -1,4 +1,4 @@
-//! A page that cannot be read, by what it holds (VM.md 5): an object, a thread, a block's metadata, or what nothing runs without.
+//! A page that cannot be read, by what it holds: an object, a thread, a block's metadata, or what nothing runs without.
 
 use revenant_bytecode::Builtin;
 use revenant_hal::{ObjectAddress, PageIndex};

@@ -54,7 +54,7 @@ pub enum ExitStatus {
 /// Work for the scheduler, done between turns, each call bounded and in an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SystemStep {
-    /// Closes the open batch of zero counts and starts a grace, if none is under way (VM.md 3).
+    /// Closes the open batch of zero counts and starts a grace, if none is under way.
     BeginGrace,
     /// Scans or frees a bounded number of entries of the grace under way.
     ContinueGrace,
@@ -80,7 +80,7 @@ pub enum StepOutcome {
     Done,
 }
 
-/// What a page that cannot be read meant (VM.md 5).
+/// What a page that cannot be read meant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub enum PageVerdict {

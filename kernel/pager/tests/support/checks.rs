@@ -1,4 +1,4 @@
-//! What holds after every step: the rules of STORAGE.md 3 by [`revenant_sim::SimMmu::check`], that the frame table knows what
+//! What holds after every step: the rules of page tables by [`revenant_sim::SimMmu::check`], that the frame table knows what
 //! devices do, and that its counts are right.
 
 use super::{Backing, Outcome, World};
@@ -7,7 +7,7 @@ use revenant_pager::{FrameState, Planted};
 use revenant_sim::{DeviceAccess, FrameRole};
 
 impl<B: Backing> World<B> {
-    /// The rules of STORAGE.md 3, and that the frame table knows what devices do.
+    /// The rules of page tables, and that the frame table knows what devices do.
     pub(crate) fn check(&self) -> Outcome {
         let devices = self.backing.frames_in_flight();
         for (frame, access) in &devices {

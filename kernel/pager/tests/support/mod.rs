@@ -2,7 +2,7 @@
 //! they must see.
 //!
 //! The model is a plain map of pages; at each flip it is kept under the epoch that ended. Checked all the time: each load
-//! returns what the model says; after every step the tables, the TLB and the devices obey STORAGE.md 3 ([`SimMmu::check`]);
+//! returns what the model says; after every step the tables, the TLB and the devices obey their rules ([`SimMmu::check`]);
 //! after a cut every page equals the model at the flip of the epoch resumed, and the digest of all pages that at the flip.
 //!
 //! Used by the tests of this crate and by `examples/simulate.rs` (`make sim`).

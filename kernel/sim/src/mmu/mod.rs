@@ -9,7 +9,7 @@
 //!   the cached entry, as processors do, but by seed not always: then only an invalidation ends it.
 //! - Accessed bits are set by walks and lost by seed.
 //!
-//! [`SimMmu::check`] (in `rules`) holds tables, TLB and the pager's frame table against the rules of STORAGE.md 3.
+//! [`SimMmu::check`] (in `rules`) holds tables, TLB and the pager's frame table against the rules there.
 //!
 //! Tables are named by frame indices like on the machine but their entries are kept here, not in the frames' bytes.
 

@@ -1,4 +1,4 @@
-//! The rules of STORAGE.md 3, held against tables, TLB, frame table and devices. Meant to run after every step.
+//! The rules by which the flip can be constant in time, held against tables, TLB, frame table and devices. Meant to run after every step.
 //!
 //! 1. A table that carries the current stamp has W only in entries that deserve it: a page dirty in this epoch, or a table
 //!    that carries the current stamp too. So have the top entries.
