@@ -326,6 +326,9 @@ impl<P: Programs> EventLoop<P> {
             Some(StepOutcome::More) => true,
             Some(StepOutcome::Done) => {
                 self.steps.pop_front();
+                if step == SystemStep::BeginGrace {
+                    return self.serve_steps(); // a slice in between would only make it longer
+                }
                 !self.steps.is_empty()
             }
         }

@@ -18,5 +18,6 @@ pub mod disks;
 pub mod figures;
 pub mod harness;
 pub mod log_line;
+pub mod machine_code;
 pub mod tidy;
 pub mod witness;

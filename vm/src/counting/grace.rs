@@ -80,6 +80,15 @@ pub fn upcoming(space: Space, pages: &mut [PageIndex]) -> usize {
     found
 }
 
+/// Whether a grace would find nothing to free: nobody has made an object or let go of one since the last was begun. Threads that
+/// ran keep until the next what they hold.
+#[must_use]
+pub fn is_pointless(space: Space) -> bool {
+    !grace_requested(space)
+        && phase(space) == counting::PHASE_IDLE
+        && space.load::<u64>(COUNTING.plus(counting::OPEN_NEXT)) == batch_start(open(space))
+}
+
 /// Closes the open batch and starts a grace; false when one is in progress. One step. All threads are at safepoints.
 pub fn close(space: Space) -> bool {
     if phase(space) != counting::PHASE_IDLE {
