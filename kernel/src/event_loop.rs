@@ -253,7 +253,9 @@ impl<P: Programs> EventLoop<P> {
             }
             Some((page, reason)) => {
                 log!("impossible page={page} write={write} reason=\"{reason}\"");
-                self.failed_pages.push_back(page);
+                if !self.failed_pages.contains(&page) {
+                    self.failed_pages.push_back(page); // once, however often it is met before its turn
+                }
             }
         }
     }

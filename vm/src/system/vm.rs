@@ -35,6 +35,9 @@ use super::outcome::{
 };
 use super::{failure, inspect, steps};
 
+/// Threads that wait for pages at a time: each is an entry in the kernel's memory. With more, all threads wait for a page to
+/// come.
+const MOST_WAITING: u64 = 1 << 16;
 /// Steps of a grace that one turn or one system step takes.
 pub(super) const GRACE_STEPS: u64 = 20_000;
 /// Waiting threads that one turn passes over.
@@ -214,6 +217,9 @@ impl Vm {
         let runnable: u64 = space.load(RUN_LENGTH);
         let is_thread = |activity: &&Activity| matches!(activity, Activity::Thread(_));
         let waiting = self.waiting.keys().filter(is_thread).count() as u64;
+        if waiting >= MOST_WAITING {
+            return Turn::Waiting;
+        }
         for _ in 0..PASSED_OVER {
             let Some(thread) = RUN_QUEUE.first(space) else { return self.idle() };
             if !self.waiting.contains_key(&Activity::Thread(thread.0)) {
