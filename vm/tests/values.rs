@@ -24,10 +24,8 @@ impl Random {
     }
 }
 
-/// Pages that a step of an operation may touch: the pager pins what one instruction needs (up to 96 pages). The most is the
-/// removal from a map whose index is being replaced, then the making of a large
-/// object out of others, whose runs, counting, statistics and allocator pages hardly ever are missing.
-const MOST_PAGES: usize = 16;
+/// Pages that a step of an operation may touch: what the pager keeps for one instruction is bounded.
+const MOST_PAGES: usize = 12;
 
 /// Runs `operation` with the touch check on.
 fn checked<T>(world: &World, operation: impl FnOnce() -> T) -> T {
@@ -248,7 +246,7 @@ fn vectors_behave_like_vec() {
 }
 
 #[test]
-fn strings_hash_compare_find_and_join() {
+fn strings_hash_and_join() {
     let world = World::new();
     let space = world.space;
     let short = text(&world, "persistent");
@@ -257,10 +255,6 @@ fn strings_hash_compare_find_and_join() {
     assert_eq!(read(&world, long), long_text);
     let joined = checked(&world, || string::concat(space, world.allocator, short, long).unwrap());
     assert_eq!(read(&world, joined), format!("persistent{long_text}"));
-    assert_eq!(string::find(space, joined, short, 0), Some(0));
-    assert_eq!(string::find(space, joined, short, 1), None);
-    let world_text = text(&world, "世界");
-    assert_eq!(string::find(space, long, world_text, 0), long_text.find("世界").map(|p| p as u64));
     let again = text(&world, "persistent");
     assert!(string::equal(space, short, again) && !string::equal(space, short, long));
     space.end_step();
@@ -269,7 +263,6 @@ fn strings_hash_compare_find_and_join() {
     assert_eq!(first, checked(&world, || string::hash(space, short)));
     // The hash is part of the disk format.
     assert_eq!(first, 0x8D4C_89A2, "{first:#x}");
-    assert_eq!(string::compare(space, short, long), "persistent".cmp(&long_text));
 }
 
 #[test]

@@ -63,24 +63,44 @@ pub fn hash(space: Space, string: ObjectAddress) -> u32 {
     }
     let bytes = length(space, string);
     let computed = hash_range(space, byte_address(string, 0), bytes);
-    // One word, written or not: a change of its own, which nobody sees but as speed.
+    keep_hash(space, string, computed);
+    computed
+}
+
+/// Whether the hash of a string is known.
+pub(crate) fn has_hash(space: Space, string: ObjectAddress) -> bool {
+    space.load::<u64>(string.plus(object::STRING_HASH)) & object::STRING_HASH_VALID != 0
+}
+
+/// Keeps the hash in the string: one word, written or not, a step of its own, which nobody sees but as speed.
+pub(crate) fn keep_hash(space: Space, string: ObjectAddress, hash: u32) {
+    let word = string.plus(object::STRING_HASH);
     space.end_step();
     space.touch_write(word);
     space.begin_changes();
-    space.store(word, u64::from(computed) | object::STRING_HASH_VALID);
+    space.store(word, u64::from(hash) | object::STRING_HASH_VALID);
     space.end_step();
-    computed
 }
 
 /// The hash of a text that is not a string yet; equal to [`hash`] of the string.
 #[must_use]
 pub fn hash_range(space: Space, start: ObjectAddress, bytes: u64) -> u32 {
-    let mut state = bytes;
-    let mut place = 0;
-    while place + 8 <= bytes {
+    hash_end(space, start, bytes, bytes)
+}
+
+/// The state of a hash after `bytes` more bytes, a multiple of 8; the first state is the length of the text.
+pub(crate) fn hash_words(space: Space, start: ObjectAddress, bytes: u64, state: u64) -> u64 {
+    let mut state = state;
+    for place in (0..bytes).step_by(8) {
         stir(&mut state, u64::from_le_bytes(space.load_bytes(start.plus(place))));
-        place += 8;
     }
+    state
+}
+
+/// The hash, from the state before the last `bytes` bytes.
+pub(crate) fn hash_end(space: Space, start: ObjectAddress, bytes: u64, state: u64) -> u32 {
+    let place = bytes / 8 * 8;
+    let mut state = hash_words(space, start, place, state);
     let mut last = 0;
     for byte in (place..bytes).rev() {
         last = last << 8 | u64::from(space.load::<u8>(start.plus(byte)));
@@ -101,34 +121,6 @@ pub fn equal(space: Space, left: ObjectAddress, right: ObjectAddress) -> bool {
     left == right
         || (bytes == length(space, right)
             && space.equal(byte_address(left, 0), byte_address(right, 0), bytes))
-}
-
-/// The order of two strings by their bytes.
-#[must_use]
-pub fn compare(space: Space, left: ObjectAddress, right: ObjectAddress) -> core::cmp::Ordering {
-    let (left_bytes, right_bytes) = (length(space, left), length(space, right));
-    for place in 0..left_bytes.min(right_bytes) {
-        let left_byte = space.load::<u8>(byte_address(left, place));
-        let order = left_byte.cmp(&space.load(byte_address(right, place)));
-        if order.is_ne() {
-            return order;
-        }
-    }
-    left_bytes.cmp(&right_bytes)
-}
-
-/// Where `pattern` stands in `text` at or after `from`.
-#[must_use]
-pub fn find(space: Space, text: ObjectAddress, pattern: ObjectAddress, from: u64) -> Option<u64> {
-    let (bytes, wanted) = (length(space, text), length(space, pattern));
-    if wanted == 0 {
-        return (from <= bytes).then_some(from);
-    }
-    let first = space.load::<u8>(byte_address(pattern, 0));
-    (from..bytes.checked_sub(wanted)?.checked_add(1)?).find(|place| {
-        let start = byte_address(text, *place);
-        space.load::<u8>(start) == first && space.equal(start, byte_address(pattern, 0), wanted)
-    })
 }
 
 /// A string of `bytes` zero bytes that nobody knows yet.

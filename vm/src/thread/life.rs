@@ -170,12 +170,23 @@ pub(crate) fn spawn(
     if made.is_err() {
         let begun = ObjectAddress(worker.space.load(cursor));
         if begun.0 != 0 {
-            give_back_stack(worker.space, begun);
+            discard_unfinished(worker.space, begun);
             counting::store_reference(worker.space, cursor, ObjectAddress(0));
             worker.space.end_step();
         }
     }
     Ok(made?)
+}
+
+/// Gives back the stack of a thread whose making is given up; nothing for other objects. Steps.
+pub(crate) fn discard_unfinished(space: Space, object: ObjectAddress) {
+    if object.0 != 0
+        && space.load::<u32>(object) == Builtin::Thread as u32
+        && space.load::<u32>(at(object, STATE)) == 0
+    {
+        give_back_stack(space, object);
+    }
+    space.end_step();
 }
 
 /// Whether a thread can begin with this closure: the verifier knows only that it is one, and a function that expects more than

@@ -26,6 +26,8 @@ use super::{
 
 /// While a thread waits for a lock, this word of it says what it is told when it gets it: 0 for the raw result in its
 /// progress word, else the built-in class to throw.
+/// Damaged threads that a lock passes over at once; a list that is damaged too may have no end.
+const DAMAGED_MAX: u32 = 1 << 10;
 const GRANT: u64 = NATIVE_PROGRESS + 8;
 
 fn waiters(mutex: ObjectAddress) -> Queue {
@@ -310,9 +312,10 @@ pub(crate) fn note_interruption(space: Space, thread: ObjectAddress) {
 
 /// Takes threads that were parked as damaged out of the front of a lock's FIFO: they can own nothing. Steps.
 fn skip_damaged(space: Space, mutex: ObjectAddress) {
-    while let Some(first) = waiters(mutex).first(space) {
+    for _ in 0..DAMAGED_MAX {
+        let Some(first) = waiters(mutex).first(space) else { return };
         if space.load::<u32>(at(first, STATE)) != STATE_DAMAGED {
-            break;
+            return;
         }
         let leaving = touch_leave(space, first);
         space.begin_changes();

@@ -401,7 +401,7 @@ pub(crate) fn park_damaged(space: Space, thread: ObjectAddress) {
 /// for those who join it an exception. Steps.
 pub(crate) fn release_others(space: Space, thread: ObjectAddress) {
     // The bounds are for lists that are damaged too.
-    for _ in 0..1 << 16 {
+    for _ in 0..1 << 10 {
         if !locks::abandon_one(space, thread) {
             break;
         }

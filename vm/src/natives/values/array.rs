@@ -6,8 +6,8 @@ use revenant_bytecode::Native;
 use revenant_hal::ObjectAddress;
 
 use super::long::{PIECE, PIECES};
-use super::text::{give, order_word};
-use super::{INVALID, OUTSIDE, cursor, object};
+use super::text::give;
+use super::{INVALID, OUTSIDE, cursor, object, search};
 use crate::counting::{class_of, count_down, count_up, touch_count};
 use crate::exception::Thrown;
 use crate::heap::AllocationError;
@@ -27,10 +27,7 @@ pub(super) fn call(native: Native, c: &Context) -> NativeResult {
         Native::ArrayCopy | Native::BufferCopy => copy(c),
         Native::ArrayFill => fill(c, c.raw(2)),
         Native::BufferFill => fill(c, c.raw(2)),
-        Native::ArrayCompare => {
-            let order = compare(c.space, object(c, 0)?, object(c, 1)?);
-            give(c, order_word(order))
-        }
+        Native::ArrayCompare => search::compare_arrays(c),
         _ => grow(c),
     }
 }
@@ -193,19 +190,6 @@ fn fill_piece(space: Space, place: ObjectAddress, bytes: u64, shift: u32, value:
         2 => (0..bytes / 4).for_each(|at| space.store(place.plus(at * 4), word)),
         _ => (0..bytes / 8).for_each(|at| space.store(place.plus(at * 8), value)),
     }
-}
-
-/// The order of two byte arrays by their bytes.
-fn compare(space: Space, left: ObjectAddress, right: ObjectAddress) -> core::cmp::Ordering {
-    let (left_length, right_length) = (array::length(space, left), array::length(space, right));
-    for place in 0..left_length.min(right_length) {
-        let byte = |array: ObjectAddress| space.load::<u8>(array.plus(PAYLOAD + place));
-        let order = byte(left).cmp(&byte(right));
-        if order.is_ne() {
-            return order;
-        }
-    }
-    left_length.cmp(&right_length)
 }
 
 fn grow(c: &Context) -> NativeResult {

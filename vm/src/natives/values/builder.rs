@@ -68,6 +68,7 @@ fn append(c: &Context) -> NativeResult {
     }
     let used = string::builder_length(c.space, builder);
     let Some(progress) = cursor::under_way(c) else {
+        c.space.end_step();
         let buffer = string::reserve(c.space, c.allocator, builder, bytes)?;
         c.space.end_step();
         cursor::touch(c);

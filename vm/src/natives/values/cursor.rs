@@ -10,6 +10,7 @@ use crate::counting;
 use crate::memory::layout::thread::{NATIVE_REFERENCE, NATIVE_TAG};
 use crate::memory::{AddressExt, Space};
 use crate::natives::Context;
+use crate::thread::{NativeResult, Outcome, life};
 
 /// Tag of operations that have nothing to compare.
 pub(super) const PLAIN: u64 = 1;
@@ -50,6 +51,37 @@ pub(super) fn keep(c: &Context, done: u64, tag: u64) {
     c.space.store(tag_of(c.thread), tag);
 }
 
+/// The second word of the progress.
+pub(super) fn second(c: &Context) -> u64 {
+    c.space.load(c.cursor_words().plus(8))
+}
+
+/// Keeps a progress of two numbers. One step.
+pub(super) fn advance(c: &Context, done: u64, second: u64) {
+    c.space.end_step();
+    touch(c);
+    c.space.touch_write(c.cursor_words().plus(8));
+    c.space.begin_changes();
+    keep(c, done, PLAIN);
+    c.space.store(c.cursor_words().plus(8), second);
+    c.space.end_step();
+}
+
+/// Writes the raw result of an operation that may have had a progress. The last step.
+pub(super) fn give(c: &Context, word: u64) -> NativeResult {
+    let begun = under_way(c).is_some();
+    if begun {
+        touch(c);
+    }
+    c.touch_results();
+    c.space.begin_changes();
+    if begun {
+        finish(c);
+    }
+    c.set_raw(0, word);
+    Ok(Outcome::Done)
+}
+
 /// The operation is over; part of a step that touched.
 pub(super) fn finish(c: &Context) {
     c.space.store(tag_of(c.thread), 0_u64);
@@ -63,10 +95,12 @@ pub(super) fn object(c: &Context) -> ObjectAddress {
 /// Forgets whatever operation the thread has under way: something was thrown. Steps.
 pub(crate) fn abandon(space: Space, thread: ObjectAddress) {
     let tag = tag_of(thread);
-    if space.load::<u64>(tag) == 0 {
+    let held = ObjectAddress(space.load(thread.plus(NATIVE_REFERENCE)));
+    if space.load::<u64>(tag) == 0 && held.is_null() {
         return;
     }
     space.end_step();
+    life::discard_unfinished(space, held);
     crate::console::release(space, thread);
     // The tag last: who is stopped between the two steps comes here again.
     counting::store_reference(space, thread.plus(NATIVE_REFERENCE), ObjectAddress(0));

@@ -45,6 +45,7 @@ const COMPLETE: u64 = 0xffff_ffff;
 pub(crate) fn advance(c: &Context, exception: ObjectAddress) -> Result<Option<u64>, Thrown> {
     let Some(progress) = cursor::under_way(c) else {
         let class = class_at(c.space, Builtin::ByteArray as u32);
+        c.space.end_step();
         let buffer = array::allocate(c.space, c.allocator, class, DESCRIPTION_MAX)?;
         c.space.end_step();
         long::begin(c, buffer, 0)?;
@@ -62,6 +63,7 @@ pub(crate) fn advance(c: &Context, exception: ObjectAddress) -> Result<Option<u6
     let whole = piece.text();
     let text = valid(whole.get(..whole.len().min(room)).unwrap_or_default());
     item = if text.len() < whole.len() { COMPLETE } else { next.unwrap_or(COMPLETE) };
+    c.space.end_step();
     let place = bytes_of(c).plus(length);
     cursor::touch(c);
     c.space.touch_write_range(place, text.len() as u64);
@@ -89,6 +91,7 @@ pub(super) fn describe(c: &Context, exception: ObjectAddress) -> NativeResult {
 
 /// Makes a string of the text in the cursor, which lets go of it.
 fn finish(c: &Context, length: u64) -> NativeResult {
+    c.space.end_step();
     let made = string::allocate(c.space, c.allocator, length)?;
     c.space.end_step();
     let (source, target) = (bytes_of(c), string::byte_address(made, 0));

@@ -4,7 +4,7 @@ use revenant_bytecode::Native;
 use revenant_hal::ObjectAddress;
 
 use super::text::{give, give_object};
-use super::{CHANGED, INVALID, OUTSIDE, cursor, object};
+use super::{CHANGED, INVALID, OUTSIDE, cursor, object, search};
 use crate::exception::Thrown;
 use crate::natives::Context;
 use crate::object::map::{self, Next};
@@ -52,6 +52,11 @@ fn done_if(inside: bool) -> NativeResult {
 }
 
 fn call_map(native: Native, c: &Context) -> NativeResult {
+    use Native::{MapContains, MapGet, MapRemove, MapSet};
+    let has_key = matches!(native, MapGet | MapContains | MapSet | MapRemove);
+    if has_key && !search::is_short_key(c, c.object(1)) {
+        return Ok(Outcome::Again);
+    }
     match native {
         Native::MapNew => {
             let made = map::allocate(c.space, c.allocator)?;
@@ -94,6 +99,7 @@ fn call_map(native: Native, c: &Context) -> NativeResult {
 /// Steps that pass over deleted entries keep their place in the cursor's own register.
 fn next(c: &Context) -> NativeResult {
     let found = map::next(c.space, object(c, 0)?, c.raw(0));
+    c.space.end_step();
     c.touch_results();
     c.space.begin_changes();
     match found {

@@ -65,6 +65,7 @@ impl Job {
 pub(super) fn build(c: &Context, job: &Job) -> NativeResult {
     let total = job.total()?;
     let Some(progress) = cursor::under_way(c) else {
+        c.space.end_step();
         let target = allocate(c, job, total)?;
         if total <= PIECE && job.checked.is_none() || total <= CHECKED_PIECE as u64 {
             return at_once(c, job, target, total);
@@ -89,6 +90,7 @@ fn allocate(c: &Context, job: &Job, total: u64) -> Result<ObjectAddress, Thrown>
     if let (Some(thrown), true) = (job.checked, total <= CHECKED_PIECE as u64) {
         let mut bytes = [0; CHECKED_PIECE];
         read(c, job, 0, total, &mut bytes, thrown)?;
+        c.space.end_step();
     }
     let target = match job.class {
         Builtin::String => string::allocate(c.space, c.allocator, total)?,

@@ -12,7 +12,7 @@
 //!   text    strings          builder  builders           list   vectors and maps
 //!   array   arrays, buffers  object   boxes, weak, names math   elementary functions
 //!   long    new texts of any length, in steps            cursor progress of stepped operations
-//!   description  exceptions as text                    digits  numbers to text and back, in a buffer of the stack
+//!   search   equality, order, hash, search               description exceptions as text                    digits  numbers to text and back, in a buffer of the stack
 //! ```
 
 mod array;
@@ -24,6 +24,7 @@ mod list;
 mod long;
 mod math;
 mod object;
+mod search;
 mod text;
 
 #[cfg(test)]

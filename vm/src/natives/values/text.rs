@@ -5,7 +5,7 @@ use revenant_hal::ObjectAddress;
 
 use super::digits::{self, Digits, TEXT_MAX};
 use super::long::{self, Job};
-use super::{INVALID, OUTSIDE, float, object};
+use super::{INVALID, OUTSIDE, float, object, search};
 use crate::exception::Thrown;
 use crate::memory::layout::object::PAYLOAD;
 use crate::memory::{AddressExt, Space};
@@ -19,22 +19,16 @@ pub(super) fn call(native: Native, c: &Context) -> NativeResult {
         Native::StringLength => give(c, string::length(c.space, object(c, 0)?)),
         Native::StringByte => byte(c),
         Native::StringCharacter => character(c),
-        Native::StringEquals => equals(c),
-        Native::StringCompare => {
-            let order = string::compare(c.space, object(c, 0)?, object(c, 1)?);
-            give(c, order_word(order))
-        }
-        Native::StringHash => {
-            let hash = string::hash(c.space, object(c, 0)?);
-            give(c, u64::from(hash))
-        }
+        Native::StringEquals => search::equals(c),
+        Native::StringCompare => search::compare(c),
+        Native::StringHash => search::hash(c),
         Native::StringConcat => {
             let parts = [object(c, 0)?, object(c, 1)?]
                 .map(|text| (string::byte_address(text, 0), string::length(c.space, text)));
             long::build(c, &Job::text(parts))
         }
         Native::StringSlice => slice(c),
-        Native::StringFind => find(c),
+        Native::StringFind => search::find(c),
         Native::StringFromI64 => new_text(c, Digits::signed(c.raw(0).cast_signed()).text()),
         Native::StringFromU64 => new_text(c, Digits::unsigned(c.raw(0)).text()),
         Native::StringFromF64 => new_text(c, Digits::float(float(c, 0)).text()),
@@ -150,16 +144,6 @@ fn character(c: &Context) -> NativeResult {
     Ok(Outcome::Done)
 }
 
-fn equals(c: &Context) -> NativeResult {
-    let (left, right) = (c.object(0), c.object(1));
-    let equal = if left.is_null() || right.is_null() {
-        left == right
-    } else {
-        string::equal(c.space, left, right)
-    };
-    give(c, u64::from(equal))
-}
-
 fn slice(c: &Context) -> NativeResult {
     let (text, start, end) = (object(c, 0)?, c.raw(0), c.raw(1));
     if start > end || end > string::length(c.space, text) {
@@ -170,18 +154,6 @@ fn slice(c: &Context) -> NativeResult {
     }
     let part = (string::byte_address(text, start), end - start);
     long::build(c, &Job::text([part, (ObjectAddress(0), 0)]))
-}
-
-fn find(c: &Context) -> NativeResult {
-    let (text, pattern) = (object(c, 0)?, object(c, 1)?);
-    let mut from = c.raw(0);
-    let length = string::length(c.space, text);
-    // An empty pattern stands between characters, not inside one.
-    while from < length && !is_boundary(c.space, text, from) {
-        from += 1;
-    }
-    let found = if from > length { None } else { string::find(c.space, text, pattern, from) };
-    give(c, found.unwrap_or(u64::MAX))
 }
 
 fn from_bytes(c: &Context) -> NativeResult {

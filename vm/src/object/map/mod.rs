@@ -24,7 +24,7 @@ use housekeeping::{finish_clear, make_room};
 /// Places that a search looks at before it takes the map for damaged.
 const PROBES: u64 = 1 << 16;
 /// Entries that one call of [`next`] passes over.
-const ENTRIES_A_STEP: u64 = 512;
+const ENTRIES_A_STEP: u64 = 128;
 /// Counts and lengths above it are damage; arithmetic on smaller ones cannot overflow.
 const SANE: u64 = 1 << 40;
 /// Value of COMPACT_FROM while the segments of a cleared map are being dropped.
@@ -273,6 +273,8 @@ pub fn remove(space: Space, subject: ObjectAddress, key: ObjectAddress) -> bool 
     let Some(found) = find(space, subject, key, hash(space, key)) else { return false };
     let known = ObjectAddress(space.load(found.record.plus(map::ENTRY_KEY)));
     let value = ObjectAddress(space.load(found.record.plus(map::ENTRY_VALUE)));
+    // What the search looked at is not needed for the change.
+    space.end_step();
     touch_map(space, subject);
     space.touch_write(found.place);
     space.touch_write_range(found.record, 8 * map::ENTRY_WORDS);

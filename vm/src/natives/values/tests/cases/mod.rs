@@ -16,12 +16,16 @@ use revenant_bytecode::Native;
 
 use super::world::{Case, World};
 
-const fn case(native: Native, arguments: fn(&World<'_>), expected: &'static str) -> Case {
+pub(super) const fn case(
+    native: Native,
+    arguments: fn(&World<'_>),
+    expected: &'static str,
+) -> Case {
     Case { native, arguments, expected }
 }
 
 /// A text longer than one step copies, with characters of every length.
-fn long_text() -> String {
+pub(super) fn long_text() -> String {
     "abcd\u{e4}\u{20ac}\u{1f600}".repeat(2_000)
 }
 

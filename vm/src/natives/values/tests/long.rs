@@ -1,0 +1,139 @@
+//! The cases that look at texts and arrays longer than a step: the answer is at the end, so every step is taken.
+
+use alloc::string::ToString;
+
+use revenant_bytecode::{Builtin, Native};
+use revenant_hal::ObjectAddress;
+
+use super::cases::{case, long_text};
+use super::world::{Case, World};
+use crate::memory::HostSpace;
+use crate::memory::layout::object::PAYLOAD;
+use crate::object::string;
+
+/// Two equal texts but for the last byte of the second.
+fn pair(world: &World<'_>, last: &str) {
+    let mut text = "abcdefg ".repeat(1_100);
+    text.push('m');
+    let left = world.string(&text);
+    text.pop();
+    text.push_str(last);
+    let right = world.string(&text);
+    world.references(&[left, right]);
+}
+
+/// A text and a pattern that begins like it and stands at its end.
+fn search(world: &World<'_>, repeated: &str, times: usize, end: &str, tail: &str) {
+    let half = repeated.repeat(times);
+    let text = world.string(&(half.repeat(2) + end));
+    let pattern = world.string(&(half + tail));
+    world.references(&[text, pattern]);
+    world.raws(&[0]);
+}
+
+fn arrays(world: &World<'_>, last: u8) {
+    let make = |last: u8| {
+        let made = world.array(Builtin::ByteArray, 9_000);
+        world.space.store(ObjectAddress(made.0 + PAYLOAD + 8_999), last);
+        world.space.end_step();
+        made
+    };
+    let both = [make(7), make(last)];
+    world.references(&both);
+}
+
+fn long_key(world: &World<'_>) {
+    let (map, key) = (world.map([]), world.string(&long_text()));
+    world.references(&[map, key, world.long(5)]);
+}
+
+pub(super) const LONG: &[Case] = &[
+    case(
+        Native::StringEquals,
+        |w| pair(w, "m"),
+        "1 [<8803 bytes, f4e4b906>] [<8803 bytes, f4e4b906>]",
+    ),
+    case(
+        Native::StringEquals,
+        |w| pair(w, "n"),
+        "0 [<8803 bytes, f4e4b906>] [<8803 bytes, f4e4b927>]",
+    ),
+    case(
+        Native::StringEquals,
+        |w| pair(w, "mm"),
+        "0 [<8803 bytes, f4e4b906>] [<8804 bytes, 917be393>]",
+    ),
+    case(
+        Native::StringCompare,
+        |w| pair(w, "m"),
+        "0 [<8803 bytes, f4e4b906>] [<8803 bytes, f4e4b906>]",
+    ),
+    case(
+        Native::StringCompare,
+        |w| pair(w, "n"),
+        "-1 [<8803 bytes, f4e4b906>] [<8803 bytes, f4e4b927>]",
+    ),
+    case(
+        Native::StringCompare,
+        |w| pair(w, "l"),
+        "1 [<8803 bytes, f4e4b906>] [<8803 bytes, f4e4b8e5>]",
+    ),
+    case(
+        Native::StringCompare,
+        |w| pair(w, "mm"),
+        "-1 [<8803 bytes, f4e4b906>] [<8804 bytes, 917be393>]",
+    ),
+    case(
+        Native::StringHash,
+        |w| pair(w, "m"),
+        "3818077764 [<8803 bytes, f4e4b906>] [<8803 bytes, f4e4b906>]",
+    ),
+    case(
+        Native::StringFind,
+        |w| search(w, "abcdefgh", 700, "!", "!"),
+        "5600 [<11203 bytes, 424e30ca>] [<5603 bytes, a34b9c5a>]",
+    ),
+    case(
+        Native::StringFind,
+        |w| search(w, "abcdefgh", 700, "!", "?"),
+        "-1 [<11203 bytes, 424e30ca>] [<5603 bytes, a34ba038>]",
+    ),
+    case(
+        Native::StringFind,
+        |w| search(w, "a", 3_000, "b", "b"),
+        "3000 [<6003 bytes, fba828bb>] [<3003 bytes, 2d54f883>]",
+    ),
+    case(
+        Native::StringFind,
+        |w| search(w, "x", 5_000, "", "y"),
+        "-1 [<10002 bytes, e6cdc449>] [<5003 bytes, 40217602>]",
+    ),
+    case(
+        Native::ArrayCompare,
+        |w| arrays(w, 7),
+        "0 [<17999 bytes, ab396acc>] [<17999 bytes, ab396acc>]",
+    ),
+    case(
+        Native::ArrayCompare,
+        |w| arrays(w, 8),
+        "-1 [<17999 bytes, ab396acc>] [<17999 bytes, ab396acd>]",
+    ),
+    case(
+        Native::ArrayCompare,
+        |w| arrays(w, 6),
+        "1 [<17999 bytes, ab396acc>] [<17999 bytes, ab396acb>]",
+    ),
+    case(Native::MapSet, long_key, "[{<26002 bytes, 5030cd49>:5}] [<26002 bytes, 5030cd49>] [5]"),
+    case(Native::MapContains, long_key, "0 [{}] [<26002 bytes, 5030cd49>] [5]"),
+];
+
+/// A hash made in steps is the one that maps make of short keys: it is part of the disk format.
+#[test]
+fn a_hash_made_in_steps_is_that_of_the_whole() {
+    let host = HostSpace::take().unwrap();
+    let world = World::new(&host, case(Native::StringHash, |w| pair(w, "m"), ""));
+    let text = world.string(&("abcdefg ".repeat(1_100) + "xyz"));
+    world.references(&[text]);
+    let whole = string::hash_range(world.space, string::byte_address(text, 0), 8_803);
+    assert!(world.run().starts_with(&whole.to_string()));
+}
