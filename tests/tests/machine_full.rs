@@ -1,5 +1,8 @@
-//! A full disk (samples/glutton.rasm on 64 MiB): allocation throws, stores wait, the rest go on, snapshots go on becoming durable,
+//! A full disk (samples/glutton.rasm on 96 MiB): allocation throws, stores wait, the rest go on, snapshots go on becoming durable,
 //! and a cut at the fullest moment loses nothing.
+//!
+//! The disk holds the overwritten 16 MiB three times (the live state and the two newest snapshots) and the 16 MiB that only
+//! stores may have. On 64 MiB nothing would be left for allocation as long as the other thread overwrites.
 
 use core::time::Duration;
 use revenant_tests::disks::{check, disk_with};
@@ -44,7 +47,7 @@ impl Seen {
 #[test]
 #[ignore = "boots QEMU: make test"]
 fn a_full_disk_refuses_waits_goes_on_and_loses_nothing() -> Outcome {
-    let image = disk_with("glutton", "full.img", "64M", &[])?;
+    let image = disk_with("glutton", "full.img", "96M", &[])?;
     let mut machine = built_machine(Firmware::Bios)?;
     machine.command_line = "snapshot_interval_ms=300".to_owned();
     machine.disks.push(Disk::new(&image));
