@@ -50,6 +50,28 @@ fn a_parked_thread_is_asked() {
 }
 
 #[test]
+fn a_grace_is_pointless_until_something_was_made_or_let_go() {
+    let world = World::new();
+    let thread = world.spawn(4);
+    world.settle();
+    assert!(grace::is_pointless(world.space), "nothing has happened");
+    thread.run();
+    assert!(grace::is_pointless(world.space), "running is nothing");
+    let node = world.new_node();
+    assert!(!grace::is_pointless(world.space), "an object was made");
+    thread.set_register(0, node);
+    world.settle();
+    assert_eq!(world.nodes(), 1);
+    assert!(grace::is_pointless(world.space), "a frozen frame holds it");
+    // What only a register held is declared again as soon as the register may change: its death is not overlooked.
+    thread.run();
+    thread.set_register(0, NULL);
+    assert!(!grace::is_pointless(world.space), "it was let go");
+    world.settle();
+    assert_eq!(world.nodes(), 0);
+}
+
+#[test]
 fn an_object_that_moves_behind_the_scan_is_kept() {
     let world = World::new();
     let (first, second) = (world.spawn(4), world.spawn(4));

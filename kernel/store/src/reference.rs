@@ -198,7 +198,7 @@ mod tests {
         let mut page = PageBytes::ZERO;
         assert_eq!(checksum(&page).0, 0xd064_9d26_bee0_c291);
         for (index, byte) in page.0.iter_mut().enumerate() {
-            *byte = ((index * 7 + index / 256) & 255) as u8;
+            *byte = u8::try_from((index * 7 + index / 256) & 255).unwrap_or(0);
         }
         assert_eq!(checksum(&page).0, 0xe662_9349_11d7_fbb3);
     }
