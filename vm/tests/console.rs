@@ -90,3 +90,54 @@ fn two_lines_that_come_at_once_reach_two_readers() {
     assert_eq!(machine.run(100), ExitStatus::Returned(0));
     assert_eq!(machine.output, "onetwo");
 }
+
+const CROWD: &str = r#"
+module crowd version 1
+function sleep(self: Closure) {
+    catch InterruptedException problem from begin to after at interrupted
+begin:
+    i64.set long, 1000000000000
+    native sleep(long)
+after:
+    return
+interrupted:
+    closure.environment given, self
+    cast environment, given, Environment
+    null_check environment, environment
+    native environment.console(environment) -> console
+    native console.print(console, "!")
+    return
+}
+export function main(environment: Environment) -> i64 {
+    catch InterruptedException problem from begin to after at interrupted
+    closure.new closure, environment, sleep
+    i64.set zero, 0
+    i64.set number, 600
+more:
+    native thread.spawn(closure, zero) -> thread
+    i64.add.imm number, number, -1
+    i64.branch.lt_s zero, number, more
+begin:
+    i64.set long, 1000000000
+    native sleep(long)
+after:
+    i64.set answer, 1
+    return answer
+interrupted:
+    i64.set answer, 7
+    return answer
+}
+"#;
+
+/// Only the main thread once heard of it.
+#[test]
+fn control_c_reaches_every_thread_of_the_group() {
+    let mut machine = Machine::new(CROWD, &[]);
+    while !matches!(machine.turn(10_000), Turn::Idle { .. }) {}
+    machine.environment.clock = 500_000_000;
+    assert_eq!(machine.vm.console_input(&[3]), 1);
+    assert_eq!(machine.run(10_000), ExitStatus::Returned(7));
+    while machine.turn(10_000) != (Turn::Idle { deadline: None }) {}
+    assert_eq!(machine.output, "!".repeat(600));
+    machine.audit();
+}

@@ -4,6 +4,7 @@
 //! instruction, whole; the kernel copies a batch, sends it, and only then moves the persistent drain cursor over it, so no cut
 //! loses a byte; after a restart it goes on from the cursor, so bytes sent after the snapshot come again. Input enters by one step. Neighbours: `system` (drain, input), `natives` (print, read_line).
 
+mod interruption;
 mod output;
 
 use revenant_bytecode::Builtin;
@@ -16,14 +17,15 @@ use crate::memory::Space;
 use crate::memory::layout::area;
 use crate::memory::layout::object::{LENGTH, PAYLOAD, STRING_BYTES};
 use crate::memory::layout::system::console::{
-    FOREGROUND, INPUT_APPENDED, INPUT_LOST, INPUT_TAKEN, OUTPUT_APPENDED, OUTPUT_DRAINED,
-    OUTPUT_OWNER, READER_HEAD, WRITER_HEAD,
+    FOREGROUND, INPUT_APPENDED, INPUT_LOST, INPUT_TAKEN, INTERRUPTING, OUTPUT_APPENDED,
+    OUTPUT_DRAINED, OUTPUT_OWNER, READER_HEAD, WRITER_HEAD,
 };
 use crate::memory::layout::thread::{PROGRAM, WAIT_NEXT};
 use crate::natives::Context;
 use crate::scheduler::queue::Queue;
 use crate::thread::{self, Completion, NativeResult, Outcome, Wait, WaitKind};
 
+pub(crate) use interruption::{go_on_interrupting, interrupt_foreground, skip_unreadable};
 pub(crate) use output::{drain, print, release, tell_uncaught};
 
 /// Waiting readers among which the foreground's is looked for.

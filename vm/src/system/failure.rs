@@ -3,6 +3,7 @@
 use revenant_bytecode::Builtin;
 use revenant_hal::{ObjectAddress, PageIndex};
 
+use crate::console;
 use crate::counting::grace::{self, Skipped};
 use crate::counting::{self, class_at};
 use crate::heap;
@@ -80,6 +81,10 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
 /// The scheduler's own work met the page. A grace passes over what needs it; nothing else can.
 fn judge_system(vm: &mut Vm, place: ObjectAddress) -> PageVerdict {
     let space = vm.worker.space;
+    if console::skip_unreadable(space, |thread| is_object(thread, place)) {
+        vm.waiting.remove(&Activity::System);
+        return PageVerdict::BlockStuck;
+    }
     if grace::asked_next(space).is_some_and(|thread| is_object(thread, place)) {
         return PageVerdict::StepBack;
     }

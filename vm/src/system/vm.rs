@@ -214,6 +214,9 @@ impl Vm {
     /// Picks a thread and runs it.
     fn run(&mut self, limits: TurnLimits) -> Turn {
         let space = self.worker.space;
+        if !self.waiting.contains_key(&Activity::System) && console::go_on_interrupting(space) {
+            return Turn::Scheduled;
+        }
         let runnable: u64 = space.load(RUN_LENGTH);
         let is_thread = |activity: &&Activity| matches!(activity, Activity::Thread(_));
         let waiting = self.waiting.keys().filter(is_thread).count() as u64;
@@ -371,7 +374,7 @@ impl Vm {
     }
 
     /// Enters input into the persistent queue and wakes the foreground reader; returns how many bytes found room. *In an
-    /// attempt.* Byte 3 (Ctrl-C) interrupts the foreground program's main thread and is not queued.
+    /// attempt.* Byte 3 (Ctrl-C) interrupts every thread of the foreground program's group, in the turns that follow, and is not queued.
     pub fn console_input(&mut self, bytes: &[u8]) -> usize {
         self.activity = Activity::System;
         let space = self.worker.space;
@@ -387,11 +390,7 @@ impl Vm {
         }
         let program = console::foreground(space);
         if !from.is_empty() && program != 0 {
-            let main: u64 = space.load(ObjectAddress(program.wrapping_add(PROGRAM_MAIN)));
-            if main != 0 {
-                thread::interrupt(space, ObjectAddress(main));
-                space.end_step();
-            }
+            console::interrupt_foreground(space);
         }
         before.len() + from.len().min(1)
     }

@@ -180,6 +180,8 @@ pub mod console {
     pub const FOREGROUND: u64 = 72;
     /// Thread whose long text is entering the output ring, raw address; 0 none.
     pub const OUTPUT_OWNER: u64 = 80;
+    /// Index of the thread that a Ctrl-C looks at next; 0 when none is under way.
+    pub const INTERRUPTING: u64 = 88;
     /// First byte free for the console's own use.
     pub const SPARE: u64 = 128;
 }
