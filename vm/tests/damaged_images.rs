@@ -13,7 +13,7 @@ fn images_to_damage(usual: u64) -> u64 {
 /// Random words in heap, frames and thread objects: a thread may die, the host may not.
 #[test]
 fn damaged_images_never_crash_the_host() {
-    let images = images_to_damage(400);
+    let images = images_to_damage(10_000);
     let seed = 0x5eed_0001;
     let mut machine = Machine::new(MEETING, &[]);
     for _ in 0..60 {
