@@ -12,7 +12,7 @@ use crate::programs::Programs;
 use crate::snapshot::Snapshots;
 use crate::space::{self, News, Work};
 use crate::world::World;
-use crate::{last_words, log};
+use crate::{last_words, log, resume};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use revenant_hal::{Clock, Nanoseconds, PageIndex};
@@ -252,7 +252,7 @@ impl<P: Programs> EventLoop<P> {
                 self.out_of_frames_said = true;
             }
             Some((page, reason)) => {
-                log!("impossible page={page} write={write} reason=\"{reason}\"");
+                resume::insist_on(page, write, reason);
                 if !self.failed_pages.contains(&page) {
                     self.failed_pages.push_back(page); // once, however often it is met before its turn
                 }

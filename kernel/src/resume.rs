@@ -12,7 +12,7 @@ use revenant_hal::{Clock, OBJECT_SPACE_BASE, PAGE_SIZE_U64, PageIndex};
 use revenant_machine::attempt::{SliceEnd, enter_slice};
 use revenant_machine::attention;
 use revenant_machine::exit::ExitCode;
-use revenant_pager::{WiredProgress, WiredRange};
+use revenant_pager::{Impossible, WiredProgress, WiredRange};
 use revenant_store::Copies;
 use revenant_vm::memory::Space;
 use revenant_vm::memory::layout::{ABI_VERSION, area};
@@ -48,7 +48,8 @@ pub(crate) fn resume_programs(world: &mut dyn Environment) -> Result<Vm, String>
         match enter_slice(|| Vm::resume(world)) {
             SliceEnd::Finished(result) => return result.map_err(|error| format!("{error}")),
             SliceEnd::FaultEnded { page, .. } => {
-                if let Some((_, reason)) = space::with(|space| space.take_impossible()) {
+                if let Some((page, reason)) = space::with(|space| space.take_impossible()) {
+                    insist_on(page, false, reason);
                     return Err(format!("page {page}: {reason}"));
                 }
             }
@@ -56,6 +57,19 @@ pub(crate) fn resume_programs(world: &mut dyn Environment) -> Result<Vm, String>
         if space::with(|space| space.work(|_| ())) == Work::Waiting {
             attention::wait();
         }
+    }
+}
+
+/// Logs an access that can never succeed, and gives this snapshot up if an unreadable page is one that nothing runs without: the epitaph makes the next boot step back. No page can
+/// be asked for that: the answer would need the page.
+///
+/// # Panics
+/// If it is such a page.
+pub(crate) fn insist_on(page: PageIndex, write: bool, reason: Impossible) {
+    log!("impossible page={page} write={write} reason=\"{reason}\"");
+    let vital = |range: &WiredRange| page.0.wrapping_sub(range.first.0) < range.count;
+    if matches!(reason, Impossible::Unreadable(_)) && wired_ranges().iter().any(vital) {
+        panic!("page {page} cannot be read, and nothing runs without it");
     }
 }
 

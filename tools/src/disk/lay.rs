@@ -58,6 +58,19 @@ impl Laid {
         }
         Ok(())
     }
+
+    /// Copies the pages into object space, but for those that are damaged, which are left zero and returned.
+    pub(super) fn lay_what_can_be_read(&mut self, space: &HostSpace) -> Vec<PageIndex> {
+        let mut damaged = Vec::new();
+        for (page, _) in &self.pages {
+            match self.image.read_page(Some(self.epoch), *page) {
+                Ok(Some(bytes)) => space.set_page(*page, &bytes),
+                Ok(None) => {}
+                Err(_) => damaged.push(*page),
+            }
+        }
+        damaged
+    }
 }
 
 /// The pages below a node of `levels` levels that begins at page `first`.

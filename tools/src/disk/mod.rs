@@ -11,6 +11,7 @@ mod file_disk;
 mod frames;
 mod image;
 mod lay;
+mod pages;
 mod usage;
 
 pub use bench::bench;
@@ -20,6 +21,7 @@ pub use digest::DigestArguments;
 pub use file_disk::{FileDisk, Mode, OpenError};
 pub use frames::HostFrames;
 pub use image::{Image, ImageError, SourcePage, check, format, random, read_ring};
+pub use pages::PagesArguments;
 pub use usage::{Usage, usage};
 
 use crate::modules::finish;
@@ -40,6 +42,8 @@ pub enum DiskCommand {
     Create(CreateArguments),
     /// Look into the object tree of a snapshot
     Cat(CatArguments),
+    /// List a snapshot's pages: what each holds, and the blocks where it stands
+    Pages(PagesArguments),
     /// One number for everything that a snapshot holds
     Digest(DigestArguments),
     /// Show superblocks, snapshots, sizes and what they share
@@ -94,6 +98,7 @@ pub fn run(command: &DiskCommand) -> ExitCode {
         DiskCommand::Bench => return print_bench(),
         DiskCommand::Create(arguments) => return finish(create::create(arguments)),
         DiskCommand::Cat(arguments) => return finish(cat::cat(arguments)),
+        DiskCommand::Pages(arguments) => return finish(pages::pages(arguments)),
         DiskCommand::Digest(arguments) => return finish(digest::digest(arguments)),
         DiskCommand::Info(arguments) => (&arguments.image, info(&arguments.image)),
         DiskCommand::Snapshots(arguments) => (&arguments.image, list(&arguments.image)),

@@ -8,7 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, compiler_fence};
 
 use revenant_hal::{Nanoseconds, ObjectAddress, PageIndex};
 
@@ -75,11 +75,35 @@ enum Mark {
     Taken,
 }
 
+/// Who is at work now: 0, or the thread's address. An attempt may be abandoned at any access to object space, which the compiler
+/// does not know: to it, a plain store before a slice is dead if another follows the slice, and it leaves it out. So this is an
+/// atomic, with a fence behind.
+#[derive(Debug)]
+struct CurrentActivity(AtomicU64);
+
+impl CurrentActivity {
+    fn set(&self, activity: Activity) {
+        let number = match activity {
+            Activity::System => 0,
+            Activity::Thread(thread) => thread,
+        };
+        self.0.store(number, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    fn get(&self) -> Activity {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Activity::System,
+            thread => Activity::Thread(thread),
+        }
+    }
+}
+
 /// The programs of one object space. See the module's text for what *in an attempt* means.
 #[derive(Debug)]
 pub struct Vm {
     pub(super) worker: Box<Worker>,
-    pub(super) activity: Activity,
+    activity: CurrentActivity,
     pub(super) waiting: BTreeMap<Activity, PageIndex>,
     main_reported: bool,
     mark: Mark,
@@ -139,7 +163,7 @@ impl Vm {
         let mut worker = Box::new(Worker::new(space));
         worker.clock_base = saved.wrapping_sub(environment.monotonic().0);
         worker.requests.console_output = true;
-        let activity = Activity::System;
+        let activity = CurrentActivity(AtomicU64::new(0));
         Self { worker, activity, waiting: BTreeMap::new(), main_reported: false, mark: Mark::None }
     }
 
@@ -162,7 +186,7 @@ impl Vm {
 
     /// Prepares for work in object space.
     pub(super) fn enter(&mut self, environment: &mut dyn Environment, attention: &AtomicBool) {
-        self.activity = Activity::System;
+        self.activity.set(Activity::System);
         let (epoch, disk) = (environment.epoch(), environment.disk_space());
         self.worker.lend_world(environment, attention);
         let space = self.worker.space;
@@ -175,7 +199,7 @@ impl Vm {
     pub(super) fn leave(&mut self) {
         self.worker.space.end_step();
         self.worker.release_world();
-        self.activity = Activity::System;
+        self.activity.set(Activity::System);
     }
 
     /// Work that comes before threads: due timers, a grace that was asked for, ended threads.
@@ -238,10 +262,10 @@ impl Vm {
 
     fn slice(&mut self, thread: ObjectAddress, limits: TurnLimits) -> Turn {
         let space = self.worker.space;
-        self.activity = Activity::Thread(thread.0);
+        self.activity.set(Activity::Thread(thread.0));
         let index: u32 = space.load(ObjectAddress(thread.0 + INDEX));
         let end = run_slice(&mut self.worker, thread, limits.polls);
-        self.activity = Activity::System;
+        self.activity.set(Activity::System);
         match end {
             SliceEnd::Budget | SliceEnd::Yielded => rotate(space, thread),
             SliceEnd::Ended => self.report_main(),
@@ -305,8 +329,8 @@ impl Vm {
         self.worker.thread = ObjectAddress(0);
         self.worker.end = None;
         self.worker.release_world();
-        self.waiting.insert(self.activity, page);
-        self.activity = Activity::System;
+        self.waiting.insert(self.activity.get(), page);
+        self.activity.set(Activity::System);
     }
 
     /// Whatever waits for `page` may try again.
@@ -338,7 +362,7 @@ impl Vm {
         if !self.waiting.contains_key(&Activity::System) {
             return 0;
         }
-        self.activity = Activity::System;
+        self.activity.set(Activity::System);
         counting::grace::upcoming(self.worker.space, pages)
     }
 
@@ -358,7 +382,7 @@ impl Vm {
     /// of it, or 0 at first) have left the machine: the persistent drain cursor moves over those, and over no others, so
     /// what a cut keeps from leaving comes again. *In an attempt.* 0: everything was sent.
     pub fn console_drain(&mut self, sent: usize, buffer: &mut [u8]) -> usize {
-        self.activity = Activity::System;
+        self.activity.set(Activity::System);
         let space = self.worker.space;
         let of_ring = if self.mark == Mark::Taken { 0 } else { sent };
         if self.mark == Mark::Due {
@@ -376,7 +400,7 @@ impl Vm {
     /// Enters input into the persistent queue and wakes the foreground reader; returns how many bytes found room. *In an
     /// attempt.* Byte 3 (Ctrl-C) interrupts every thread of the foreground program's group, in the turns that follow, and is not queued.
     pub fn console_input(&mut self, bytes: &[u8]) -> usize {
-        self.activity = Activity::System;
+        self.activity.set(Activity::System);
         let space = self.worker.space;
         let end = bytes.iter().position(|byte| *byte == 3).unwrap_or(bytes.len());
         let (before, from) = bytes.split_at(end);
@@ -413,6 +437,12 @@ impl Vm {
         self.worker.first_steps.take().to_vec()
     }
 
+    /// What a page holds, in words, as `revenant disk pages` prints it. Reads only; for the host.
+    #[must_use]
+    pub fn inspect_page(&self, page: PageIndex) -> String {
+        inspect::describe_page(self.worker.space, page)
+    }
+
     /// Describes the object at `path`, as `revenant disk cat` prints it: names of the object tree, fields by name, elements
     /// by `[index]`, separated by `/`; the empty path is the root. Reads only; for the host.
     ///
@@ -444,7 +474,6 @@ fn rotate(space: Space, thread: ObjectAddress) {
 }
 
 const _: () = assert!(area::WITNESS - area::ROOT < 7 * 4096);
-const _: Ordering = Ordering::Relaxed;
 
 #[cfg(test)]
 mod tests {

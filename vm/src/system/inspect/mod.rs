@@ -10,10 +10,12 @@
 //! ```text
 //!   node   places of the tree and their children        names    slots of built-in classes
 //!   typed  kinds of numbers, from modules' files        threads  frames and registers
+//!   page   what a page holds
 //! ```
 
 mod names;
 mod node;
+mod page;
 mod threads;
 mod typed;
 
@@ -23,6 +25,8 @@ use alloc::string::String;
 use super::outcome::InspectError;
 use crate::memory::Space;
 use node::{Child, Node};
+
+pub(in crate::system) use page::describe as describe_page;
 
 /// Children of one place that are printed.
 const PRINTED_MAX: usize = 200;

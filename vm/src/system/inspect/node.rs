@@ -270,7 +270,7 @@ fn array_element(space: Space, object: ObjectAddress, class: ObjectAddress, inde
     })
 }
 
-fn object_title(space: Space, object: ObjectAddress) -> Result<String, InspectError> {
+pub(super) fn object_title(space: Space, object: ObjectAddress) -> Result<String, InspectError> {
     if object.is_null() {
         return Ok(String::from("null"));
     }
