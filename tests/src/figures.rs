@@ -100,6 +100,16 @@ const TARGETS: [Target; 16] = [
     over("zero_fill_vs_linux", "fault_zero_fill.median", "linux_fault_zero_fill", Bar::AtMost(0.5)),
 ];
 
+/// What both systems do in the same machine: the operation, our figure, that of Linux.
+const PAIRS: [(&str, &str, &str); 6] = [
+    ("stop for a snapshot, 192 MiB", "flip_pause.192mib.median", "linux_fork_pause_192_mib"),
+    ("first store to a new page", "fault_zero_fill.median", "linux_fault_zero_fill"),
+    ("copy on write", "fault_copy.median", "linux_fault_copy"),
+    ("page in from disk", "fault_page_in.median", "linux_fault_page_in"),
+    ("64 copies of a page", "page_copy_64", "linux_copy_64_pages"),
+    ("raw write", "unthrottled.raw_write_bandwidth", "linux_raw_write"),
+];
+
 /// Nanoseconds in a unit of time; 1 for anything else.
 fn scale(unit: &str) -> f64 {
     match unit {
@@ -162,6 +172,22 @@ impl Figures {
         }
     }
 
+    /// Both systems side by side; empty unless Linux was measured.
+    #[must_use]
+    pub fn side_by_side(&self) -> String {
+        let show = |name: &str| {
+            self.get(name).map_or_else(|| "-".to_owned(), |f| format!("{} {}", f.value, f.unit))
+        };
+        if PAIRS.iter().all(|(_, _, linux)| self.get(linux).is_none()) {
+            return String::new();
+        }
+        let mut text = format!("{:<30} {:>20} {:>20}\n", "operation", "Revenant", "Linux");
+        for (operation, ours, linux) in PAIRS {
+            text.push_str(&format!("{operation:<30} {:>20} {:>20}\n", show(ours), show(linux)));
+        }
+        text
+    }
+
     /// The table of figures with bars.
     #[must_use]
     pub fn table(&self) -> String {
@@ -202,6 +228,18 @@ mod tests {
         assert!(!figures.take_line("", "flip epoch=1"));
         figures.derive();
         assert_eq!(figures.get("fork_vs_flip").map(|figure| figure.value), Some(1100.0));
+    }
+
+    #[test]
+    fn both_systems_stand_side_by_side_once_linux_was_measured() {
+        let mut figures = Figures::default();
+        figures.take_line("", "metric fault_copy.median 7000 ns");
+        assert_eq!(figures.side_by_side(), "");
+        figures.take_line("", "metric linux_fault_copy 22.7 us");
+        let table = figures.side_by_side();
+        let line = table.lines().find(|line| line.starts_with("copy on write")).unwrap_or_default();
+        assert!(line.contains("7000 ns") && line.ends_with("22.7 us"), "{table}");
+        assert!(table.contains(" - "), "what is missing is shown as missing: {table}");
     }
 
     #[test]

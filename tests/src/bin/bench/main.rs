@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         }
     }
     figures.derive();
-    println!("{}\n{}", figures.lines(), figures.table());
+    println!("{}\n{}\n{}", figures.lines(), figures.side_by_side(), figures.table());
     for name in &failed {
         println!("FAILED {name}: build/logs/bench-{name}.log");
     }
