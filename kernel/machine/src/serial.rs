@@ -9,7 +9,7 @@ use crate::cpu;
 use crate::ring::ByteRing;
 use core::fmt::{self, Write};
 use uart_16550::backend::PioBackend;
-use uart_16550::spec::registers::IER;
+use uart_16550::spec::registers::{IER, ISR};
 use uart_16550::{BaudRate, Config, Uart16550};
 
 /// COM1.
@@ -127,14 +127,22 @@ pub fn enable_interrupts() {
     });
 }
 
-/// The interrupt handler's part: take what came, send what fits.
+/// Causes that one interrupt looks at: more than there can be, unless the device is broken.
+const CAUSES: usize = 64;
+
+/// The interrupt handler's part: take what came, send what fits, until the device has no cause left. The line is
+/// edge-triggered: a byte that comes while the handler runs keeps it high, and the device would never interrupt again.
 pub(crate) fn on_interrupt() {
     SERIAL.with_interrupts_off(|serial| {
-        if let Some(uart) = serial.uart.as_mut() {
-            let _cause = uart.isr(); // reading it takes the transmit interrupt back
+        for _ in 0..CAUSES {
+            let Some(uart) = serial.uart.as_mut() else { return };
+            // Reading the cause takes the transmit interrupt back.
+            if uart.isr().contains(ISR::INTERRUPT_STATUS) {
+                return; // set means: nothing is pending
+            }
+            serial.receive();
+            serial.send(FIFO_SIZE);
         }
-        serial.receive();
-        serial.send(FIFO_SIZE);
     });
 }
 
