@@ -60,8 +60,8 @@ pub(crate) fn resume_programs(world: &mut dyn Environment) -> Result<Vm, String>
     }
 }
 
-/// Logs an access that can never succeed, and gives this snapshot up if an unreadable page is one that nothing runs without: the epitaph makes the next boot step back. No page can
-/// be asked for that: the answer would need the page.
+/// Logs an access that can never succeed, and gives this snapshot up if an unreadable page is one that nothing runs without: the
+/// epitaph makes the next boot step back. The virtual machine cannot be asked: its answer would need the page.
 ///
 /// # Panics
 /// If it is such a page.

@@ -12,17 +12,19 @@ use crate::loader::layout::EXCEPTION_CODE;
 use crate::memory::Space;
 use crate::memory::layout::block::{KIND_LARGE, KIND_SMALL, KIND_STACK};
 use crate::memory::layout::thread::{
-    FLAGS, INDEX, PENDING_EXCEPTION, SIZE, STACK, STACK_SIZE, WAIT_RESULT,
+    FLAGS, INDEX, PENDING_EXCEPTION, SIZE, STACK, STACK_SIZE, STATE, STATE_DAMAGED, WAIT_RESULT,
 };
 use crate::memory::layout::{BLOCK, area};
 use crate::thread::{
     FLAG_ENDING, FLAG_TOLD, FLAG_UNWINDING, at, park_damaged, release_others, touch,
 };
 
+use super::activity::Activity;
 use super::outcome::{PageVerdict, ThreadId};
-use super::vm::{Activity, Vm};
+use super::vm::Vm;
 
-/// Deals with whoever waited for the page.
+/// Deals with whoever waited for the page. An attempt like any other: it may end at a page that is missing and is then made again
+/// from the beginning, so the waiter is forgotten only by the caller, once there is a verdict, and what is done is not done twice.
 pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     let space = vm.worker.space;
     let place = page.address();
@@ -38,7 +40,6 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     let Activity::Thread(thread) = activity else {
         return judge_system(vm, place);
     };
-    vm.waiting.remove(&activity);
     let thread = ObjectAddress(thread);
     let index = ThreadId(u64::from(space.load::<u32>(at(thread, INDEX))));
     let flags: u32 = space.load(at(thread, FLAGS));
@@ -51,12 +52,12 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     }
     if flags & (FLAG_UNWINDING | FLAG_ENDING) != 0 {
         // It is dealing with a throw already and met damage in its code or its handlers: another throw would meet it again.
-        park_damaged(space, thread);
+        park(space, thread);
         release_others(space, thread);
         return PageVerdict::ThreadDamaged(index);
     }
     if is_own(space, thread, place) || kind == Some(KIND_STACK) {
-        park_damaged(space, thread);
+        park(space, thread);
         if kind == Some(KIND_STACK) {
             // Its object can be read: the others get what it held.
             release_others(space, thread);
@@ -70,7 +71,7 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     let flags: u32 = space.load(at(thread, FLAGS));
     if flags & (FLAG_UNWINDING | FLAG_ENDING) != 0 {
         // What it needs to hear of the damage is itself damaged.
-        park_damaged(space, thread);
+        park(space, thread);
         release_others(space, thread);
         return PageVerdict::ThreadDamaged(index);
     }
@@ -82,23 +83,39 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
 fn judge_system(vm: &mut Vm, place: ObjectAddress) -> PageVerdict {
     let space = vm.worker.space;
     if console::skip_unreadable(space, |thread| is_object(thread, place)) {
-        vm.waiting.remove(&Activity::System);
         return PageVerdict::BlockStuck;
     }
-    if grace::asked_next(space).is_some_and(|thread| is_object(thread, place)) {
-        return PageVerdict::StepBack;
-    }
-    let verdict = match grace::skip(space) {
+    let skipped = match vm.releasing.get() {
+        // The attempt before this one has passed over this thread already.
+        Activity::Thread(thread) => Skipped::Thread(ObjectAddress(thread)),
+        Activity::System => {
+            if grace::asked_next(space).is_some_and(|thread| is_object(thread, place)) {
+                return PageVerdict::StepBack;
+            }
+            grace::skip(space)
+        }
+    };
+    let verdict = match skipped {
         Skipped::Nothing => return PageVerdict::StepBack,
         Skipped::Object => PageVerdict::BlockStuck,
         Skipped::Thread(thread) => {
+            vm.releasing.set(Activity::Thread(thread.0));
             let index: u32 = space.load(at(thread, INDEX));
             release_others(space, thread);
             PageVerdict::ThreadDamaged(ThreadId(u64::from(index)))
         }
     };
-    vm.waiting.remove(&Activity::System);
+    vm.releasing.set(Activity::System);
     verdict
+}
+
+/// Parks the thread as damaged, once.
+fn park(space: Space, thread: ObjectAddress) {
+    if space.load::<u32>(at(thread, STATE)) == STATE_DAMAGED {
+        crate::console::release(space, thread);
+    } else {
+        park_damaged(space, thread);
+    }
 }
 
 /// Whether the page holds a part of the thread object.

@@ -19,6 +19,7 @@
 //!   }
 //! ```
 
+mod activity;
 mod environment;
 mod failure;
 mod inspect;

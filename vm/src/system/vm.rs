@@ -8,7 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, compiler_fence};
+use core::sync::atomic::AtomicBool;
 
 use revenant_hal::{Nanoseconds, ObjectAddress, PageIndex};
 
@@ -28,6 +28,7 @@ use crate::memory::layout::{ABI_VERSION, MAGIC, area};
 use crate::scheduler::{RUN_LENGTH, RUN_QUEUE, timers};
 use crate::thread::{self, life};
 
+use super::activity::{Activity, CurrentActivity};
 use super::environment::{DiskSpace, Environment};
 use super::outcome::{
     CreationError, ExitStatus, InspectError, PageVerdict, Requests, ResumeError, StepOutcome,
@@ -56,15 +57,6 @@ pub struct Creation<'a> {
     pub epoch: revenant_hal::Epoch,
 }
 
-/// Who was at work when an attempt was abandoned.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Activity {
-    /// The scheduler, or a system step.
-    System,
-    /// A thread's slice.
-    Thread(u64),
-}
-
 /// The mark of a restart on its way to the console. It stands in no ring, so it needs no room there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Mark {
@@ -75,35 +67,13 @@ enum Mark {
     Taken,
 }
 
-/// Who is at work now: 0, or the thread's address. An attempt may be abandoned at any access to object space, which the compiler
-/// does not know: to it, a plain store before a slice is dead if another follows the slice, and it leaves it out. So this is an
-/// atomic, with a fence behind.
-#[derive(Debug)]
-struct CurrentActivity(AtomicU64);
-
-impl CurrentActivity {
-    fn set(&self, activity: Activity) {
-        let number = match activity {
-            Activity::System => 0,
-            Activity::Thread(thread) => thread,
-        };
-        self.0.store(number, Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
-    }
-
-    fn get(&self) -> Activity {
-        match self.0.load(Ordering::Relaxed) {
-            0 => Activity::System,
-            thread => Activity::Thread(thread),
-        }
-    }
-}
-
 /// The programs of one object space. See the module's text for what *in an attempt* means.
 #[derive(Debug)]
 pub struct Vm {
     pub(super) worker: Box<Worker>,
     activity: CurrentActivity,
+    /// The thread that a grace has passed over and whose locks are being given to others; the scheduler: none.
+    pub(super) releasing: CurrentActivity,
     pub(super) waiting: BTreeMap<Activity, PageIndex>,
     main_reported: bool,
     mark: Mark,
@@ -163,8 +133,16 @@ impl Vm {
         let mut worker = Box::new(Worker::new(space));
         worker.clock_base = saved.wrapping_sub(environment.monotonic().0);
         worker.requests.console_output = true;
-        let activity = CurrentActivity(AtomicU64::new(0));
-        Self { worker, activity, waiting: BTreeMap::new(), main_reported: false, mark: Mark::None }
+        let activity = CurrentActivity::default();
+        let releasing = CurrentActivity::default();
+        Self {
+            worker,
+            activity,
+            releasing,
+            waiting: BTreeMap::new(),
+            main_reported: false,
+            mark: Mark::None,
+        }
     }
 
     /// Wakes what is due, picks a thread and runs it for at most `limits`. *In an attempt.* Leaves early, at an instruction
@@ -353,6 +331,11 @@ impl Vm {
         self.enter(environment, &quiet);
         let verdict = failure::judge(self, page);
         self.leave();
+        // One at a time: the others that wait for it meet it again.
+        let waiter = self.waiting.iter().find(|(_, waited_for)| **waited_for == page);
+        if let Some(activity) = waiter.map(|(activity, _)| *activity) {
+            self.waiting.remove(&activity);
+        }
         verdict
     }
 

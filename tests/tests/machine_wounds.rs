@@ -1,0 +1,156 @@
+//! Pages that cannot be read, by what they hold: an object, a thread's frames, a block's metadata, code, and what nothing runs
+//! without. Each is destroyed on the disk, and the machine does what the page's kind asks for, while the others go on.
+//!
+//! The program is wounds.rasm beside this file, with a function of many pages; `revenant disk pages` says which blocks to destroy.
+
+use core::time::Duration;
+use revenant_tests::disks::revenant;
+use revenant_tests::harness::{BOOT_LIMIT, Running, TimedLine, built_machine, scratch_file};
+use revenant_tools::qemu::{Disk, EXIT_FAILURE, Firmware, Machine};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+type Outcome = Result<(), String>;
+
+/// Instructions of the function whose code is damaged: more than twenty pages of them.
+const VAST: usize = 12_000;
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// One page as `revenant disk pages` lists it.
+#[derive(Clone, Debug)]
+struct Page {
+    number: u64,
+    address: u64,
+    blocks: Vec<u64>,
+    holds: String,
+}
+
+fn parse_page(line: &str) -> Option<Page> {
+    let (fields, holds) = line.split_once(" holds ")?;
+    let field = |key: &str| fields.split(' ').find_map(|word| word.strip_prefix(key));
+    Some(Page {
+        number: field("page=")?.parse().ok()?,
+        address: u64::from_str_radix(field("address=0x")?, 16).ok()?,
+        blocks: field("blocks=")?
+            .split(',')
+            .map(|block| block.parse().ok())
+            .collect::<Option<_>>()?,
+        holds: holds.to_owned(),
+    })
+}
+
+fn pages(image: &Path) -> Result<Vec<Page>, String> {
+    let text = revenant(&["disk", "pages", &image.to_string_lossy()])?;
+    text.lines().map(|line| parse_page(line).ok_or_else(|| format!("what is {line:?}"))).collect()
+}
+
+/// The page in the middle of those that hold this.
+fn middle(pages: &[Page], holds: &str) -> Result<Page, String> {
+    let found: Vec<&Page> = pages.iter().filter(|page| page.holds == holds).collect();
+    found.get(found.len() / 2).map(|page| (*page).clone()).ok_or_else(|| format!("no {holds:?}"))
+}
+
+/// Overwrites every copy of a page with what is none.
+fn destroy(image: &Path, page: &Page) -> Outcome {
+    let file = fs::OpenOptions::new().write(true).open(image).map_err(|error| error.to_string())?;
+    for block in &page.blocks {
+        file.write_all_at(&[0xa5; 4096], block * 4096).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// A disk with the program, and a machine for it.
+fn machine() -> Result<(PathBuf, Machine), String> {
+    let source = scratch_file("wounds.rasm")?;
+    let body = "    i64.add.imm number, number, 1\n".repeat(VAST);
+    let vast = format!("\nfunction vast(number: i64) -> i64 {{\n{body}    return number\n}}\n");
+    let text = format!("{}{vast}", include_str!("wounds.rasm"));
+    fs::write(&source, text).map_err(|error| format!("{}: {error}", source.display()))?;
+    let image = scratch_file("wounds.img")?;
+    let (source, name) = (source.to_string_lossy(), image.to_string_lossy());
+    revenant(&["disk", "create", &name, "--size", "256M", "--force", "--module", &source])?;
+    let mut machine = built_machine(Firmware::Bios)?;
+    machine.command_line = "snapshot_interval_ms=200".to_owned();
+    machine.disks.push(Disk::new(&image));
+    Ok((image, machine))
+}
+
+/// Runs until every text was said and a snapshot taken after that is durable.
+fn run_until(name: &str, machine: &Machine, texts: &[String]) -> Result<Running, String> {
+    let mut running = Running::start(name, machine)?;
+    let mut left: BTreeSet<&String> = texts.iter().collect();
+    let mut flipped = None;
+    let wanted = |line: &TimedLine| {
+        left.retain(|text| !line.text.contains(text.as_str()));
+        let parsed = line.parse();
+        match parsed.word {
+            "flip" if left.is_empty() && flipped.is_none() => flipped = parsed.number("epoch"),
+            "durable" => return flipped.is_some() && parsed.number("epoch") >= flipped,
+            _ => {}
+        }
+        false
+    };
+    match running.wait_for("what was to be said", LIMIT, wanted) {
+        Ok(_) => Ok(running),
+        Err(error) => Err(format!("not said: {left:?}\n{error}")),
+    }
+}
+
+#[test]
+#[ignore = "boots QEMU: make test"]
+fn a_page_that_is_lost_costs_what_it_held_and_no_more() -> Outcome {
+    let (image, machine) = machine()?;
+    let ready =
+        ["reader", "diver", "keeper", "caller", "main"].map(|who| format!("wound {who}: ready"));
+    run_until("wounds-first", &machine, &ready)?.cut()?;
+
+    let all = pages(&image)?;
+    let object = middle(&all, "large object: LongArray of 16384")?;
+    let frames = middle(&all, "stack of thread 3: calls")?;
+    // The code and the table of lines have one length; the code was made first.
+    let arrays: Vec<Page> = all
+        .iter()
+        .filter(|page| page.holds == "large object: LongArray of 12001")
+        .cloned()
+        .collect();
+    let code = arrays.get(5).ok_or("no code of that length")?;
+    let cat = ["disk", "cat", &image.to_string_lossy(), "--object", "programs/[0]/directory/kept"]
+        .map(str::to_owned);
+    let kept = revenant(&cat.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let kept = kept.lines().next().and_then(|line| line.rsplit_once("0x")).ok_or("no object")?.1;
+    let kept = u64::from_str_radix(kept.trim(), 16).map_err(|error| format!("{kept}: {error}"))?;
+    let metadata = all.iter().find(|page| page.address == kept & !0xffff).ok_or("no metadata")?;
+    for page in [&object, &frames, code, metadata] {
+        destroy(&image, page)?;
+    }
+    let thrown = |who: &str, page: &Page| {
+        format!("wound {who}: DamagedObjectException page={}", page.number)
+    };
+    let expected = [
+        thrown("reader", &object),
+        "wound reader: read the rest".to_owned(),
+        format!("page_failed page={} verdict=ThreadDamaged(ThreadId(3))", frames.number),
+        "wound main: DamagedObjectException".to_owned(),
+        thrown("keeper", metadata),
+        format!("page_failed page={} verdict=BlockStuck", metadata.number),
+        "wound keeper: goes on".to_owned(),
+        thrown("caller", code),
+        "wound caller: goes on".to_owned(),
+        "wound steady: goes on".to_owned(),
+    ];
+    run_until("wounds-second", &machine, &expected)?.cut()?;
+
+    // What nothing runs without: the snapshot is given up, and the one before it resumed.
+    let newest = pages(&image)?;
+    destroy(&image, &middle(&newest, "the root page")?)?;
+    let mut running = Running::start("wounds-third", &machine)?;
+    running.wait_for_text("nothing runs without it", BOOT_LIMIT)?;
+    match running.wait_exit(Duration::from_secs(20))? {
+        Some(EXIT_FAILURE) => {}
+        other => return Err(running.complaint(&format!("exit code {other:?}"))),
+    }
+    let steps = ["step_back failed=", "resumed epoch=", "wound steady: goes on"].map(str::to_owned);
+    run_until("wounds-fourth", &machine, &steps)?.cut().map(drop)
+}

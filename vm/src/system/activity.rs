@@ -1,0 +1,36 @@
+//! Who is at work in an attempt, kept where an attempt that is abandoned at any access finds it again.
+
+use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+
+/// Who was at work when an attempt was abandoned.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Activity {
+    /// The scheduler, or a system step.
+    System,
+    /// A thread's slice.
+    Thread(u64),
+}
+
+/// Who is at work now: 0, or the thread's address. An attempt may be abandoned at any access to object space, which the compiler
+/// does not know: to it, a plain store before a slice is dead if another follows the slice, and it leaves it out. So this is an
+/// atomic, with a fence behind.
+#[derive(Default, Debug)]
+pub(super) struct CurrentActivity(AtomicU64);
+
+impl CurrentActivity {
+    pub(super) fn set(&self, activity: Activity) {
+        let number = match activity {
+            Activity::System => 0,
+            Activity::Thread(thread) => thread,
+        };
+        self.0.store(number, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    pub(super) fn get(&self) -> Activity {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Activity::System,
+            thread => Activity::Thread(thread),
+        }
+    }
+}
