@@ -383,7 +383,7 @@ impl<P: Programs> EventLoop<P> {
         Some(if self.snapshots.schedule.is_enabled() { code } else { ExitCode::Failure })
     }
 
-    /// The stop sequence of STORAGE.md 4, a step at a time; true if there is more to do at once.
+    /// What leads to a flip, a step at a time: the grace, the stop, the flip; true if there is more to do at once.
     fn advance_snapshot(&mut self) -> bool {
         let now = self.world.clock.monotonic();
         let making = space::with(|space| space.is_snapshotting());

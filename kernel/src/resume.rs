@@ -47,7 +47,7 @@ pub(crate) fn resume_programs(world: &mut dyn Environment) -> Result<Vm, String>
         attention::take();
         match enter_slice(|| Vm::resume(world)) {
             SliceEnd::Finished(result) => return result.map_err(|error| format!("{error}")),
-            SliceEnd::FaultEnded { page, .. } => {
+            SliceEnd::FaultEnded { .. } => {
                 if let Some((page, reason)) = space::with(|space| space.take_impossible()) {
                     insist_on(page, false, reason);
                     return Err(format!("page {page}: {reason}"));

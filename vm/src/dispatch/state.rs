@@ -12,6 +12,8 @@
 //! - `position` is confined to object space wherever it does not just advance past the instruction;
 //! - `worker` points to the worker that runs the slice, for as long as the slice lasts.
 
+use core::sync::atomic::{Ordering, compiler_fence};
+
 use revenant_hal::ObjectAddress;
 
 use crate::memory::{Space, confine_aligned};
@@ -245,6 +247,8 @@ impl State {
     #[inline(always)]
     pub(super) fn before_touch(self) {
         self.worker().position = self.position.addr() as u64;
+        // The touch may end the attempt, which the compiler does not know: it may not come first.
+        compiler_fence(Ordering::SeqCst);
     }
 }
 
