@@ -144,10 +144,12 @@ impl Store {
         if self.commit.is_some() {
             return Err(SnapshotError::Busy);
         }
-        let mut charges = Charges::new(if target.is_some() { self.node_limit() } else { 0 });
-        if target.is_some() {
-            core::mem::swap(&mut charges, &mut self.running);
-        }
+        let charges = if target.is_some() {
+            let empty = self.spare.take().unwrap_or_else(|| Charges::new(self.node_limit()));
+            core::mem::replace(&mut self.running, empty)
+        } else {
+            Charges::new(0)
+        };
         let read_back = self.commits_in_session < COMMITS_READ_BACK;
         let mut commit = Commit {
             target,
@@ -386,6 +388,11 @@ impl Store {
         self.events.push_back(StoreEvent::Committed { epoch, generation, blocks_written });
         let event = Event::Committed { epoch, generation, blocks_written };
         self.events.push_back(StoreEvent::Report(event));
+        if commit.target.is_some() {
+            let mut charges = commit.charges;
+            charges.clear();
+            self.spare = Some(charges);
+        }
     }
 
     /// Nothing of the commit is in flight any more: everything is as before it.

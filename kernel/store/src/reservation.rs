@@ -85,6 +85,13 @@ impl Charges {
         Self { total: 0, nodes: ChargedNodes::new(nodes) }
     }
 
+    /// Nothing charged, with the same room.
+    pub(crate) fn clear(&mut self) {
+        self.total = 0;
+        self.nodes.slots.fill(0);
+        self.nodes.count = 0;
+    }
+
     /// Blocks charged.
     pub(crate) const fn total(&self) -> u64 {
         self.total

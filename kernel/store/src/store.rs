@@ -68,6 +68,8 @@ pub struct Store {
     pub(crate) commit: Option<Box<Commit>>,
     pub(crate) requests: Requests,
     pub(crate) running: Charges,
+    /// An empty table for the next epoch's charges: a flip only swaps, because all programs wait for it.
+    pub(crate) spare: Option<Charges>,
     pub(crate) running_epoch: Epoch,
     pub(crate) next_generation: Generation,
     pub(crate) second_generation: Option<Generation>,
@@ -115,6 +117,7 @@ impl Store {
             commit: None,
             requests: Requests::new(&superblock),
             running: Charges::new(request.options.changed_nodes + reservation::SYSTEM_NODES),
+            spare: Some(Charges::new(request.options.changed_nodes + reservation::SYSTEM_NODES)),
             running_epoch: start.running_epoch,
             next_generation: start.next_generation,
             second_generation: start.second_generation,
