@@ -115,3 +115,24 @@ fn a_grace_that_waits_says_which_pages_it_will_need() {
     while machine.vm.system_step(step, &mut machine.environment) == StepOutcome::More {}
     assert!(!grace::in_progress(machine.host.space()));
 }
+
+/// The story: since who allocates waits for a grace that is behind, one damaged object in the batch would have stopped every
+/// program for good, because the grace stayed at it.
+#[test]
+fn a_damaged_object_does_not_keep_a_grace_and_who_waits_for_it_for_ever() {
+    let mut machine = Machine::new(PRODUCER, &[]);
+    let _ = machine.turn(2_000);
+    let _ = machine.turn(2_000);
+    starve_the_grace(&mut machine);
+    let space = machine.host.space();
+    let end = word(&machine, counting::CLOSED_END);
+    let damaged: u64 = space.load(ObjectAddress(end - 8 * 100));
+    let header: u64 = space.load(ObjectAddress(damaged));
+    space.store(ObjectAddress(damaged), header | 0xffff_fff0);
+    machine.vm.page_arrived(PageIndex(7));
+    let freed = word(&machine, counting::OBJECTS_FREED);
+    for _ in 0..400 {
+        let _ = machine.turn(2_000);
+    }
+    assert!(word(&machine, counting::OBJECTS_FREED) > freed + 4 * BATCH_ENTRIES, "it goes on");
+}

@@ -196,16 +196,22 @@ pub fn asked_next(space: Space) -> Option<ObjectAddress> {
     (phase(space) == counting::PHASE_FREEZING && first != 0).then_some(ObjectAddress(first))
 }
 
-/// Runs steps until the grace is over or `steps` are used up: what the kernel does in one attempt.
+/// Runs steps until the grace is over or `steps` are used up: what the kernel does in one attempt. What contradicts itself is
+/// passed over: a grace that stayed there would never end, and who allocates would wait for it for ever.
 ///
 /// # Errors
-/// As [`step`].
+/// As [`step`], where there is nothing to pass over.
 pub fn run(space: Space, steps: u64) -> Result<Progress, AllocationError> {
     let mut left = steps;
     while left > 0 {
         left -= 1;
-        if step(space)? == Progress::Idle {
-            return Ok(Progress::Idle);
+        match step(space) {
+            Ok(Progress::Idle) => return Ok(Progress::Idle),
+            Ok(Progress::More) => {}
+            Err(damage) => match skip(space) {
+                Skipped::Nothing => return Err(damage),
+                Skipped::Object | Skipped::Thread(_) => {}
+            },
         }
         left -= free_many(space, left);
     }

@@ -45,16 +45,13 @@ pub(super) fn take(worker: &mut Worker, step: SystemStep) -> StepOutcome {
             }
             StepOutcome::Done
         }
-        SystemStep::ContinueGrace => {
-            // A damaged heap leaves the grace where it is: nothing is freed any more, programs go on.
-            match counting::grace::run(space, GRACE_STEPS) {
-                Ok(Progress::More) => StepOutcome::More,
-                _ => {
-                    while life::reap(space) {}
-                    StepOutcome::Done
-                }
+        SystemStep::ContinueGrace => match counting::grace::run(space, GRACE_STEPS) {
+            Ok(Progress::More) => StepOutcome::More,
+            _ => {
+                while life::reap(space) {}
+                StepOutcome::Done
             }
-        }
+        },
         SystemStep::CommitDurable(epoch) => commit_durable(space, epoch.0),
         SystemStep::Restarted { resumed } => restarted(space, resumed.0),
         SystemStep::SaveClock => {
