@@ -108,6 +108,7 @@ define_builtins! {
     52 StaleHandleException: Exception, Plain, "The handle belongs to an earlier restart generation.";
     53 VerificationException: Exception, Plain, "The function was refused at its first entry.";
     54 NotSupportedException: Exception, Plain, "This machine does not have the operation.";
+    55 SnapshotFailedException: Exception, Plain, "The snapshot that was waited for was not made.";
 }
 
 /// Slots of `Exception`, which its subclasses have first.

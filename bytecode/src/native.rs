@@ -93,7 +93,7 @@ define_natives! {
     8 ClockWall "clock.wall" () -> (I64) Step "Time since 1970-01-01 UTC; may jump.";
     9 RestartGeneration "restart.generation" () -> (I64) Step "How often the machine has restarted.";
     10 RestartWait "restart.wait" (r(RestartEvent), I64) -> (I64) Waits "Returns the restart generation once it differs from the one given.";
-    11 Commit "commit" () -> (I64) Waits "Returns, with its epoch, when a snapshot that contains this call is durable.";
+    11 Commit "commit" () -> (I64) Waits "Returns, with its epoch, when a snapshot that contains this call is durable; throws if that one could not be made.";
     12 EpochCurrent "epoch.current" () -> (I64) Step "The open epoch.";
     13 Entropy "entropy" () -> (I64) Step "64 unpredictable bits where the machine has them.";
     14 WitnessStep "witness.step" (I64) -> () Step "Reports the thread's step number to the outside witness.";

@@ -15,7 +15,7 @@ use crate::world::World;
 use crate::{last_words, log, resume};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use revenant_hal::{Clock, Nanoseconds, PageIndex};
+use revenant_hal::{Clock, Epoch, Nanoseconds, PageIndex};
 use revenant_machine::attempt::{self, SliceEnd};
 use revenant_machine::clock::MachineClock;
 use revenant_machine::command_line::Options;
@@ -81,10 +81,6 @@ enum Attempt<V> {
     Blocked,
 }
 
-fn is_grace(step: &SystemStep) -> bool {
-    matches!(step, SystemStep::BeginGrace | SystemStep::ContinueGrace)
-}
-
 impl<P: Programs> EventLoop<P> {
     /// A loop over programs that were just resumed.
     pub(crate) fn new(programs: P, clock: MachineClock, options: Options) -> Self {
@@ -93,7 +89,7 @@ impl<P: Programs> EventLoop<P> {
         let after = |milliseconds| Nanoseconds(now.0 + milliseconds * NANOSECONDS_PER_MILLISECOND);
         Self {
             programs,
-            world: World { clock, epoch, disk_space: DiskSpace::Enough },
+            world: World::new(clock, epoch),
             snapshots: Snapshots::new(options.snapshot_interval_ms, now),
             steps: VecDeque::new(),
             failed_pages: VecDeque::new(),
@@ -208,15 +204,19 @@ impl<P: Programs> EventLoop<P> {
                     self.programs.retry_all(); // old copies that were written have given frames back
                 }
             }
-            News::Abandoned => {
+            News::Abandoned(epoch) => {
                 self.snapshots.ended(now);
-                // Whoever waits in `commit()` asked for a snapshot that was not to be; the next one is for them.
-                self.snapshots.schedule.request();
+                self.steps.push_back(SystemStep::CommitFailed(epoch));
+                self.snapshots.schedule.request(); // what it was to keep is kept by the next one, and soon
                 if self.ending.is_some() {
                     self.ending = Some(ExitCode::Failure);
                 }
             }
-            News::ReadOnly => self.snapshots.schedule.disable(),
+            News::ReadOnly => {
+                self.snapshots.schedule.disable();
+                self.world.read_only = true; // `commit()` throws from here on
+                self.steps.push_back(SystemStep::CommitFailed(Epoch(u64::MAX)));
+            }
         }
     }
 
@@ -319,7 +319,7 @@ impl<P: Programs> EventLoop<P> {
         let Some(step) = self.steps.front().copied() else { return false };
         let begin = self.world.clock.monotonic();
         let outcome = self.attempt(|programs, world| programs.system_step(step, world));
-        if is_grace(&step) {
+        if step.is_grace() {
             let spent = self.world.clock.monotonic().0 - begin.0;
             self.longest_grace = self.longest_grace.max(spent);
         }
@@ -374,7 +374,7 @@ impl<P: Programs> EventLoop<P> {
     fn finished(&mut self) -> Option<ExitCode> {
         let code = self.ending?;
         // A grace goes on after the next start.
-        let steps_are_due = !self.steps.iter().all(is_grace);
+        let steps_are_due = !self.steps.iter().all(SystemStep::is_grace);
         if !self.snapshots.schedule.is_finished() || self.output.waits || steps_are_due {
             return None;
         }
@@ -402,7 +402,7 @@ impl<P: Programs> EventLoop<P> {
 
     /// Whether a grace is under way or about to begin.
     fn grace_is_due(&self) -> bool {
-        self.steps.iter().any(is_grace)
+        self.steps.iter().any(SystemStep::is_grace)
     }
 
     /// Both halves of the second stop: what has to be in the snapshot, then the flip. No slice runs in between. A page that

@@ -16,7 +16,7 @@ use revenant_pager::{Impossible, WiredProgress, WiredRange};
 use revenant_store::Copies;
 use revenant_vm::memory::Space;
 use revenant_vm::memory::layout::{ABI_VERSION, area};
-use revenant_vm::{DiskSpace, Environment, SystemStep, Vm};
+use revenant_vm::{Environment, SystemStep, Vm};
 
 /// Opens the disk, resumes its programs and runs them until the machine is to stop.
 pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
@@ -27,7 +27,7 @@ pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
     space::install(store, disk, frames, tables, wired_ranges(), Space::assume_mapped);
     bring_in_wired()?;
     let epoch = space::with(|space| space.epoch());
-    let mut world = World { clock, epoch, disk_space: DiskSpace::Enough };
+    let mut world = World::new(clock, epoch);
     let vm = resume_programs(&mut world)?;
     let mut event_loop = EventLoop::new(vm, clock, options);
     event_loop.count_from(entered);

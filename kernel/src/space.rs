@@ -46,8 +46,8 @@ pub(crate) enum News {
         /// Blocks written for it.
         blocks: u64,
     },
-    /// Given up; its pages are dirty again.
-    Abandoned,
+    /// The snapshot of this epoch is given up; its pages are dirty again.
+    Abandoned(Epoch),
     /// From now on nothing is written.
     ReadOnly,
 }
@@ -250,7 +250,7 @@ fn translate(event: StoreEvent) -> Option<News> {
         }
         StoreEvent::Abandoned { epoch, reason } => {
             log!("abandoned epoch={epoch} reason=\"{reason}\"");
-            Some(News::Abandoned)
+            Some(News::Abandoned(epoch))
         }
         StoreEvent::BecameReadOnly(reason) => {
             log!("read_only reason=\"{reason}\"");

@@ -13,6 +13,15 @@ pub(crate) struct World {
     pub(crate) epoch: Epoch,
     /// Room on the disk.
     pub(crate) disk_space: DiskSpace,
+    /// The disk takes no more writes.
+    pub(crate) read_only: bool,
+}
+
+impl World {
+    /// A world in which nothing is known to be short.
+    pub(crate) const fn new(clock: MachineClock, epoch: Epoch) -> Self {
+        Self { clock, epoch, disk_space: DiskSpace::Enough, read_only: false }
+    }
 }
 
 impl Environment for World {
@@ -30,6 +39,10 @@ impl Environment for World {
 
     fn disk_space(&self) -> DiskSpace {
         self.disk_space
+    }
+
+    fn makes_snapshots(&self) -> bool {
+        !self.read_only
     }
 
     fn entropy(&mut self) -> u64 {

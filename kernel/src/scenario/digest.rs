@@ -47,7 +47,7 @@ fn committed() -> Result<Epoch, String> {
         let work = space::with(|space| space.work(|item| outcome = Some(item)));
         match outcome.take() {
             Some(News::Committed { epoch, .. }) => return Ok(epoch),
-            Some(News::Abandoned | News::ReadOnly) => {
+            Some(News::Abandoned(_) | News::ReadOnly) => {
                 return Err(String::from("the snapshot could not be made"));
             }
             None => {}

@@ -87,7 +87,11 @@ fn object_of(worker: &Worker, thrown: Thrown) -> u64 {
         Thrown::DiskFull => own(DISK_FULL),
         Thrown::StackOverflow => own(STACK_OVERFLOW),
         Thrown::New(class, code) => {
-            let class = ObjectAddress(worker.class(class as u32));
+            let class = ObjectAddress(match worker.class(class as u32) {
+                // The disk was made before there was this class.
+                0 => worker.class(class.superclass() as u32),
+                known => known,
+            });
             match heap::allocate_plain(worker.space, worker.allocator, class) {
                 Ok(object) => {
                     worker.space.store(ObjectAddress(object.0 + EXCEPTION_CODE), code);

@@ -268,4 +268,4 @@ fn unnamed_specs(object: ObjectAddress) -> [ClassSpec; 2] {
 }
 
 const _: () = assert!(STRING_BUFFER < FIRST_MODULE_CLASS);
-const _: () = assert!((Builtin::NotSupportedException as u32) < MAP_ENTRIES);
+const _: () = assert!((Builtin::SnapshotFailedException as u32) < MAP_ENTRIES);

@@ -8,7 +8,7 @@
 //! | sleep, sleep.until | waits | the machine clock goes on from the snapshot's value |
 //! | sleep.until_wall | waits, looks at the wall clock again when it wakes | may wake late by the time the machine was off |
 //! | restart.wait | waits | is what wakes it |
-//! | commit | waits | complete if its epoch is at or below the resumed one |
+//! | commit | waits; throws if the snapshot is given up | complete if its epoch is at or below the resumed one |
 //! | thread.spawn | stepped, in the thread's cursor | goes on |
 
 use revenant_bytecode::{Builtin, Native};
@@ -195,9 +195,10 @@ fn restart_wait(worker: &mut Worker, context: &Context) -> NativeResult {
 }
 
 fn commit(worker: &mut Worker) -> NativeResult {
-    let Some(epoch) = worker.environment().map(|environment| environment.epoch()) else {
-        return Err(Builtin::NotSupportedException.into());
-    };
+    let asked = worker.environment().map(|world| world.makes_snapshots().then(|| world.epoch()));
+    let Some(possible) = asked else { return Err(Builtin::NotSupportedException.into()) };
+    // Whoever began to wait now would wait for ever.
+    let Some(epoch) = possible else { return Err(Builtin::SnapshotFailedException.into()) };
     let queue = word(scheduler::COMMIT_HEAD).0;
     let wait = Wait::in_queue(WaitKind::Commit, queue, ObjectAddress(0));
     thread::park_worker(worker, wait);

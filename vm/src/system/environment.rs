@@ -24,6 +24,10 @@ pub trait Environment {
     fn epoch(&self) -> Epoch;
     /// Room on the disk.
     fn disk_space(&self) -> DiskSpace;
+    /// Whether snapshots can be made: not on a disk that takes no more writes. There `commit()` throws at once.
+    fn makes_snapshots(&self) -> bool {
+        true
+    }
     /// 64 unpredictable bits if the machine has a source of them, else any number that differs from boot to boot.
     fn entropy(&mut self) -> u64;
 }

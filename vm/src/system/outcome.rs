@@ -60,6 +60,8 @@ pub enum SystemStep {
     ContinueGrace,
     /// Completes the `commit()` waits up to this epoch: its snapshot is durable.
     CommitDurable(Epoch),
+    /// Throws `SnapshotFailedException` in the `commit()` waits up to this epoch: its snapshot was given up.
+    CommitFailed(Epoch),
     /// Announces a restart, once after [`super::Vm::resume`]: new restart generation, the restart event fires, `commit()`
     /// waits up to the resumed epoch are complete, the console marks the place.
     Restarted {
@@ -68,6 +70,14 @@ pub enum SystemStep {
     },
     /// Saves the machine clock. In the stop, just before the flip.
     SaveClock,
+}
+
+impl SystemStep {
+    /// Whether it is part of a grace: what can go on after the next start as well.
+    #[must_use]
+    pub const fn is_grace(&self) -> bool {
+        matches!(self, Self::BeginGrace | Self::ContinueGrace)
+    }
 }
 
 /// Whether a system step has more to do.

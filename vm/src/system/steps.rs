@@ -1,6 +1,7 @@
 //! System steps: the scheduler's work that the kernel asks for by name. Each call is bounded and may be made again after an abandoned
 //! attempt.
 
+use revenant_bytecode::Builtin;
 use revenant_hal::ObjectAddress;
 
 use crate::counting::{self, Progress};
@@ -53,6 +54,9 @@ pub(super) fn take(worker: &mut Worker, step: SystemStep) -> StepOutcome {
             }
         },
         SystemStep::CommitDurable(epoch) => commit_durable(space, epoch.0),
+        SystemStep::CommitFailed(epoch) => {
+            end_waits(space, epoch.0, |_| Completion::Throws(Builtin::SnapshotFailedException))
+        }
         SystemStep::Restarted { resumed } => restarted(space, resumed.0),
         SystemStep::SaveClock => {
             let clock = worker.machine_clock();
@@ -70,6 +74,11 @@ fn commit_durable(space: Space, epoch: u64) -> StepOutcome {
         space.store(durable, epoch);
         space.end_step();
     }
+    end_waits(space, epoch, Completion::Result)
+}
+
+/// Ends the waits of `commit()` up to this epoch, each as `completion` makes of the epoch it waits for.
+fn end_waits(space: Space, epoch: u64, completion: impl Fn(u64) -> Completion) -> StepOutcome {
     let waiting = Queue::new(word(scheduler::COMMIT_HEAD));
     for _ in 0..WOKEN {
         let Some(thread) = waiting.first(space) else { return StepOutcome::Done };
@@ -77,7 +86,7 @@ fn commit_durable(space: Space, epoch: u64) -> StepOutcome {
         if wanted > epoch {
             return StepOutcome::Done;
         }
-        wake_now(space, thread, Completion::Result(wanted));
+        wake_now(space, thread, completion(wanted));
     }
     StepOutcome::More
 }

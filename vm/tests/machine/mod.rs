@@ -23,6 +23,7 @@ pub struct Calm {
     pub clock: u64,
     pub epoch: u64,
     pub disk: DiskSpace,
+    pub read_only: bool,
     random: u64,
 }
 
@@ -38,6 +39,9 @@ impl Environment for Calm {
     }
     fn disk_space(&self) -> DiskSpace {
         self.disk
+    }
+    fn makes_snapshots(&self) -> bool {
+        !self.read_only
     }
     fn entropy(&mut self) -> u64 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -86,7 +90,8 @@ impl Machine {
         let host = HostSpace::take().unwrap();
         let module = assemble(source, "test.rasm").unwrap_or_else(|error| panic!("{error}"));
         let file = encode(&module);
-        let mut environment = Calm { clock: 1_000, epoch: 1, disk: DiskSpace::Enough, random: 1 };
+        let disk = DiskSpace::Enough;
+        let mut environment = Calm { clock: 1_000, epoch: 1, disk, read_only: false, random: 1 };
         let creation = Creation { modules: &[&file], arguments, epoch: Epoch(1) };
         let vm = Vm::create(&creation, &mut environment).unwrap_or_else(|error| panic!("{error}"));
         let (output, ended) = (String::new(), None);
