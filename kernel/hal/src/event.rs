@@ -58,6 +58,22 @@ pub enum Event {
         /// Where it should have been.
         block: BlockIndex,
     },
+    /// A map node that could not be read was replaced: what only it named is lost.
+    PagesLost {
+        /// The first page that it covered.
+        first: PageIndex,
+        /// Pages that it covered.
+        count: u64,
+        /// Where it stood.
+        block: BlockIndex,
+    },
+    /// A part of the record of free blocks could not be read: the blocks that it described count as used.
+    FreeSpaceLost {
+        /// The first of them.
+        first: BlockIndex,
+        /// How many.
+        count: u64,
+    },
     /// No frame is left and none can come back.
     OutOfFrames,
     /// No disk space is left for new pages.

@@ -119,6 +119,15 @@ impl Allocator {
         self.previous = self.current.clone();
     }
 
+    /// A leaf cannot be read: all its blocks count as used, and it is to be written anew. After [`Allocator::loaded`].
+    pub(crate) fn count_as_used(&mut self, leaf: u64) {
+        for bitmap in [&mut self.current, &mut self.previous, &mut self.next] {
+            bitmap.leaf_mut(leaf).fill(u64::MAX);
+        }
+        self.touched.insert(leaf);
+        self.recompute_busy([leaf]);
+    }
+
     /// Both bitmaps are loaded. The fixed places count as taken whatever the disk says.
     pub(crate) fn loaded(&mut self) {
         let fixed = Self::fixed_places(self.layout);

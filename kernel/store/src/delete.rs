@@ -8,8 +8,9 @@
 //! is kept on disk that could disagree with them (FORMAT.md 7).
 //!
 //! Invariants: a snapshot with two or more children is hidden, not freed; freed blocks are clear in the commit's
-//! allocator and out of reach until the next superblock is durable; a deletion that meets an unreadable node frees
-//! nothing and hides the snapshot.
+//! allocator and out of reach until the next superblock is durable; below a node that cannot be read nothing is freed,
+//! because which blocks are shared cannot be told: they count as used for good. A device that fails may work again, so
+//! then the snapshot is hidden and tried again, as long as the table has room for such ones.
 
 use crate::api::{Planted, StoreEvent};
 use crate::bitmap::Bitmap;
@@ -17,6 +18,7 @@ use crate::commit::{Commit, Phase};
 use crate::error::AbandonReason;
 use crate::reference::{FANOUT, MAP_LEVELS, Node, Reference};
 use crate::reservation;
+use crate::snapshot::{MAXIMUM_SNAPSHOTS, SnapshotTable};
 use crate::store::Store;
 use crate::tree::{Missing, Place, TreeKind, is_inside};
 use alloc::{sync::Arc, vec::Vec};
@@ -61,13 +63,15 @@ impl Store {
             let Some(pair) = deletion.pairs.pop() else { break };
             match self.compare(&mut deletion, pair) {
                 Ok(()) => {}
-                Err(missing) if self.need(missing).is_ok() => blocked.push(pair),
-                Err(_) => {
-                    // Which blocks are shared cannot be told: keep them all.
-                    commit.undeletable.push(deletion.epoch);
-                    hide(commit, deletion.epoch);
-                    return Ok(true);
-                }
+                Err(missing) => match self.need(missing) {
+                    Ok(()) => blocked.push(pair),
+                    Err(damage) if damage.device_error.is_some() && has_room(&commit.table) => {
+                        commit.undeletable.push(deletion.epoch);
+                        hide(commit, deletion.epoch);
+                        return Ok(true);
+                    }
+                    Err(_) => leave_alone(&mut deletion, pair, missing.reference),
+                },
             }
         }
         let waiting = !blocked.is_empty();
@@ -143,7 +147,8 @@ impl Store {
             Planted::BirthOffByOne => pair.gone.birth < deletion.parent,
             _ => pair.gone.birth <= deletion.parent,
         };
-        if pair.gone.is_zero() || older || pair.gone == pair.kept {
+        let nothing = pair.gone.is_zero() || pair.gone.is_lost();
+        if nothing || older || pair.gone == pair.kept {
             return;
         }
         let area = self.superblock.layout.data_area();
@@ -161,7 +166,8 @@ impl Store {
 
     fn compare(&mut self, deletion: &mut Deletion, pair: Pair) -> Result<(), Missing> {
         let gone = self.node(pair.place, pair.gone)?;
-        let kept = if pair.kept.is_zero() { None } else { Some(self.node(pair.place, pair.kept)?) };
+        let nothing = pair.kept.is_zero() || pair.kept.is_lost();
+        let kept = if nothing { None } else { Some(self.node(pair.place, pair.kept)?) };
         deletion.visited += 1;
         for slot in 0..FANOUT {
             let pair = Pair {
@@ -208,6 +214,20 @@ impl Store {
     #[must_use]
     pub fn nodes_visited_by_deletion(&self) -> u64 {
         self.nodes_visited_by_deletion
+    }
+}
+
+/// Whether snapshots that wait for a device that fails may stay in the table: half of it is theirs.
+fn has_room(table: &SnapshotTable) -> bool {
+    table.entries().len() < MAXIMUM_SNAPSHOTS / 2
+}
+
+/// One of two nodes cannot be read: nothing below is freed, nor the blocks that are bad themselves.
+fn leave_alone(deletion: &mut Deletion, pair: Pair, unreadable: Reference) {
+    if unreadable == pair.gone {
+        for block in pair.gone.blocks() {
+            deletion.dead.clear(block.0);
+        }
     }
 }
 

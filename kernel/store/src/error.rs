@@ -151,6 +151,8 @@ pub struct DamagedBlock {
 pub enum BlockRole {
     /// The content of a page.
     Page(PageIndex),
+    /// A page that was lost with the node of the page map that named it; the block is that node's.
+    LostPage(PageIndex),
     /// A node of a page map: it covers `128^(level+1)` pages from `first`.
     MapNode {
         /// 0 for leaves.
@@ -171,6 +173,9 @@ impl fmt::Display for DamagedBlock {
         write!(formatter, "block {} ", self.block)?;
         match self.role {
             BlockRole::Page(page) => write!(formatter, "(content of page {page})")?,
+            BlockRole::LostPage(page) => {
+                return write!(formatter, "held the map node with which page {page} was lost");
+            }
             BlockRole::MapNode { level, first } => {
                 write!(formatter, "(map node of level {level} over pages from {first})")?;
             }

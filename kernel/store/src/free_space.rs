@@ -3,6 +3,9 @@
 //! Sealing is a fixed point: writing a changed leaf takes two blocks and gives back those of its old copies, which may
 //! change further leaves. It ends because every leaf is written at most once.
 //!
+//! A leaf of which no copy can be read says nothing about its blocks: they all count as used, those of its copies too, and
+//! the next commit writes a new leaf that says so. Blocks that a map is known to drop are free again all the same.
+//!
 //! Invariants: the tree of generation g marks exactly what superblock g reaches, its own blocks included; births in this
 //! tree are generations, because a commit without a snapshot has no epoch of its own.
 
@@ -20,6 +23,7 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
+use core::ops::Range;
 use revenant_hal::{BlockIndex, DiskCompletion, Epoch, Generation, PageBytes};
 
 /// A sealed tree: its root, and the blocks to write.
@@ -48,13 +52,37 @@ impl From<NoSpace> for SealError {
 pub(crate) struct FreeSpace {
     pub(crate) tree: Tree,
     pub(crate) nodes: NodeCache,
+    /// Leaves and nodes that could not be read: their blocks are never used again.
+    unreadable: BTreeSet<BlockIndex>,
 }
 
 impl FreeSpace {
     pub(crate) fn new(root: Reference, levels: u8) -> Self {
         let tree = Tree::new(TreeKind::FreeSpace, root, levels);
         // Never evicted: a 64 TiB store has 4200 of them.
-        Self { tree, nodes: NodeCache::new(usize::MAX) }
+        Self { tree, nodes: NodeCache::new(usize::MAX), unreadable: BTreeSet::new() }
+    }
+
+    /// A leaf (`level` none) or node cannot be read. Whoever changes something below it begins with an empty node.
+    fn lose(&mut self, level: Option<u8>, reference: Reference) {
+        self.unreadable.insert(reference.block);
+        if level.is_some() {
+            self.nodes.insert(reference.block, Arc::new(Node::default()));
+        }
+    }
+
+    /// Frees an old copy, if it was readable, and takes two distant blocks for the new one.
+    fn replace(
+        &self,
+        allocator: &mut Allocator,
+        old: Reference,
+    ) -> Result<(BlockIndex, BlockIndex), SealError> {
+        for block in old.blocks().filter(|_| !self.unreadable.contains(&old.block)) {
+            allocator.free(block).map_err(|error| SealError::NotAllocated(error.0))?;
+        }
+        let block = allocator.allocate(1).ok_or(SealError::NoSpace)?;
+        let mirror = allocator.allocate_far_from(block.start, 1).ok_or(SealError::NoSpace)?;
+        Ok((BlockIndex(block.start), BlockIndex(mirror.start)))
     }
 
     /// Gives every changed leaf and node its blocks, and says what to write.
@@ -73,14 +101,14 @@ impl FreeSpace {
                     .tree
                     .set(&mut self.nodes, *leaf, Reference::ZERO)
                     .map_err(|missing| SealError::NotAllocated(missing.reference.block))?;
-                leaves.insert(*leaf, replace(allocator, old)?);
+                leaves.insert(*leaf, self.replace(allocator, old)?);
             }
             let changed: BTreeSet<Place> = self.tree.changed.keys().copied().collect();
             let changed: Vec<Place> =
                 changed.into_iter().filter(|place| !nodes.contains_key(place)).collect();
             for place in &changed {
                 let old = self.tree.committed(&self.nodes, *place);
-                nodes.insert(*place, replace(allocator, old)?);
+                nodes.insert(*place, self.replace(allocator, old)?);
             }
             if fresh.is_empty() && changed.is_empty() {
                 break;
@@ -137,19 +165,6 @@ impl FreeSpace {
     }
 }
 
-/// Frees an old copy and takes two distant blocks for the new one.
-fn replace(
-    allocator: &mut Allocator,
-    old: Reference,
-) -> Result<(BlockIndex, BlockIndex), SealError> {
-    for block in old.blocks() {
-        allocator.free(block).map_err(|error| SealError::NotAllocated(error.0))?;
-    }
-    let block = allocator.allocate(1).ok_or(SealError::NoSpace)?;
-    let mirror = allocator.allocate_far_from(block.start, 1).ok_or(SealError::NoSpace)?;
-    Ok((BlockIndex(block.start), BlockIndex(mirror.start)))
-}
-
 /// Which bitmap a block being read belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Side {
@@ -167,6 +182,13 @@ struct Pair {
     previous: Reference,
 }
 
+/// Leaves that cannot be read.
+#[derive(Clone, Debug)]
+pub(crate) struct LostLeaves {
+    pub(crate) leaves: Range<u64>,
+    pub(crate) damage: DamagedBlock,
+}
+
 /// Loads the bitmaps of the two newest superblocks while programs run already. Where both name the same block it is read
 /// once.
 #[derive(Debug)]
@@ -177,7 +199,11 @@ pub(crate) struct FreeSpaceLoader {
     reads: VerifiedReads<(Pair, Side)>,
     /// Nodes of which only one side is there yet.
     halves: BTreeMap<(u8, u64), (Option<Node>, Option<Node>)>,
+    /// The root cannot be read.
     pub(crate) damage: Option<DamagedBlock>,
+    /// Leaves of the newest tree that cannot be read: what they describe counts as used.
+    pub(crate) lost: Vec<LostLeaves>,
+    top: u8,
     /// The allocator of the generation before cannot be read. Then that generation is not whole any more (it is protected
     /// only while it is the second newest), and there is nothing of it to protect.
     pub(crate) previous_lost: bool,
@@ -200,6 +226,8 @@ impl FreeSpaceLoader {
             reads,
             halves: BTreeMap::new(),
             damage: None,
+            lost: Vec::new(),
+            top: layout.bitmap_levels() - 1,
             previous_lost: false,
         }
     }
@@ -239,8 +267,16 @@ impl FreeSpaceLoader {
                 }
                 return;
             }
-            Err(damage) => {
+            Err(damage) if pair.level == Some(self.top) => {
                 self.damage = Some(damage);
+                return;
+            }
+            Err(damage) => {
+                let width = pair.level.map_or(1, |level| (FANOUT as u64).pow(u32::from(level) + 1));
+                let first = pair.ordinal * width;
+                let end = (first + width).min(self.leaves);
+                self.lost.push(LostLeaves { leaves: first..end, damage });
+                space.lose(pair.level, pair.current);
                 return;
             }
         };

@@ -36,6 +36,7 @@ mod guard;
 mod io;
 mod layout;
 mod open;
+mod problem;
 mod read;
 mod reference;
 mod requests;
@@ -54,7 +55,7 @@ pub use api::{
     Access, Copies, Epitaph, Lookup, OpenFrom, OpenReport, OpenRequest, PageContent, Planted,
     Purpose, SessionId, Space, SpaceState, StepOutcome, StoreEvent, StoreId, StoreOptions,
 };
-pub use check::{Check, CheckOutcome, CheckReport, MAXIMUM_PROBLEMS, Problem};
+pub use check::{Check, CheckOutcome};
 pub use error::{
     AbandonReason, BlockRole, DamagedBlock, NoSpace, ReadOnlyReason, Refusal, SnapshotError,
 };
@@ -65,6 +66,7 @@ pub use layout::{
     MINIMUM_BLOCKS, RING_SLOTS, SLOT_BLOCKS,
 };
 pub use open::{OpenOutcome, Opening};
+pub use problem::{CheckReport, MAXIMUM_PROBLEMS, Problem};
 pub use reference::{FANOUT, MAP_LEVELS, Node, Reference, checksum};
 pub use ring::{Ring, RingOutcome, RingReader};
 pub use snapshot::{BranchId, MAXIMUM_SNAPSHOTS, Retention, Snapshot, SnapshotTable};

@@ -80,6 +80,14 @@ impl Store {
                     let result = Ok(PageContent::Zero);
                     self.events.push_back(StoreEvent::PageRead { page, frame, result });
                 }
+                Ok(reference) if reference.is_lost() => {
+                    let (block, role) = (reference.mirror, BlockRole::LostPage(page));
+                    self.damaged_page(
+                        page,
+                        frame,
+                        DamagedBlock { block, role, device_error: None },
+                    );
+                }
                 Ok(reference) => located.push(Located { page, frame, reference, mirror: false }),
                 Err(missing) => match self.need(missing) {
                     Ok(()) => self.reads.asked.push(asked),

@@ -18,6 +18,9 @@ pub(crate) const FANOUT_BITS: u32 = 7;
 /// Levels of nodes in a page map: 5 x 7 bits cover the 32 bits of a page index.
 pub const MAP_LEVELS: u8 = 5;
 
+/// The block of a reference to what is lost.
+const LOST: BlockIndex = BlockIndex(u64::MAX);
+
 const _: () = assert!(FANOUT * REFERENCE_BYTES == revenant_hal::PAGE_SIZE);
 const _: () = assert!(FANOUT == 1 << FANOUT_BITS);
 const _: () = assert!(FANOUT_BITS * MAP_LEVELS as u32 >= 32);
@@ -44,10 +47,23 @@ impl Reference {
         checksum: Checksum(0),
     };
 
+    /// What stood here is lost, a page or everything below a node: the node that named it could not be read. Its block
+    /// is beyond every device, so that whoever does not know the mark fails to read it and never takes it for zeros.
+    #[must_use]
+    pub const fn lost(node: BlockIndex, birth: Epoch) -> Self {
+        Self { block: LOST, mirror: node, birth, checksum: Checksum(0) }
+    }
+
     /// Whether there is no block.
     #[must_use]
     pub const fn is_zero(&self) -> bool {
         self.block.0 == 0
+    }
+
+    /// Whether what stood here is lost ([`Reference::lost`]); `mirror` is then the block of the node that named it.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        self.block.0 == LOST.0
     }
 
     /// Whether `bytes` are what this reference names.
@@ -81,7 +97,8 @@ impl Reference {
 
     /// The blocks it occupies: none, one or two.
     pub fn blocks(&self) -> impl Iterator<Item = BlockIndex> + use<> {
-        [self.block, self.mirror].into_iter().filter(|block| block.0 != 0)
+        let lost = self.is_lost();
+        [self.block, self.mirror].into_iter().filter(move |block| block.0 != 0 && !lost)
     }
 }
 
@@ -114,6 +131,15 @@ impl Node {
     pub fn get(&self, index: usize) -> Reference {
         let (all, _) = self.0.0.as_chunks::<REFERENCE_BYTES>();
         all.get(index).map_or(Reference::ZERO, Reference::decode)
+    }
+
+    /// A node that says the same of everything below it.
+    #[must_use]
+    pub(crate) fn filled(reference: Reference) -> Self {
+        let mut node = Self::default();
+        let (all, _) = node.0.0.as_chunks_mut::<REFERENCE_BYTES>();
+        all.fill(reference.encode());
+        node
     }
 
     /// Stores the reference at `index`, which is below [`FANOUT`].
@@ -189,6 +215,12 @@ mod tests {
         assert_eq!(node.references().filter(|found| !found.is_zero()).count(), 1);
         assert_eq!(reference.blocks().count(), 2);
         assert_eq!(Reference::ZERO.blocks().count(), 0);
+        let lost = Reference::lost(BlockIndex(9), Epoch(4));
+        let node = Node::filled(lost);
+        assert!(
+            node.references().all(|found| found == lost && found.is_lost() && !found.is_zero())
+        );
+        assert_eq!(lost.blocks().count(), 0);
     }
 
     #[test]

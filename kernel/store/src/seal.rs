@@ -4,14 +4,15 @@
 //! Invariants: a node is written after everything it names has its place and checksum; primary copies stand in runs of
 //! neighbours, second copies of nodes above the leaves half the disk further on; at most [`NODES_A_STEP`] nodes a step.
 
+use crate::api::StoreEvent;
 use crate::commit::{Commit, Job, Phase};
-use crate::error::AbandonReason;
+use crate::error::{AbandonReason, BlockRole, DamagedBlock};
 use crate::free_space::SealError;
 use crate::reference::{Node, Reference, checksum};
 use crate::store::Store;
-use crate::tree::Place;
+use crate::tree::{Missing, Place};
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
-use revenant_hal::{BlockIndex, Epoch, PageBytes, PageIndex};
+use revenant_hal::{BlockIndex, Epoch, Event, PageBytes, PageIndex};
 
 /// Nodes sealed, and pages applied, in one step: a quarter of a MiB to checksum.
 const NODES_A_STEP: usize = 64;
@@ -38,13 +39,21 @@ fn difference(before: Reference, after: Reference) -> i64 {
 impl Store {
     /// Enters the pages in the map.
     pub(crate) fn step_apply(&mut self, commit: &mut Commit) -> Result<bool, AbandonReason> {
+        let Some(target) = commit.target else {
+            commit.phase = Phase::Seal;
+            return Ok(true);
+        };
         let pages = commit.data.updates.range(commit.sealing.next_page..).take(PAGES_A_STEP);
         let (mut first_blocked, mut next, mut changed) = (None, None, 0);
+        let mut lost = Vec::new();
         for (page, reference) in pages {
             match self.map.set(&mut self.cache, page.0, *reference) {
                 Ok(before) => changed += difference(before, *reference),
                 Err(missing) => {
-                    self.need(missing).map_err(AbandonReason::Damaged)?;
+                    if let Err(damage) = self.need(missing) {
+                        self.lose_node(target.epoch, *page, missing, damage)?;
+                        lost.push(missing.reference);
+                    }
                     first_blocked.get_or_insert(*page);
                     if self.node_reads.len() >= self.io.depth() {
                         break;
@@ -54,12 +63,39 @@ impl Store {
             next = Some(PageIndex(page.0 + 1));
         }
         commit.pages += changed;
+        let progress = first_blocked.is_none() || !lost.is_empty();
+        for reference in lost {
+            commit.table.keep_before(self.superblock.epoch, reference.birth);
+        }
         // What stands behind a page that waits is entered again, to no effect.
         match first_blocked.or(next) {
             Some(page) => commit.sealing.next_page = page,
             None => commit.phase = Phase::Seal,
         }
-        Ok(first_blocked.is_none())
+        Ok(progress)
+    }
+
+    /// A node above a changed page cannot be read: what it named is lost, and nothing else. A device that fails may work
+    /// again, so then the snapshot is given up instead, as long as that does not make the store read-only. Without its
+    /// root a map has nothing left that would be worth a snapshot.
+    fn lose_node(
+        &mut self,
+        epoch: Epoch,
+        page: PageIndex,
+        missing: Missing,
+        damage: DamagedBlock,
+    ) -> Result<(), AbandonReason> {
+        let damaged = AbandonReason::Damaged(damage);
+        let BlockRole::MapNode { level, first } = missing.role else { return Err(damaged) };
+        let place = Place::on_path(page.0, level);
+        let more_chances = self.failures + 1 < self.request.options.failures_until_read_only;
+        if place == self.map.root_place() || damage.device_error.is_some() && more_chances {
+            return Err(damaged);
+        }
+        self.map.lose(place, Reference::lost(damage.block, epoch));
+        let event = Event::PagesLost { first, count: place.leaves(), block: damage.block };
+        self.events.push_back(StoreEvent::Report(event));
+        Ok(())
     }
 
     /// Gives the next changed nodes of the map their blocks.

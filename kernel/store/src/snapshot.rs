@@ -150,6 +150,19 @@ impl SnapshotTable {
         line
     }
 
+    /// Pins the newest ancestor of `newest` from before `birth`, if there is one and not too many are pinned: it does not
+    /// know what was born then and is damaged now, so it may have what was lost with it.
+    pub(crate) fn keep_before(&mut self, newest: Epoch, birth: Epoch) {
+        let older = self.line(newest).into_iter().find(|epoch| *epoch < birth);
+        let pins = self.entries.iter().filter(|entry| entry.pinned).count();
+        if let Some(entry) = older.and_then(|epoch| self.get_mut(epoch))
+            && !entry.hidden
+            && pins < MAXIMUM_PINS
+        {
+            entry.pinned = true;
+        }
+    }
+
     /// The snapshots of the live line that nothing keeps, oldest first: not the newest, not pinned, beyond `retention`.
     /// Other branches are kept until they are released.
     #[must_use]

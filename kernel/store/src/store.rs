@@ -16,8 +16,9 @@ use crate::api::{
 use crate::cache::NodeCache;
 use crate::commit::Commit;
 use crate::error::{DamagedBlock, NoSpace, ReadOnlyReason, SnapshotError};
-use crate::free_space::{FreeSpace, FreeSpaceLoader};
+use crate::free_space::{FreeSpace, FreeSpaceLoader, LostLeaves};
 use crate::io::Io;
+use crate::layout::BLOCKS_PER_BITMAP;
 use crate::read::Reads;
 use crate::reference::{MAP_LEVELS, Node};
 use crate::requests::Requests;
@@ -30,6 +31,7 @@ use alloc::{
     boxed::Box,
     collections::{BTreeMap, VecDeque, btree_map::Entry},
     sync::Arc,
+    vec::Vec,
 };
 use revenant_hal::{
     BlockIndex, Disk, DiskCompletion, DiskGeometry, Epoch, Event, FrameIndex, FrameMemory,
@@ -223,7 +225,7 @@ impl Store {
             return self.allocator.allocatable();
         }
         let layout = self.superblock.layout;
-        let total = layout.bitmap_leaves() * crate::layout::BLOCKS_PER_BITMAP;
+        let total = layout.bitmap_leaves() * BLOCKS_PER_BITMAP;
         total.saturating_sub(self.superblock.allocated) / 2
     }
 
@@ -290,8 +292,26 @@ impl Store {
             if loader.previous_lost {
                 self.allocator.forget_previous();
             }
+            let lost = core::mem::take(&mut loader.lost);
             self.loader = None;
             self.allocator.loaded();
+            self.lose_free_space(lost);
+        }
+    }
+
+    /// What damaged leaves describe counts as used; if what is left is too little for a commit, nothing can be written.
+    fn lose_free_space(&mut self, lost: Vec<LostLeaves>) {
+        for LostLeaves { leaves, .. } in &lost {
+            let first = BlockIndex(leaves.start * BLOCKS_PER_BITMAP);
+            let count = (leaves.end - leaves.start) * BLOCKS_PER_BITMAP;
+            let event = Event::FreeSpaceLost { first, count };
+            self.events.push_back(StoreEvent::Report(event));
+            leaves.clone().for_each(|leaf| self.allocator.count_as_used(leaf));
+        }
+        if let Some(LostLeaves { damage, .. }) = lost.first()
+            && self.allocator.allocatable() < reservation::pool(self.superblock.layout)
+        {
+            self.become_read_only(ReadOnlyReason::FreeSpaceDamaged(*damage));
         }
     }
 

@@ -6,6 +6,9 @@
 //!
 //! Nodes are shared with the cache until they are changed, and again once they are sealed.
 //!
+//! What a node that cannot be read named is lost, and stays lost until it is written or discarded: a new node in its place
+//! says so of every entry. A lost reference above the leaves stands for all the pages below it.
+//!
 //! Invariants: a node in the overlay has all its ancestors in the overlay; a committed node is never changed; a node whose
 //! references are all zero is not stored (its parent's reference is zero).
 //!
@@ -52,6 +55,11 @@ impl Place {
     /// Its slot in its parent.
     pub(crate) const fn slot(self) -> usize {
         slot_of(self.ordinal)
+    }
+
+    /// How many leaves it covers.
+    pub(crate) const fn leaves(self) -> u64 {
+        1 << (FANOUT_BITS * (self.level as u32 + 1))
     }
 
     /// The first leaf it covers.
@@ -102,7 +110,7 @@ impl Tree {
             let slot = slot_of(leaf >> (FANOUT_BITS * u32::from(level)));
             reference = match self.changed.get(&place) {
                 Some(node) if !self.changed.is_empty() => node.get(slot),
-                _ if reference.is_zero() => return Ok(Reference::ZERO),
+                _ if reference.is_zero() || reference.is_lost() => return Ok(reference),
                 _ => match cache.peek(reference.block) {
                     Some(node) => node.get(slot),
                     None => return Err(Missing { reference, role: self.kind.role(place) }),
@@ -131,8 +139,8 @@ impl Tree {
             let place = Place::on_path(leaf, level);
             let slot = slot_of(leaf >> (FANOUT_BITS * u32::from(level)));
             if !self.changed.contains_key(&place) {
-                let node = if reference.is_zero() {
-                    Arc::new(Node::default())
+                let node = if reference.is_zero() || reference.is_lost() {
+                    Arc::new(Node::filled(reference))
                 } else {
                     let role = self.kind.role(place);
                     cache.get(reference.block).ok_or(Missing { reference, role })?
@@ -146,6 +154,13 @@ impl Tree {
             }
         }
         Ok(reference)
+    }
+
+    /// Puts a node in place of one that cannot be read: everything below it is lost. Its ancestors are in the overlay, as
+    /// [`Tree::set`] leaves them when it finds the node missing.
+    pub(crate) fn lose(&mut self, place: Place, lost: Reference) {
+        assert!(place == self.root_place() || self.changed.contains_key(&place.parent()));
+        self.changed.insert(place, Arc::new(Node::filled(lost)));
     }
 
     /// The committed node's reference at a changed place (what the new copy replaces).

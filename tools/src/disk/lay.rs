@@ -88,6 +88,9 @@ fn collect(
         found.push((PageIndex(first), reference));
         return Ok(());
     };
+    if reference.is_lost() {
+        return Err(()); // a whole node's pages: as if it could not be read still
+    }
     let disk = image.disk();
     let node = reference
         .blocks()

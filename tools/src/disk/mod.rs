@@ -196,6 +196,9 @@ fn info(path: &Path) -> Result<ExitCode, ImageError> {
         if usage.unreadable > 0 {
             println!("    {} nodes cannot be read: run `revenant disk check`", usage.unreadable);
         }
+        if usage.lost > 0 {
+            println!("    {} entries of its map are lost: run `revenant disk check`", usage.lost);
+        }
     }
     if let Some(epitaph) = &image.report.epitaph {
         println!(

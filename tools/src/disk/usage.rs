@@ -18,6 +18,8 @@ pub struct Usage {
     pub alone: u64,
     /// Nodes that could not be read.
     pub unreadable: u64,
+    /// Marks of loss: pages, or everything below a node, whose node could not be read and was replaced.
+    pub lost: u64,
 }
 
 struct Walk<'disk> {
@@ -48,6 +50,10 @@ impl Walk<'_> {
     /// `levels` of nodes below and including this block; 0 for a page.
     fn visit(&mut self, snapshot: usize, reference: Reference, levels: u8) {
         if reference.is_zero() {
+            return;
+        }
+        if reference.is_lost() {
+            self.usage[snapshot].lost += 1;
             return;
         }
         for block in reference.blocks() {

@@ -6,5 +6,6 @@ mod memory;
 mod openers;
 mod opening;
 mod pages;
+mod rot;
 mod snapshots;
 mod space;
