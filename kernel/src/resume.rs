@@ -8,14 +8,15 @@ use crate::{disk, log, space};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use revenant_hal::{Clock, OBJECT_SPACE_BASE, PAGE_SIZE_U64, PageIndex};
+use core::ops::Range;
+use revenant_hal::{Clock, PageIndex};
 use revenant_machine::attempt::{SliceEnd, enter_slice};
 use revenant_machine::attention;
 use revenant_machine::exit::ExitCode;
 use revenant_pager::{Impossible, WiredProgress, WiredRange};
 use revenant_store::Copies;
 use revenant_vm::memory::Space;
-use revenant_vm::memory::layout::{ABI_VERSION, area};
+use revenant_vm::memory::layout::ABI_VERSION;
 use revenant_vm::{Environment, SystemStep, Vm};
 
 /// Opens the disk, resumes its programs and runs them until the machine is to stop.
@@ -75,19 +76,14 @@ pub(crate) fn insist_on(page: PageIndex, write: bool, reason: Impossible) {
 
 /// The pages that the scheduler needs at any moment, and the class table: each stored twice, for nothing runs without them.
 pub(crate) fn wired_ranges() -> Vec<WiredRange> {
-    let wired = Vm::wired_pages().iter().map(|range| WiredRange {
-        first: range.start,
-        count: range.end.0 - range.start.0,
+    let range = |pages: &Range<PageIndex>, resident| WiredRange {
+        first: pages.start,
+        count: pages.end.0 - pages.start.0,
         copies: Copies::Two,
-        resident: true,
-    });
-    let class_table = WiredRange {
-        first: PageIndex((area::CLASS_TABLE - OBJECT_SPACE_BASE) / PAGE_SIZE_U64),
-        count: (area::CLASS_TABLE_ENTRIES * 8).div_ceil(PAGE_SIZE_U64),
-        copies: Copies::Two,
-        resident: false,
+        resident,
     };
-    wired.chain([class_table]).collect()
+    let wired = Vm::wired_pages().iter().map(|pages| range(pages, true));
+    wired.chain([range(&Vm::class_table_pages(), false)]).collect()
 }
 
 /// Waits until the wired pages are in.

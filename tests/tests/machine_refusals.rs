@@ -1,9 +1,12 @@
 //! Disks that the machine must not use: one line says which and what to do, and not a byte of them changes.
 
 use core::time::Duration;
+use revenant_store::{FORMAT_VERSION, Layout, RING_SLOTS};
+use revenant_tests::disks::revenant;
 use revenant_tests::harness::{BOOT_LIMIT, Running, built_machine, scratch_file};
 use revenant_tools::qemu::{Disk, EXIT_FAILURE, Firmware};
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 type Outcome = Result<(), String>;
@@ -38,18 +41,57 @@ fn foreign_disk(name: &str, bytes: usize) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-/// A disk of the kernel's own paging test: a good store, but of another virtual machine.
-fn store_of_the_paging_test(name: &str) -> Result<PathBuf, String> {
-    let path = scratch_file(&format!("refused-{name}.img"))?;
+/// A disk of the kernel's own paging test: a good store, but of another virtual machine. While it is in use, nobody else gets it.
+fn store_of_the_paging_test() -> Result<PathBuf, String> {
+    let path = scratch_file("refused-store.img")?;
     fs::File::create(&path)
         .and_then(|file| file.set_len(128 << 20))
         .map_err(|error| format!("{}: {error}", path.display()))?;
     let mut machine = built_machine(Firmware::Bios)?;
-    machine.command_line =
-        "test=paging pages=64 snapshot_interval_ms=50 exit_after_ms=300".to_owned();
+    machine.command_line = "test=paging pages=64 snapshot_interval_ms=50".to_owned();
     machine.disks.push(Disk::new(&path));
-    Running::start(&format!("refused-{name}-made"), &machine)?.wait_success(BOOT_LIMIT)?;
+    let mut running = Running::start("refused-store-made", &machine)?;
+    running.wait_for("durable snapshot", BOOT_LIMIT, |line| line.parse().word == "durable")?;
+    let name = path.to_string_lossy();
+    for command in [
+        &["boot", &name] as &[&str],
+        &["disk", "check", &name],
+        &["disk", "create", &name, "--force", "--module", "samples/hello.rasm"],
+    ] {
+        let said = revenant(command).err().unwrap_or_default();
+        if said.trim_end().lines().count() != 1 || !said.contains("in use by QEMU") {
+            return Err(running.complaint(&format!("{command:?} beside it: {said:?}")));
+        }
+    }
+    // Nobody cut the file off or wrote to it: the machine goes on, and so does the disk.
+    running.wait_for("later snapshot", BOOT_LIMIT, |line| line.parse().word == "durable")?;
+    running.cut()?;
     Ok(path)
+}
+
+/// Makes every superblock one of the format that comes after ours, whole by its checksum.
+fn make_newer(path: &Path) -> Outcome {
+    let read = |error: std::io::Error| format!("{}: {error}", path.display());
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).map_err(read)?;
+    let blocks = file.metadata().map_err(read)?.len() / 4096;
+    let layout = Layout::new(blocks).ok_or("no store has this size")?;
+    let mut found = 0;
+    for slot in 0..RING_SLOTS {
+        let mut header = [0; 4096];
+        let place = layout.slot(slot).0 * 4096;
+        file.read_exact_at(&mut header, place).map_err(read)?;
+        let length: [u8; 4] = header[16..20].try_into().unwrap_or_default();
+        if u32::from_le_bytes(length) != 4096 {
+            continue; // never written
+        }
+        header[8..12].copy_from_slice(&(FORMAT_VERSION + 1).to_le_bytes());
+        header[24..32].fill(0);
+        let checksum = xxhash_rust::xxh3::xxh3_64(&header);
+        header[24..32].copy_from_slice(&checksum.to_le_bytes());
+        file.write_all_at(&header, place).map_err(read)?;
+        found += 1;
+    }
+    if found >= 2 { Ok(()) } else { Err(format!("{found} superblocks found")) }
 }
 
 #[test]
@@ -72,22 +114,17 @@ fn a_machine_without_a_disk() -> Outcome {
 
 #[test]
 #[ignore = "boots QEMU: make test"]
-fn a_read_only_disk_and_one_without_flush() -> Outcome {
-    let path = store_of_the_paging_test("device")?;
-    let read_only = Disk { read_only: true, ..Disk::new(&path) };
-    refused("read-only", read_only, "read-only")?;
-    refused("without-flush", Disk { flush: false, ..Disk::new(&path) }, "FLUSH")
-}
-
-#[test]
-#[ignore = "boots QEMU: make test"]
-fn a_disk_of_another_virtual_machine_and_half_a_disk() -> Outcome {
-    let path = store_of_the_paging_test("store")?;
-    refused("other-vm", Disk::new(&path), "virtual machine")?;
-    fs::OpenOptions::new()
-        .write(true)
-        .open(&path)
-        .and_then(|file| file.set_len(64 << 20))
-        .map_err(|error| format!("{}: {error}", path.display()))?;
-    refused("half", Disk::new(&path), "too small")
+fn a_good_disk_in_use_or_of_another_kind_or_version_or_with_half_of_it_missing() -> Outcome {
+    let path = store_of_the_paging_test()?;
+    let disk = || Disk::new(&path);
+    refused("other-vm", disk(), "virtual machine")?;
+    refused("read-only", Disk { read_only: true, ..disk() }, "read-only")?;
+    refused("without-flush", Disk { flush: false, ..disk() }, "FLUSH")?;
+    let open = || fs::OpenOptions::new().write(true).open(&path);
+    open().and_then(|file| file.set_len(64 << 20)).map_err(|error| error.to_string())?;
+    refused("half", disk(), "too small")?;
+    open().and_then(|file| file.set_len(128 << 20)).map_err(|error| error.to_string())?;
+    make_newer(&path)?;
+    let newer = format!("disk format {} is newer than this system knows", FORMAT_VERSION + 1);
+    refused("newer", disk(), &newer)
 }

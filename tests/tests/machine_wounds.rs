@@ -6,7 +6,7 @@
 use core::time::Duration;
 use revenant_tests::disks::revenant;
 use revenant_tests::harness::{BOOT_LIMIT, Running, TimedLine, built_machine, scratch_file};
-use revenant_tools::qemu::{Disk, EXIT_FAILURE, Firmware, Machine};
+use revenant_tools::qemu::{Disk, DiskFilter, EXIT_FAILURE, Firmware, Machine};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -61,6 +61,17 @@ fn destroy(image: &Path, page: &Page) -> Outcome {
     Ok(())
 }
 
+/// What the device fails with where a page stands: the block's first sector, at every read.
+fn read_error(page: &Page) -> DiskFilter {
+    let sectors = page.blocks.iter().map(|block| block * 8).enumerate();
+    let rules = sectors.map(|(rule, sector)| {
+        format!(
+            "inject-error.{rule}.event=none,inject-error.{rule}.iotype=read,inject-error.{rule}.errno=5,inject-error.{rule}.sector={sector}"
+        )
+    });
+    DiskFilter::Fault(rules.collect::<Vec<_>>().join(","))
+}
+
 /// A disk with the program, and a machine for it.
 fn machine() -> Result<(PathBuf, Machine), String> {
     let source = scratch_file("wounds.rasm")?;
@@ -98,6 +109,28 @@ fn run_until(name: &str, machine: &Machine, texts: &[String]) -> Result<Running,
     }
 }
 
+/// The page of the class table that is in use, which was written twice.
+fn newest_class_table(pages: &[Page]) -> Result<Page, String> {
+    let page = middle(pages, "the class table")?;
+    match page.blocks.len() {
+        2 => Ok(page),
+        copies => Err(format!("the class table stands {copies} times on the disk")),
+    }
+}
+
+/// Boots, and requires that the kernel gives up for a page that nothing runs without, having said all this before.
+fn fails(name: &str, machine: &Machine, before: &[&str]) -> Outcome {
+    let mut running = Running::start(name, machine)?;
+    for text in before {
+        running.wait_for_text(text, BOOT_LIMIT)?;
+    }
+    running.wait_for_text("nothing runs without it", BOOT_LIMIT)?;
+    match running.wait_exit(Duration::from_secs(20))? {
+        Some(EXIT_FAILURE) => Ok(()),
+        other => Err(running.complaint(&format!("exit code {other:?}"))),
+    }
+}
+
 #[test]
 #[ignore = "boots QEMU: make test"]
 fn a_page_that_is_lost_costs_what_it_held_and_no_more() -> Outcome {
@@ -108,6 +141,7 @@ fn a_page_that_is_lost_costs_what_it_held_and_no_more() -> Outcome {
 
     let all = pages(&image)?;
     let object = middle(&all, "large object: LongArray of 16384")?;
+    let unreadable = all.iter().find(|page| page.number == object.number + 5).ok_or("no page")?;
     let frames = middle(&all, "stack of thread 3: calls")?;
     // The code and the table of lines have one length; the code was made first.
     let arrays: Vec<Page> = all
@@ -125,11 +159,18 @@ fn a_page_that_is_lost_costs_what_it_held_and_no_more() -> Outcome {
     for page in [&object, &frames, code, metadata] {
         destroy(&image, page)?;
     }
+    // What stands twice on the disk costs nothing as long as one copy is whole.
+    for page in all.iter().filter(|page| page.blocks.len() == 2) {
+        destroy(&image, &Page { blocks: page.blocks[..1].to_vec(), ..page.clone() })?;
+    }
+    let mut failing = machine.clone();
+    failing.disks = vec![Disk { filter: read_error(unreadable), ..Disk::new(&image) }];
     let thrown = |who: &str, page: &Page| {
         format!("wound {who}: DamagedObjectException page={}", page.number)
     };
     let expected = [
         thrown("reader", &object),
+        thrown("reader", unreadable),
         "wound reader: read the rest".to_owned(),
         format!("page_failed page={} verdict=ThreadDamaged(ThreadId(3))", frames.number),
         "wound main: DamagedObjectException".to_owned(),
@@ -140,17 +181,18 @@ fn a_page_that_is_lost_costs_what_it_held_and_no_more() -> Outcome {
         "wound caller: goes on".to_owned(),
         "wound steady: goes on".to_owned(),
     ];
-    run_until("wounds-second", &machine, &expected)?.cut()?;
+    run_until("wounds-second", &failing, &expected)?.cut()?;
 
     // What nothing runs without: the snapshot is given up, and the one before it resumed.
-    let newest = pages(&image)?;
-    destroy(&image, &middle(&newest, "the root page")?)?;
-    let mut running = Running::start("wounds-third", &machine)?;
-    running.wait_for_text("nothing runs without it", BOOT_LIMIT)?;
-    match running.wait_exit(Duration::from_secs(20))? {
-        Some(EXIT_FAILURE) => {}
-        other => return Err(running.complaint(&format!("exit code {other:?}"))),
-    }
+    destroy(&image, &middle(&pages(&image)?, "the root page")?)?;
+    fails("wounds-third", &machine, &[])?;
     let steps = ["step_back failed=", "resumed epoch=", "wound steady: goes on"].map(str::to_owned);
-    run_until("wounds-fourth", &machine, &steps)?.cut().map(drop)
+    run_until("wounds-fourth", &machine, &steps)?.cut()?;
+
+    let newest = pages(&image)?;
+    destroy(&image, &middle(&newest, "the run queue and the timers' heads")?)?;
+    fails("wounds-fifth", &machine, &[])?;
+    // Every snapshot has this one. There is nothing to go back to, and no boot does more than say so.
+    destroy(&image, &newest_class_table(&newest)?)?;
+    fails("wounds-sixth", &machine, &["step_back failed="])
 }

@@ -3,6 +3,7 @@
 //! IMAGE is the disk that persists (`revenant disk create`). The boot images come from `make image`. The console is the
 //! serial line: what is typed goes to the machine, Ctrl-A X pulls its plug, which is a fine thing to do to it.
 
+use crate::disk::{FileDisk, Mode};
 use crate::qemu::{self, Disk, DiskFilter, Firmware, Machine, Serial};
 use clap::Args;
 use core::time::Duration;
@@ -101,6 +102,9 @@ fn boot(arguments: &BootArguments) -> Result<ExitCode, String> {
         println!("{}", machine.shell_line()?);
         return Ok(ExitCode::SUCCESS);
     }
+    // QEMU would say it too, in two lines and in its own words. The lock is let go of again: QEMU takes it for itself.
+    FileDisk::open(&arguments.image, Mode::Write)
+        .map_err(|error| format!("{}: {error}", arguments.image.display()))?;
     let mut child = machine.command()?.spawn().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             format!("{} is not installed; run `make setup`", qemu::QEMU)

@@ -87,7 +87,7 @@ fn fill(image: &mut Image, arguments: &CreateArguments, files: &[Vec<u8>]) -> Re
     image.snapshot(pages(&space)).map(drop).map_err(|error| error.to_string())
 }
 
-/// The pages that hold something, those that scheduling itself needs twice.
+/// The pages that hold something; twice those without which nothing runs.
 fn pages(space: &HostSpace) -> impl Iterator<Item = SourcePage<PageBytes>> {
     let touched = space.touched().into_iter().flat_map(|range| range.start.0..range.end.0);
     touched.filter_map(move |number| {
@@ -97,8 +97,9 @@ fn pages(space: &HostSpace) -> impl Iterator<Item = SourcePage<PageBytes>> {
         if bytes.0.iter().all(|byte| *byte == 0) {
             return None;
         }
-        let wired = Vm::wired_pages().iter().any(|range| range.contains(&page));
-        let copies = if wired { Copies::Two } else { Copies::One };
+        let vital = Vm::wired_pages().iter().any(|range| range.contains(&page))
+            || Vm::class_table_pages().contains(&page);
+        let copies = if vital { Copies::Two } else { Copies::One };
         Some((page, copies, bytes))
     })
 }

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::AtomicBool;
 
-use revenant_hal::{Nanoseconds, ObjectAddress, PageIndex};
+use revenant_hal::{Nanoseconds, OBJECT_SPACE_BASE, ObjectAddress, PAGE_SIZE_U64, PageIndex};
 
 use crate::console;
 use crate::counting::{self, Progress};
@@ -359,6 +359,15 @@ impl Vm {
     #[must_use]
     pub const fn wired_pages() -> &'static [Range<PageIndex>] {
         const { &[PageIndex(0)..PageIndex(7)] }
+    }
+
+    /// The pages of the class table. Nothing runs without those in use, so whoever stores pages stores them twice, as it does
+    /// the wired pages; they are read when they are touched.
+    #[must_use]
+    pub const fn class_table_pages() -> Range<PageIndex> {
+        let first = (area::CLASS_TABLE - OBJECT_SPACE_BASE) / PAGE_SIZE_U64;
+        let count = (area::CLASS_TABLE_ENTRIES * 8).div_ceil(PAGE_SIZE_U64);
+        PageIndex(first)..PageIndex(first + count)
     }
 
     /// Copies the next batch of console output into `buffer` and returns how many bytes. `sent` bytes of the batch before (all
