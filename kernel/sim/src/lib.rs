@@ -8,6 +8,7 @@
 //!   SimFrames         content of frames, born as garbage
 //!   SimMmu            page tables and a TLB that goes on serving stale entries until it is told
 //!   SimClock          time that moves only when it is told
+//!   replacement       traces of page touches, and the misses of the policies that have a name
 //! ```
 //!
 //! What this crate does not do: judge contents. Which state is right after a cut is known to the test that made it.
@@ -18,6 +19,7 @@ pub mod disk;
 mod frames;
 mod mmu;
 mod random;
+pub mod replacement;
 
 pub use clock::SimClock;
 pub use disk::{

@@ -6,6 +6,9 @@
 //! - **checking**: from [`changes_begin`] to [`step_ends`], an access of a page that this step has not touched is a
 //!   recorded violation. A store before `changes_begin` is a change outside of the change phase and is recorded when
 //!   another touch follows it in the same step.
+//!
+//! A third, **recording**, changes nothing: it keeps which pages are accessed after which, for the traces by which page
+//! replacement is chosen.
 
 #[cfg(not(all(feature = "host", debug_assertions)))]
 pub(super) use absent::*;
@@ -67,7 +70,13 @@ mod present {
         static STORED_EARLY: Cell<u64> = const { Cell::new(0) };
         static MOST_PAGES: Cell<usize> = const { Cell::new(0) };
         static VIOLATIONS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+        static RECORDING: Cell<bool> = const { Cell::new(false) };
+        static WINDOW: RefCell<(usize, Vec<u64>)> = const { RefCell::new((0, Vec::new())) };
+        static RECORDED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
     }
+
+    /// Accesses in which a page is recorded once. The millions between them say the same again.
+    const WINDOW_ACCESSES: usize = 2048;
 
     impl Attempts {
         /// Lets `touches` touches pass and ends the attempt at the next one.
@@ -101,6 +110,19 @@ mod present {
             MOST_PAGES.replace(0)
         }
 
+        /// Begins to record which pages are accessed: each once in so many accesses, in the order of its first in them.
+        pub fn record() {
+            RECORDING.set(true);
+        }
+
+        /// The numbers of the pages recorded since the last call. Ends the recording.
+        #[must_use]
+        pub fn take_recorded() -> Vec<u64> {
+            RECORDING.set(false);
+            WINDOW.take();
+            RECORDED.take()
+        }
+
         /// Runs `attempt`; `None` when it was ended at the `touches`-th touch. Everything unwound holds nothing that needs
         /// dropping, as in the kernel.
         pub fn run<T>(touches: u64, attempt: impl FnOnce() -> T) -> Option<T> {
@@ -122,6 +144,10 @@ mod present {
         ACTIVE.set(CHECKING.get() || TOUCHES_LEFT.get() != u64::MAX);
     }
 
+    fn is_watched() -> bool {
+        ACTIVE.get() || RECORDING.get()
+    }
+
     fn clear() {
         if CHECKING.get() {
             let mut pages = READABLE.with_borrow(Clone::clone);
@@ -138,6 +164,24 @@ mod present {
 
     fn page(address: u64) -> u64 {
         address / PAGE_SIZE_U64 * PAGE_SIZE_U64
+    }
+
+    fn record(address: u64) {
+        if !RECORDING.get() {
+            return;
+        }
+        let page = page(address) / PAGE_SIZE_U64;
+        WINDOW.with_borrow_mut(|(accesses, seen)| {
+            *accesses += 1;
+            if *accesses > WINDOW_ACCESSES {
+                *accesses = 0;
+                seen.clear();
+            }
+            if !seen.contains(&page) {
+                seen.push(page);
+                RECORDED.with_borrow_mut(|pages| pages.push(page));
+            }
+        });
     }
 
     fn violate(what: &str, address: u64) {
@@ -162,6 +206,7 @@ mod present {
     }
 
     pub(in crate::memory) fn loaded(address: u64) {
+        record(address);
         if ACTIVE.get() && CHECKING.get() && CHANGING.get() {
             let known = READABLE.with_borrow(|pages| pages.contains(&page(address)))
                 || WRITABLE.with_borrow(|pages| pages.contains(&page(address)));
@@ -181,6 +226,7 @@ mod present {
     }
 
     pub(in crate::memory) fn stored(address: u64) {
+        record(address);
         if !ACTIVE.get() || !CHECKING.get() {
             return;
         }
@@ -192,7 +238,7 @@ mod present {
     }
 
     pub(in crate::memory) fn loaded_range(address: u64, bytes: u64) {
-        if ACTIVE.get() && bytes > 0 {
+        if is_watched() && bytes > 0 {
             loaded(address);
             for next in 1..=(page(address + bytes - 1) - page(address)) / PAGE_SIZE_U64 {
                 loaded(page(address) + next * PAGE_SIZE_U64);
@@ -201,13 +247,14 @@ mod present {
     }
 
     pub(in crate::memory) fn stored_range(address: u64, bytes: u64) {
-        if ACTIVE.get() && bytes > 0 {
+        if is_watched() && bytes > 0 {
             stored(address);
             stored(address + bytes - 1);
         }
     }
 
     pub(in crate::memory) fn touched_read(address: u64) {
+        record(address);
         if ACTIVE.get() {
             READABLE.with_borrow_mut(|pages| pages.push(page(address)));
             touch(address);
@@ -215,6 +262,7 @@ mod present {
     }
 
     pub(in crate::memory) fn touched_write(address: u64) {
+        record(address);
         if ACTIVE.get() {
             WRITABLE.with_borrow_mut(|pages| {
                 if !pages.contains(&page(address)) {
@@ -226,7 +274,7 @@ mod present {
     }
 
     pub(in crate::memory) fn touched_write_range(address: u64, bytes: u64) {
-        if ACTIVE.get() && bytes > 0 {
+        if is_watched() && bytes > 0 {
             touched_write(address);
             for next in 1..=(page(address + bytes - 1) - page(address)) / PAGE_SIZE_U64 {
                 touched_write(page(address) + next * PAGE_SIZE_U64);
