@@ -32,6 +32,7 @@ mod page_store;
 mod pager;
 mod pending;
 mod planted;
+pub mod replacement;
 mod schedule;
 mod statistics;
 mod tables;

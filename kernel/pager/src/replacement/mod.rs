@@ -1,0 +1,243 @@
+//! Which page goes when a frame is needed. No pages here, no tables, no disk: frames by number, and two questions that the
+//! pager answers about each (see [`Residents`]).
+//!
+//! ```text
+//!                    half of probation        touched since
+//!   page-in --> Fresh ----------------> Aged --------------> Main <--+ touched, or a life left
+//!                       the bit is       |                    |  \---+
+//!                        cleared         | not touched        | not touched
+//!                                        v                    v
+//!                                     goes (ghost)         goes (ghost)
+//! ```
+//!
+//! A pager sees faults, and one bit a page that says "touched since you cleared it". Right after its arrival every page is
+//! touched several times by those who waited for it; so the bit is cleared once in the middle of probation, and only who is
+//! touched after that was touched again. In the main queue a touch is worth up to [`LIVES`] rounds more.
+//!
+//! How long probation is, the ghosts decide (the names of pages let go lately): who left probation a moment ago and is back
+//! would have stayed had it been longer; who left the main queue a moment ago and is back, had it been shorter. Who is back
+//! and was a ghost goes to the main queue, out of probation whenever it left, out of the main queue only if that was a moment
+//! ago: otherwise it has to prove itself anew.
+//!
+//! Invariants: a frame stands on at most one queue; a frame that cannot leave now is passed over and keeps its rank; each call
+//! takes constant time but [`Replacement::next_to_go`], which looks at no more frames than it may.
+//!
+//! Memory: 25 bytes a frame, 49 with the frame table.
+#![doc = include_str!("figures.md")]
+
+mod ghosts;
+mod order;
+
+use ghosts::{Ghosts, Left};
+use order::{Order, Queue};
+
+/// Rounds in the main queue that a page can have before it after a touch.
+const LIVES: u8 = 2;
+/// What a page has that just came to probation: whoever waits for it may not have touched it before it is to go.
+const LIFE_OF_ARRIVAL: u8 = 1;
+/// Probation at first, at least, and at most, as a part of the frames: one in so many.
+const PROBATION: u32 = 16;
+const LEAST_PROBATION: u32 = 32;
+const MOST_PROBATION: u32 = 2;
+/// "A moment ago": while fewer pages have left than one in so many frames.
+const MOMENT: u32 = 16;
+
+/// What the policy asks about the page in a frame.
+pub trait Residents {
+    /// The page's number, as given to [`Replacement::arrived`].
+    fn page(&self, frame: u32) -> u32;
+    /// Whether the page was touched since this was asked last. From now on it was not.
+    fn take_touched(&mut self, frame: u32) -> bool;
+    /// Whether the page can go now: nothing would be lost, nobody is using the frame.
+    fn can_go(&self, frame: u32) -> bool;
+}
+
+/// The order in which resident pages go.
+pub struct Replacement {
+    order: Order,
+    ghosts: Ghosts,
+    frames: u32,
+    /// Wanted length of probation.
+    probation: u32,
+}
+
+impl Replacement {
+    /// The order for a pool of `frames` frames, none of which holds a page.
+    #[must_use]
+    pub fn new(frames: u32) -> Self {
+        Self {
+            order: Order::new(frames),
+            ghosts: Ghosts::new(frames),
+            frames,
+            probation: (frames / PROBATION).max(1),
+        }
+    }
+
+    /// Frames that hold a page which may go some time.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.in_probation() + self.order.length(Queue::Main)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn in_probation(&self) -> u32 {
+        self.order.length(Queue::Fresh) + self.order.length(Queue::Aged)
+    }
+
+    /// A page has come into a frame.
+    pub fn arrived(&mut self, frame: u32, page: u32) {
+        let queue = match self.ghosts.take(page) {
+            Some((left, age)) => self.learn(left, age <= self.frames / MOMENT),
+            None => Queue::Fresh,
+        };
+        let lives = if queue == Queue::Main { 0 } else { LIFE_OF_ARRIVAL };
+        self.order.push_newest(queue, frame, lives);
+    }
+
+    /// Draws the lesson from a ghost that is back; where it goes.
+    fn learn(&mut self, left: Left, a_moment_ago: bool) -> Queue {
+        let least = (self.frames / LEAST_PROBATION).max(1);
+        let most = (self.frames / MOST_PROBATION).max(1);
+        match left {
+            Left::Probation => {
+                if a_moment_ago {
+                    self.probation = (self.probation + 1).min(most);
+                }
+                Queue::Main
+            }
+            Left::Main if a_moment_ago => {
+                self.probation = self.probation.saturating_sub(2).max(least);
+                Queue::Main
+            }
+            Left::Main => Queue::Fresh,
+        }
+    }
+
+    /// The page of `old` is in `new` from now on.
+    pub fn moved(&mut self, old: u32, new: u32) {
+        self.order.exchange(old, new);
+    }
+
+    /// The frame whose page should go next. It is off the queues, and its page is remembered as a ghost. None if there is no
+    /// such frame among those looked at; each look takes one off `looks`.
+    pub fn next_to_go(&mut self, residents: &mut impl Residents, looks: &mut u32) -> Option<u32> {
+        // Where the last page looked at could not go: the other queue is tried next, or one full of such pages would be in the
+        // way of all.
+        let mut stuck: Option<Left> = None;
+        while *looks > 0 {
+            *looks -= 1;
+            self.age(residents);
+            let from_probation = match stuck.take() {
+                Some(left) => left == Left::Main,
+                None => self.in_probation() > self.probation,
+            };
+            let main = self.order.length(Queue::Main);
+            let from_probation = self.in_probation() > 0 && (from_probation || main == 0);
+            let (queue, left) = match from_probation {
+                true => (Queue::Aged, Left::Probation), // never empty then: `age` has seen to it
+                false => (Queue::Main, Left::Main),
+            };
+            let frame = self.order.pop_oldest(queue)?;
+            let lives = self.order.lives(frame);
+            let touched = residents.take_touched(frame);
+            match queue {
+                Queue::Main if touched => {
+                    self.order.push_newest(queue, frame, (lives + 1).min(LIVES));
+                }
+                _ if touched => self.order.push_newest(Queue::Main, frame, 0),
+                _ if lives > 0 => self.order.push_newest(queue, frame, lives - 1),
+                _ if !residents.can_go(frame) => {
+                    // From the end of probation it begins anew, or those behind it would never come to its end.
+                    let queue = if queue == Queue::Main { queue } else { Queue::Fresh };
+                    self.order.push_newest(queue, frame, 0);
+                    stuck = Some(left);
+                }
+                _ => {
+                    self.ghosts.remember(residents.page(frame), left);
+                    return Some(frame);
+                }
+            }
+        }
+        None
+    }
+
+    /// Moves what has been in probation for half of its length on: who was touched by now was so for its arrival.
+    fn age(&mut self, residents: &mut impl Residents) {
+        for _ in 0..2 {
+            if self.order.length(Queue::Fresh) <= self.in_probation() / 2 {
+                return;
+            }
+            let Some(frame) = self.order.pop_oldest(Queue::Fresh) else { return };
+            let lives = if residents.take_touched(frame) { 0 } else { self.order.lives(frame) };
+            self.order.push_newest(Queue::Aged, frame, lives);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    /// Nothing is touched; frames below `held` cannot go.
+    struct Held(u32);
+
+    impl Residents for Held {
+        fn page(&self, frame: u32) -> u32 {
+            frame
+        }
+
+        fn take_touched(&mut self, _frame: u32) -> bool {
+            false
+        }
+
+        fn can_go(&self, frame: u32) -> bool {
+            frame >= self.0
+        }
+    }
+
+    fn full(frames: u32) -> Replacement {
+        let mut replacement = Replacement::new(frames);
+        (0..frames).for_each(|frame| replacement.arrived(frame, frame));
+        replacement
+    }
+
+    #[test]
+    fn what_cannot_go_stays_and_is_in_nobodys_way() {
+        let mut replacement = full(100);
+        let mut gone: Vec<u32> = (0..40)
+            .map(|_| replacement.next_to_go(&mut Held(60), &mut 400).expect("forty can go"))
+            .collect();
+        gone.sort_unstable();
+        assert_eq!(gone, (60..100).collect::<Vec<_>>());
+        let mut looks = 1000;
+        assert_eq!(replacement.next_to_go(&mut Held(60), &mut looks), None);
+        assert_eq!((looks, replacement.len()), (0, 60), "it gave up, and forgot nobody");
+    }
+
+    #[test]
+    fn a_page_that_nobody_has_come_for_yet_is_passed_over_once() {
+        let mut replacement = full(4);
+        let mut looks = 2;
+        assert_eq!(replacement.next_to_go(&mut Held(0), &mut looks), None, "two of two");
+        looks = 1;
+        assert!(replacement.next_to_go(&mut Held(0), &mut looks).is_some());
+    }
+
+    #[test]
+    fn a_page_that_moved_is_the_one_in_its_new_frame() {
+        let mut replacement = full(4);
+        let first = replacement.next_to_go(&mut Held(0), &mut 8).expect("one");
+        let second = replacement.next_to_go(&mut Held(0), &mut 8).expect("another");
+        let mut replacement = full(4);
+        assert_eq!(replacement.next_to_go(&mut Held(0), &mut 8), Some(first));
+        replacement.moved(second, first);
+        assert_eq!(replacement.next_to_go(&mut Held(0), &mut 8), Some(first));
+        assert_eq!(replacement.len(), 2);
+    }
+}
