@@ -142,13 +142,16 @@ impl Probe {
     }
 }
 
-/// Prints median, 99th percentile and maximum.
-fn distribution(name: &str, values: &mut [u64], unit: &str) {
+/// Prints median, 99th percentile and maximum (by nearest rank); returns the first two.
+pub(crate) fn distribution(name: &str, values: &mut [u64], unit: &str) -> (u64, u64) {
     values.sort_unstable();
     let at = |thousandths: usize| {
-        values.get(values.len() * thousandths / 1000).or(values.last()).copied().unwrap_or(0)
+        let rank = (values.len() * thousandths).div_ceil(1000);
+        values.get(rank.saturating_sub(1)).copied().unwrap_or(0)
     };
-    for (part, thousandths) in [("median", 500), ("p99", 990), ("max", 1000)] {
-        log!("metric {name}.{part} {} {unit}", at(thousandths));
+    let (median, high) = (at(500), at(990));
+    for (part, value) in [("median", median), ("p99", high), ("max", at(1000))] {
+        log!("metric {name}.{part} {value} {unit}");
     }
+    (median, high)
 }

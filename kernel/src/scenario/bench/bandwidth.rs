@@ -129,13 +129,13 @@ pub(super) fn run(bench: &mut Bench, mut raw: Option<Raw>) -> Result<(), String>
             writes.push(write_all(disk, bench.clock, bench.pages, (*size, *depth))?);
         }
     }
-    distribution("snapshot_latency.read_back", read_back, "ns");
+    distribution("snapshot_latency.read_back", &mut read_back, "ns");
     let best = snapshots.iter().copied().min().unwrap_or(u64::MAX);
-    let (median, _) = distribution("snapshot_latency", snapshots, "ns");
+    let (median, _) = distribution("snapshot_latency", &mut snapshots, "ns");
     metric("snapshot_write_bandwidth", rate(bench.pages, median), "KiB/s");
     if raw.is_some() {
         let best_raw = writes.iter().copied().min().unwrap_or(u64::MAX);
-        let (median_raw, _) = distribution("raw_write", writes, "ns");
+        let (median_raw, _) = distribution("raw_write", &mut writes, "ns");
         metric("raw_write_bandwidth", rate(bench.pages, median_raw), "KiB/s");
         ratio("snapshot_bandwidth", median_raw, median);
         ratio("snapshot_bandwidth.best", best_raw, best);
@@ -160,8 +160,8 @@ pub(super) fn blocks(bench: &mut Bench) -> Result<(), String> {
         bench.snapshot(|_| ());
         one.push(bench.event_loop.snapshots.last_blocks);
     }
-    let (idle, _) = distribution("idle_snapshot_blocks", idle, "blocks");
-    let (one, _) = distribution("one_page_snapshot_blocks", one, "blocks");
+    let (idle, _) = distribution("idle_snapshot_blocks", &mut idle, "blocks");
+    let (one, _) = distribution("one_page_snapshot_blocks", &mut one, "blocks");
     metric("snapshot_one_page_blocks", one.saturating_sub(idle), "blocks");
     metric("resident_pages", space::with(|space| space.statistics().faults_zero_fill), "pages");
     Ok(())

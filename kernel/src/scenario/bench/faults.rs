@@ -53,8 +53,8 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
     }
     let after = space::with(|space| space.statistics());
     let names = ["fault_zero_fill", "store", "fault_make_writable", "fault_copy"];
-    for (name, values) in names.into_iter().zip(figures) {
-        distribution(name, values, "ns");
+    for (name, mut values) in names.into_iter().zip(figures) {
+        distribution(name, &mut values, "ns");
     }
     metric("faults_zero_fill", after.faults_zero_fill - before.faults_zero_fill, "faults");
     metric("faults_copy", after.faults_copy - before.faults_copy, "faults");
@@ -92,7 +92,7 @@ pub(super) fn page_in(bench: &mut Bench) -> Result<(), String> {
     if sum.get() != samples {
         return Err(format!("{} of {samples} pages hold what was stored", sum.get()));
     }
-    distribution("fault_page_in", times, "ns");
+    distribution("fault_page_in", &mut times, "ns");
     let pages = space::with(|space| space.statistics().pages_read);
     metric("pages_read", pages, "pages");
     Ok(())

@@ -21,12 +21,14 @@ mod flip;
 use super::Machine;
 use super::synthetic::{Nobody, TEST_ABI, format_if_empty};
 use crate::event_loop::EventLoop;
+use crate::probe::distribution;
 use crate::snapshot::FlipTimes;
 use crate::{disk, log, space};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::sync::atomic::Ordering;
 use revenant_hal::{Clock, FrameIndex, FrameMemory, Nanoseconds, ObjectAddress, PageIndex};
 use revenant_machine::attention;
 use revenant_machine::clock::MachineClock;
@@ -106,22 +108,6 @@ fn word(number: u64) -> ObjectAddress {
     page(number).address()
 }
 
-/// The value that stands at a share of a sorted list, in thousandths.
-fn percentile(sorted: &[u64], thousandths: usize) -> u64 {
-    let last = sorted.len().saturating_sub(1);
-    sorted.get((sorted.len() * thousandths / 1000).min(last)).copied().unwrap_or(0)
-}
-
-/// Prints median, 99th percentile and maximum; returns the first two.
-fn distribution(name: &str, mut values: Vec<u64>, unit: &str) -> (u64, u64) {
-    values.sort_unstable();
-    let (median, high) = (percentile(&values, 500), percentile(&values, 990));
-    metric(&format!("{name}.median"), median, unit);
-    metric(&format!("{name}.p99"), high, unit);
-    metric(&format!("{name}.max"), values.last().copied().unwrap_or(0), unit);
-    (median, high)
-}
-
 impl Bench {
     fn now(&self) -> u64 {
         self.clock.monotonic().get()
@@ -133,12 +119,13 @@ impl Bench {
         while next.get() < count {
             attention::take();
             let done = self.event_loop.attempt(|_, _| {
-                while next.get() < count {
+                while next.get() < count && !attention::flag().load(Ordering::Relaxed) {
                     store(word(next.get()), next.get());
                     next.set(next.get() + 1);
                 }
             });
-            if done.is_none() && !self.event_loop.pass() {
+            let busy = self.event_loop.pass();
+            if done.is_none() && !busy {
                 attention::wait();
             }
         }

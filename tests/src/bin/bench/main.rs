@@ -37,7 +37,7 @@ struct Arguments {
 }
 
 /// A limit far above what a run takes: a machine that hangs must end some time.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1800);
 /// Bytes of each disk; sparse files.
 const DISK_BYTES: u64 = 4 << 30;
 const THROTTLE: DiskFilter =
