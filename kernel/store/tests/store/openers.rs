@@ -13,8 +13,8 @@ use revenant_hal::{
 };
 use revenant_sim::{Order, SimDisk, SimDiskOptions, SimFrames};
 use revenant_store::{
-    Copies, GUARD_BLOCK, Layout, OpenOutcome, OpenRequest, Opening, Planted, Purpose, StepOutcome,
-    Store, StoreEvent,
+    Copies, GUARD_BLOCK, Layout, OpenOutcome, OpenReport, OpenRequest, Opening, Planted, Purpose,
+    StepOutcome, Store, StoreEvent,
 };
 
 const BLOCKS: u64 = 1024;
@@ -37,6 +37,26 @@ struct Opener {
 }
 
 impl Opener {
+    /// A machine that has neither opened the disk nor begun to.
+    fn new(disk: SimDisk, number: u64) -> Self {
+        Self {
+            disk,
+            frames: SimFrames::new(4, 1),
+            opening: None,
+            store: None,
+            changes: pages(&[(1, number), (number, number)]),
+            begun: false,
+            planted: Planted::None,
+            end: None,
+        }
+    }
+
+    /// One that is about to open the disk.
+    fn opening(disk: SimDisk, session: u128, number: u64) -> Self {
+        let opening = Opening::new(OpenRequest { options: options(2), ..request(session) });
+        Self { opening: Some(opening), ..Self::new(disk, number) }
+    }
+
     fn boundary(completion: &DiskCompletion) -> bool {
         let layout = Layout::new(BLOCKS).expect("large enough");
         let slot = (0..8).any(|slot| layout.slot(slot) == completion.block);
@@ -126,21 +146,22 @@ fn start(planted: Planted) -> (Opener, Opener, Pages) {
     let model = pages(&[(1, 1), (2, 2)]);
     machine.snapshot(&mut first, &model);
     let disk = SimDisk::new(machine.disk.durable(), disk_options());
-    let opener = |disk, opening, store, number| Opener {
-        disk,
-        frames: SimFrames::new(4, 1),
-        opening,
-        store,
-        changes: pages(&[(1, number), (number, number)]),
-        begun: false,
-        planted,
-        end: None,
-    };
     let second_disk = disk.second_opener(disk_options());
-    let opening = Opening::new(OpenRequest { options: options(2), ..request(6) });
-    let one = opener(disk, None, Some(first), 100);
-    let two = opener(second_disk, Some(opening), None, 200);
+    let one = Opener { store: Some(first), planted, ..Opener::new(disk, 100) };
+    let two = Opener { planted, ..Opener::opening(second_disk, 6, 200) };
     (one, two, model)
+}
+
+/// What a third machine finds when both are done: a whole disk.
+fn found(one: &Opener) -> Result<(Machine, Store, OpenReport), String> {
+    let mut machine = Machine::new(one.disk.visible(), 1);
+    let (store, report) = machine
+        .open(OpenRequest { options: options(2), ..request(3) })
+        .map_err(|refusal| refusal.to_string())?;
+    match machine.check_stepped_back(store.superblock().clone()).problems.first() {
+        Some(problem) => Err(problem.to_string()),
+        None => Ok((machine, store, report)),
+    }
 }
 
 /// Units that a machine takes when it runs alone.
@@ -167,13 +188,7 @@ fn interleave(order: &[bool], planted: Planted) -> Result<(), String> {
     while one.unit() {}
     while two.unit() {}
     let (first, second) = (one.end.flatten(), two.end.flatten());
-    let mut machine = Machine::new(one.disk.visible(), 1);
-    let (mut store, report) = machine
-        .open(OpenRequest { options: options(2), ..request(3) })
-        .map_err(|refusal| refusal.to_string())?;
-    if let Some(problem) = machine.check_stepped_back(store.superblock().clone()).problems.first() {
-        return Err(problem.to_string());
-    }
+    let (mut machine, mut store, report) = found(&one)?;
     if second.is_some_and(|epoch| epoch != report.epoch) {
         return Err(format!("{second:?} of the second was durable, {} is found", report.epoch));
     }
@@ -204,18 +219,9 @@ fn both_open(units: usize) -> Result<(), String> {
     let (_, second, model) = start(Planted::None);
     let image = second.disk.visible();
     let disk = SimDisk::new(image, disk_options());
-    let opener = |disk, session, number| Opener {
-        disk,
-        opening: Some(Opening::new(OpenRequest { options: options(2), ..request(session) })),
-        store: None,
-        frames: SimFrames::new(4, 1),
-        changes: pages(&[(1, number), (number, number)]),
-        begun: false,
-        planted: Planted::None,
-        end: None,
-    };
     let second_disk = disk.second_opener(disk_options());
-    let (mut one, mut two) = (opener(disk, 1, 100), opener(second_disk, 6, 200));
+    let mut one = Opener::opening(disk, 1, 100);
+    let mut two = Opener::opening(second_disk, 6, 200);
     for _ in 0..units {
         one.unit();
     }
@@ -231,13 +237,7 @@ fn both_open(units: usize) -> Result<(), String> {
         (Some(first), Some(second)) if first < second => apply(&with_one, &two.changes),
         (Some(_), Some(_)) => apply(&with_two, &one.changes),
     };
-    let mut machine = Machine::new(one.disk.visible(), 1);
-    let (mut store, report) = machine
-        .open(OpenRequest { options: options(2), ..request(3) })
-        .map_err(|refusal| refusal.to_string())?;
-    if let Some(problem) = machine.check_stepped_back(store.superblock().clone()).problems.first() {
-        return Err(problem.to_string());
-    }
+    let (mut machine, mut store, report) = found(&one)?;
     let matches = machine.matches(&mut store, None, &expected);
     if matches {
         return Ok(());
