@@ -24,6 +24,8 @@ const CACHE_SHARE: usize = 4;
 const CHANGED_SHARE: usize = 6;
 /// A node with what goes around it.
 const NODE_BYTES: usize = PAGE_SIZE + 256;
+/// Snapshots beyond retention are deleted so many at a time: each bitmap in which they free something is written once.
+const DELETED_TOGETHER: u32 = 5;
 /// The allocator's bitmaps, which come out of what is left for the frames.
 const BITMAPS_SHARE: usize = 6;
 
@@ -89,7 +91,11 @@ fn open_from(
         access: Access::ReadWrite,
         from,
         options: StoreOptions {
-            retention: Retention { last: options.retain.max(1), ..Retention::default() },
+            retention: Retention {
+                last: options.retain.max(1),
+                together: DELETED_TOGETHER,
+                ..Retention::default()
+            },
             queue_depth: depth,
             cached_nodes: heap::size_bytes() / CACHE_SHARE / NODE_BYTES,
             changed_nodes: heap::size_bytes() / CHANGED_SHARE / NODE_BYTES,

@@ -69,7 +69,7 @@ pub enum OpenFrom {
         /// R.
         restore_generation: u64,
     },
-    /// The snapshot before the newest, because the newest was resumed and its kernel recorded a fault. Whoever asks says
+    /// The snapshot before the newest that is not hidden, because the newest was resumed and its kernel recorded a fault. Whoever asks says
     /// which epoch failed; if the newest is another one by now, the newest is opened.
     StepBack {
         /// The epoch whose resume failed.

@@ -86,6 +86,8 @@ pub(crate) struct Commit {
     pub(crate) root: Reference,
     pub(crate) free_root: Reference,
     pub(crate) deletion: Option<Deletion>,
+    /// Enough snapshots have expired to delete them all.
+    pub(crate) expiring: bool,
     /// Snapshots whose deletion met damage; not tried again in this commit.
     pub(crate) undeletable: Vec<Epoch>,
     pub(crate) freed: u64,
@@ -163,6 +165,7 @@ impl Store {
             root: self.map.root,
             free_root: self.superblock.free_root,
             deletion: None,
+            expiring: false,
             undeletable: Vec::new(),
             freed: 0,
             nodes_in_flight: 0,

@@ -94,7 +94,15 @@ impl Store {
             pinned || epoch == newest || Some(epoch) == collector
         };
         let mut wanted: Vec<Epoch> = commit.requests.deletions.iter().copied().collect();
-        wanted.extend(commit.table.expired(newest, self.request.options.retention));
+        let retention = self.request.options.retention;
+        let expired = commit.table.expired(newest, retention);
+        // A commit that changes nothing else would write bitmaps for this alone.
+        let idle = commit.data.updates.is_empty();
+        let together = retention.together.max(1) as usize;
+        commit.expiring |= expired.len() >= if idle { 2 * together - 1 } else { together };
+        if commit.expiring {
+            wanted.extend(expired);
+        }
         for epoch in wanted {
             let forked = commit.table.children(epoch).count() > 1;
             if forked && !kept(commit, epoch) {

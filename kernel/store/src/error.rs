@@ -45,6 +45,8 @@ pub enum Refusal {
         /// The store's restore generation.
         current: u64,
     },
+    /// The table of snapshots has no room for another branch.
+    TooManyBranches,
     /// Another machine or tool has the disk open.
     InUse,
     /// The device refuses writes.
@@ -109,6 +111,9 @@ impl fmt::Display for Refusal {
             Self::RollbackAlreadyApplied { current } => write!(
                 formatter,
                 "this rollback was applied already: the restore generation is {current}; remove it from the command line"
+            ),
+            Self::TooManyBranches => formatter.write_str(
+                "its table of snapshots has no room for another branch; unpin snapshots or release branches with `revenant disk`",
             ),
             Self::InUse => formatter
                 .write_str("disk in use by another machine or tool; stop that one first"),
@@ -279,7 +284,7 @@ pub enum SnapshotError {
     Pinned(Epoch),
     /// The newest snapshot, or the live branch, cannot be dropped.
     Newest,
-    /// The table of snapshots is full of pinned ones.
+    /// The table of snapshots is full of pinned ones and branches.
     TooManyPins,
     /// The store writes nothing any more.
     ReadOnly(ReadOnlyReason),
@@ -296,7 +301,8 @@ impl fmt::Display for SnapshotError {
             Self::UnknownBranch(branch) => write!(formatter, "there is no branch {branch}"),
             Self::Pinned(epoch) => write!(formatter, "snapshot {epoch} is pinned"),
             Self::Newest => formatter.write_str("the live state cannot be dropped"),
-            Self::TooManyPins => formatter.write_str("too many snapshots are pinned"),
+            Self::TooManyPins => formatter
+                .write_str("the table of snapshots is full; unpin some, or release a branch"),
             Self::ReadOnly(reason) => write!(formatter, "read-only: {reason}"),
             Self::Busy => formatter.write_str("a snapshot is in the making"),
             Self::EpochNotNew(epoch) => write!(formatter, "epoch {epoch} is not new"),

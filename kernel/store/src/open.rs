@@ -307,11 +307,18 @@ impl Opening {
 
     /// The candidate is whole; from here on writing is allowed.
     fn accepted(&mut self) -> Next {
-        if let Err(refusal) = self.target() {
-            return refuse(refusal);
-        }
+        let epoch = match self.target() {
+            Ok((epoch, _)) => epoch,
+            Err(refusal) => return refuse(refusal),
+        };
         if self.request.access == Access::ReadOnly {
             return Next::Phase(Phase::Finish);
+        }
+        let crowded = self.chosen.as_ref().is_some_and(|chosen| {
+            epoch != chosen.epoch && !chosen.snapshots.has_room_for_branch(epoch)
+        });
+        if crowded {
+            return refuse(Refusal::TooManyBranches);
         }
         Next::Phase(Phase::WriteGuard)
     }
@@ -403,6 +410,7 @@ impl Opening {
             }
             OpenFrom::StepBack { failed } => {
                 let parent = chosen.snapshots.get(failed).map_or(Epoch(0), |s| s.parent);
+                let parent = chosen.snapshots.resumable(parent);
                 let possible = chosen.epoch == failed && parent.0 != 0;
                 Ok(if possible { (parent, true) } else { (chosen.epoch, !self.damaged.is_empty()) })
             }

@@ -4,7 +4,7 @@
 //! Invariant: nothing here changes the durable table.
 
 use crate::error::SnapshotError;
-use crate::snapshot::{BranchId, MAXIMUM_PINS, SnapshotTable};
+use crate::snapshot::{BranchId, SnapshotTable};
 use crate::store::Store;
 use crate::superblock::{CollectorPin, Superblock};
 use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
@@ -61,11 +61,13 @@ impl Store {
     /// Keeps a snapshot until it is unpinned. Takes effect with the next commit.
     ///
     /// # Errors
-    /// Unknown snapshot, too many pins, read-only.
+    /// Unknown snapshot; too many pins, or so many branches that the table would have no room; read-only.
     pub fn pin(&mut self, epoch: Epoch) -> Result<(), SnapshotError> {
         self.existing(epoch)?;
-        let pins = self.superblock.snapshots.entries().iter().filter(|s| s.pinned).count();
-        if pins + self.requests.pins.len() >= MAXIMUM_PINS {
+        let mut table = self.superblock.snapshots.clone();
+        self.requests.apply_pins(&mut table);
+        let pinned = table.get(epoch).is_some_and(|snapshot| snapshot.pinned);
+        if !pinned && !table.has_room_for_pin(self.superblock.epoch) {
             return Err(SnapshotError::TooManyPins);
         }
         self.requests.pins.insert(epoch, true);

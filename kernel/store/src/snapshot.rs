@@ -14,6 +14,8 @@ use revenant_hal::{Epoch, Nanoseconds};
 pub const MAXIMUM_SNAPSHOTS: usize = 128;
 /// Of these, how many may be pinned by users.
 pub(crate) const MAXIMUM_PINS: usize = 96;
+/// Of these, how many neither pins nor branches may take: the machine's next snapshot, the one before it, the collector's.
+const KEPT_FREE: usize = 3;
 
 /// The number of a line of history. Never used twice on one store.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -51,11 +53,15 @@ pub struct Retention {
     pub hourly: u32,
     /// The newest of each of the last so many days that have one.
     pub daily: u32,
+    /// So many that nothing keeps are deleted together: what they free is noted in the same bitmaps, which are written
+    /// once for all of them; in a commit that changes nothing, up to one less than twice as many. So some stand longer than
+    /// they must, as long as there is space. 0 is taken as 1.
+    pub together: u32,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { last: 4, hourly: 0, daily: 0 }
+        Self { last: 4, hourly: 0, daily: 0, together: 1 }
     }
 }
 
@@ -150,14 +156,41 @@ impl SnapshotTable {
         line
     }
 
+    /// Whether one more may be pinned: the live line must always have room for its next snapshot.
+    pub(crate) fn has_room_for_pin(&self, live: Epoch) -> bool {
+        let pins = self.entries.iter().filter(|entry| entry.pinned).count();
+        pins < MAXIMUM_PINS && self.held(live) + KEPT_FREE < MAXIMUM_SNAPSHOTS
+    }
+
+    /// Whether the live state may become `live`, and what it was so far a branch.
+    pub(crate) fn has_room_for_branch(&self, live: Epoch) -> bool {
+        self.held(live) + KEPT_FREE <= MAXIMUM_SNAPSHOTS
+    }
+
+    /// Snapshots that no commit drops when the table is full: all but those of the line of `live` that are free to go
+    /// once it has its next snapshot.
+    fn held(&self, live: Epoch) -> usize {
+        let free = self.line(live).into_iter().filter(|epoch| {
+            let children = self.children(*epoch).count() + usize::from(*epoch == live);
+            children <= 1 && self.get(*epoch).is_some_and(|entry| !entry.pinned && !entry.hidden)
+        });
+        self.entries.len() - free.count()
+    }
+
+    /// The newest snapshot up to `epoch` on its line that may be resumed; 0 for none.
+    pub(crate) fn resumable(&self, epoch: Epoch) -> Epoch {
+        let mut line = self.line(epoch).into_iter();
+        line.find(|epoch| self.get(*epoch).is_some_and(|entry| !entry.hidden)).unwrap_or(Epoch(0))
+    }
+
     /// Pins the newest ancestor of `newest` from before `birth`, if there is one and not too many are pinned: it does not
     /// know what was born then and is damaged now, so it may have what was lost with it.
     pub(crate) fn keep_before(&mut self, newest: Epoch, birth: Epoch) {
         let older = self.line(newest).into_iter().find(|epoch| *epoch < birth);
-        let pins = self.entries.iter().filter(|entry| entry.pinned).count();
+        let room = self.has_room_for_pin(newest);
         if let Some(entry) = older.and_then(|epoch| self.get_mut(epoch))
             && !entry.hidden
-            && pins < MAXIMUM_PINS
+            && room
         {
             entry.pinned = true;
         }
@@ -232,7 +265,7 @@ mod tests {
             table.push(snapshot(epoch, epoch - 1));
         }
         table.get_mut(Epoch(1)).unwrap().pinned = true;
-        let retention = Retention { last: 2, hourly: 3, daily: 0 };
+        let retention = Retention { last: 2, hourly: 3, daily: 0, together: 1 };
         // Kept: 10, 9; the newest of the hours 5 (10), 4 (9), 3 (7); pinned 1.
         let expired = table.expired(Epoch(10), retention);
         assert_eq!(expired, [2, 3, 4, 5, 6, 8].map(Epoch).to_vec());

@@ -1,6 +1,7 @@
 //! The store over a simulated disk, as its users see it. `common` drives the state machines and keeps the model.
 
 mod common;
+mod costs;
 mod matrix;
 mod memory;
 mod openers;

@@ -257,3 +257,82 @@ fn a_pinned_or_new_epoch_only() {
     assert_eq!(history.store.begin_snapshot(running.next(), time), Err(SnapshotError::Busy));
     assert_eq!(history.store.pin(Epoch(12345)), Err(SnapshotError::Unknown(Epoch(12345))));
 }
+
+/// Stepping back used to resume the parent whether it was hidden or not. A commit without a snapshot then wrote a superblock
+/// whose live snapshot was hidden, which no opening believes.
+#[test]
+fn a_step_back_passes_over_hidden_snapshots() {
+    let mut history = History::new(20, 50);
+    let a = history.snapshot(&[(1, 1)]);
+    let fork = history.snapshot(&[(1, 10), (2, 20)]);
+    history.snapshot(&[(1, 100)]);
+    history.reopen(OpenFrom::Rollback { epoch: fork, restore_generation: 0 });
+    let live = history.snapshot(&[(2, 200)]);
+    history.store.delete(fork).unwrap();
+    history.commit_requests();
+    assert!(history.store.snapshots().get(fork).unwrap().hidden);
+    history.reopen(OpenFrom::StepBack { failed: live });
+    assert_eq!((history.report.epoch, history.report.restored), (a, true));
+    history.store.pin(a).unwrap();
+    history.commit_requests();
+    history.reopen(OpenFrom::Newest);
+    assert_eq!(history.report.epoch, a);
+    history.snapshot(&[(3, 3)]);
+    history.verify();
+    // Where everything before is hidden there is nothing to step back to: the newest is resumed.
+    let mut history = History::new(21, 50);
+    let fork = history.snapshot(&[(1, 1)]);
+    history.snapshot(&[(1, 2)]);
+    history.reopen(OpenFrom::Rollback { epoch: fork, restore_generation: 0 });
+    let live = history.snapshot(&[(1, 3)]);
+    history.store.delete(fork).unwrap();
+    history.commit_requests();
+    history.reopen(OpenFrom::StepBack { failed: live });
+    assert_eq!((history.report.epoch, history.report.restored), (live, false));
+    history.verify();
+}
+
+/// Branches and pins that nobody releases used to fill the table until the machine could make no snapshot of its own, and
+/// became read-only.
+#[test]
+fn a_table_full_of_branches_and_pins_refuses_another_one_and_never_the_next_snapshot() {
+    for pins in [0, 40, 96] {
+        let mut history = History::new(22, 50);
+        let mut kept = Vec::new();
+        for number in 0..pins {
+            kept.push(history.snapshot(&[(number, 1)]));
+            history.store.pin(kept[kept.len() - 1]).unwrap();
+        }
+        let root = history.snapshot(&[(300, 1)]);
+        let mut branches = 0;
+        let refused = loop {
+            let from = OpenFrom::Rollback { epoch: root, restore_generation: branches };
+            if let Err(refusal) = history.try_reopen(from) {
+                break refusal;
+            }
+            branches += 1;
+            history.snapshot(&[(300, 2 + branches)]);
+        };
+        assert_eq!(refused, Refusal::TooManyBranches);
+        assert!(branches + pins >= 120, "{branches} branches, {pins} pins");
+        history.reopen(OpenFrom::Newest);
+        let live = history.store.durable_epoch();
+        assert_eq!(history.store.pin(live), Err(SnapshotError::TooManyPins));
+        for round in 0..6 {
+            history.snapshot(&[(400 + round, 1)]);
+        }
+        let failed = history.store.durable_epoch();
+        let step_back = OpenFrom::StepBack { failed };
+        assert_eq!(history.try_reopen(step_back), Err(Refusal::TooManyBranches));
+        history.reopen(OpenFrom::Newest);
+        history.verify();
+        // A few branches less, and there is room for what is left now.
+        for branch in 1..=5 {
+            history.store.release_branch(BranchId(branch)).unwrap();
+        }
+        history.commit_requests();
+        history.reopen(OpenFrom::Rollback { epoch: root, restore_generation: branches });
+        history.snapshot(&[(300, 7)]);
+        history.verify();
+    }
+}
