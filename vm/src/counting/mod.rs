@@ -208,6 +208,14 @@ pub fn touch_count(space: Space, object: ObjectAddress) {
     }
 }
 
+/// [`touch_count`] without the batch.
+#[inline(always)]
+fn touch_metadata(space: Space, object: ObjectAddress) {
+    if !object.is_null() && !metadata::load(space, object).is_sticky() {
+        let _ = metadata::load_for_change(space, object);
+    }
+}
+
 /// One heap reference more to an object (or null). Part of a step that touched with [`touch_count`].
 #[inline(always)]
 pub fn count_up(space: Space, object: ObjectAddress) {
@@ -281,14 +289,13 @@ fn all_frozen(space: Space) -> bool {
         && space.load::<u64>(COUNTING.plus(counting::PENDING_HEAD)) == 0
 }
 
-/// Touches the places behind the end of both batches that up to `entries` children at zero may take.
+/// Touches the places behind the end of a batch, the closed one if `all_frozen`, that up to `entries` children at zero may take.
 #[inline(always)]
-fn touch_batches(space: Space, entries: u64) {
-    for word in [counting::CLOSED_END, counting::OPEN_NEXT] {
-        let end = space.load::<u64>(COUNTING.plus(word));
-        space.touch_write(ObjectAddress(end));
-        space.touch_write(ObjectAddress(end + 8 * entries));
-    }
+fn touch_batch(space: Space, entries: u64, all_frozen: bool) {
+    let word = if all_frozen { counting::CLOSED_END } else { counting::OPEN_NEXT };
+    let end = space.load::<u64>(COUNTING.plus(word));
+    space.touch_write(ObjectAddress(end));
+    space.touch_write(ObjectAddress(end + 8 * entries));
 }
 
 /// Makes the count of an object stick: it is never freed by counting (classes, built-in objects). One step.

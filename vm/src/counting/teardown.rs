@@ -9,7 +9,7 @@ use revenant_hal::ObjectAddress;
 
 use super::grace::{advance, has_weak};
 use super::{
-    COUNTING, Table, all_frozen, class_of, count_down_in_grace, touch_batches, touch_count,
+    COUNTING, Table, all_frozen, class_of, count_down_in_grace, touch_batch, touch_metadata,
 };
 use crate::heap::metadata;
 use crate::heap::{self, AllocationError, large, small};
@@ -119,6 +119,7 @@ pub(super) fn start(
     let weak_entry =
         has_weak(space, subject).then(|| Table::weak().find(space, subject.0)).flatten();
     let weak = weak_entry.map(|entry| ObjectAddress(Table::weak().value(space, entry)));
+    space.end_step();
     if let (Some(entry), Some(weak)) = (weak_entry, weak) {
         space.touch_write(entry.address);
         space.touch_write(weak.plus(object::WEAK_TARGET));
@@ -163,7 +164,6 @@ pub(super) fn settle_quickly(space: Space, next: u64, closed: u8) -> bool {
     if Table::held().find(space, subject.0).is_some() {
         return false;
     }
-    let Some(free) = small::prepare_quick_release(space, subject) else { return false };
     let mut children = [ObjectAddress(0); REFERENCES_A_STEP];
     let mut left = bits;
     for child in &mut children {
@@ -172,15 +172,17 @@ pub(super) fn settle_quickly(space: Space, next: u64, closed: u8) -> bool {
         }
         let slot = u64::from(left.trailing_zeros());
         *child = ObjectAddress(space.load(subject.plus(object::PAYLOAD + slot * SLOT)));
-        touch_count(space, *child);
         left &= left - 1;
     }
     if left != 0 {
         return false;
     }
+    // What told that it is simple is not needed for the change.
+    space.end_step();
+    let Some(free) = small::prepare_quick_release(space, subject) else { return false };
     let all_frozen = all_frozen(space);
     if bits != 0 {
-        touch_batches(space, REFERENCES_A_STEP as u64);
+        touch_children(space, &children, all_frozen);
     }
     space.touch_write(COUNTING);
     space.begin_changes();
@@ -207,6 +209,15 @@ fn quick_references(space: Space, class_object: ObjectAddress) -> Option<u64> {
         class::KIND_RAW_ARRAY | class::KIND_STRING => Some(0),
         _ => None,
     }
+}
+
+/// Touches what [`count_down_in_grace`] of these changes: their metadata, and the end of the batch that those at zero join.
+#[inline(always)]
+fn touch_children(space: Space, children: &[ObjectAddress], all_frozen: bool) {
+    for child in children {
+        touch_metadata(space, *child);
+    }
+    touch_batch(space, children.len() as u64, all_frozen);
 }
 
 #[inline(always)]
@@ -268,7 +279,6 @@ fn release_references(
         let slot = subject.plus(object::PAYLOAD + at * SLOT);
         if references.has(space, at) && space.load::<u64>(slot) != 0 {
             children[count] = ObjectAddress(space.load(slot));
-            touch_count(space, children[count]);
             count += 1;
         }
         at += 1;
@@ -281,11 +291,12 @@ fn release_references(
         }
         _ => None,
     };
+    space.end_step();
     if let Some(entry) = weak_entry {
         space.touch_write(entry.address);
     }
     let all_frozen = all_frozen(space);
-    touch_batches(space, REFERENCES_A_STEP as u64);
+    touch_children(space, &children, all_frozen);
     space.touch_write(COUNTING);
     space.begin_changes();
     for child in children.iter().take(count) {

@@ -156,6 +156,7 @@ pub(crate) fn unwind(worker: &mut Worker) -> bool {
     loop {
         let exception: u64 = worker.space.load(pending);
         if handle(worker, exception) {
+            worker.space.end_step();
             // The frame holds it now.
             counting::store_reference(worker.space, pending, ObjectAddress(0));
             worker.space.store_resident(flags, worker.space.load::<u32>(flags) & !FLAG_UNWINDING);

@@ -53,6 +53,7 @@ pub fn allocate(
         return Err(AllocationError::Quota);
     }
     crate::counting::make_room(space)?;
+    space.end_step();
     let order = runs::order_for(capacity + 2 * PAGE).ok_or(AllocationError::TooLarge)?;
     let found = runs::find(space, order, false)?;
     let base = found.number.address();
@@ -64,7 +65,7 @@ pub fn allocate(
     let epoch = space.load::<u64>(COUNTING.plus(counting::EPOCH));
     space.store_ahead(ObjectAddress(entry), object.0);
     found.touch(space);
-    for page in [base, object, allocator.0, COUNTING, ObjectAddress(area::STATISTICS)] {
+    for page in [base, object, allocator.0, COUNTING] {
         space.touch_write(page);
     }
     space.begin_changes();
@@ -180,7 +181,7 @@ pub fn release(space: Space, object: ObjectAddress) {
     let allocator = Allocator::of_group(entry.owner);
     let extent = extent(space, object);
     runs::touch_give(space, number, order, true);
-    for page in [base, object, allocator.0, ObjectAddress(area::STATISTICS)] {
+    for page in [base, object, allocator.0] {
         space.touch_write(page);
     }
     space.begin_changes();

@@ -152,6 +152,7 @@ pub(crate) fn allocate_plain_quickly(
 ) -> Option<ObjectAddress> {
     let size_class = space.load::<u32>(class_object.plus(class::SIZE_CLASS));
     let index = space.load::<u32>(class_object.plus(class::INDEX));
+    space.end_step();
     small::allocate(space, allocator, size_class, u64::from(index))
 }
 
@@ -168,6 +169,7 @@ pub(crate) fn allocate_plain_slowly(
 ) -> Result<ObjectAddress, AllocationError> {
     let size_class = space.load::<u32>(class_object.plus(class::SIZE_CLASS));
     let index = space.load::<u32>(class_object.plus(class::INDEX));
+    space.end_step();
     small::allocate_slowly(space, allocator, size_class, u64::from(index))
 }
 
@@ -183,6 +185,7 @@ pub fn allocate_sized(
     length: u64,
     payload: u64,
 ) -> Result<ObjectAddress, AllocationError> {
+    space.end_step();
     if payload > object::SMALL_LIMIT - object::HEADER_SIZE {
         return large::allocate(space, allocator, class_index, length, payload, payload);
     }

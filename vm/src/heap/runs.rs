@@ -255,6 +255,7 @@ pub(super) fn find(
     if space.load::<u64>(ObjectAddress(area::RUNS).plus(block::RUNS_REFUSED)) != 0 {
         return Err(AllocationError::DiskReserve);
     }
+    space.end_step();
     // Each round either finds, splits once, or takes fresh space once; 3 * ORDERS rounds always suffice.
     for _ in 0..3 * block::ORDERS {
         let Some(size) = (order..25).find(|size| list(*size, true).first(space).is_some()) else {

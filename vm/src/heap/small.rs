@@ -101,9 +101,14 @@ pub fn allocate(
     let epoch = space.load::<u64>(COUNTING.plus(counting::EPOCH));
     let fresh = space.load::<u8>(COUNTING.plus(counting::NEW_METADATA));
     // The cell and the entry behind the end of the batch are nobody's: writing them is the touch.
+    let words = (bytes - object::HEADER_SIZE) / 8;
+    if words > PAGE / 8 {
+        zero_in_steps(space, cell.plus(object::PAYLOAD), words);
+    } else {
+        space.zero_ahead(cell.plus(object::PAYLOAD), words);
+    }
     space.store_ahead(cell.plus(object::CLASS), header);
     space.store_ahead(cell.plus(object::BIRTH_AND_FLAGS), epoch);
-    space.zero_ahead(cell.plus(object::PAYLOAD), (bytes - object::HEADER_SIZE) / 8);
     space.store_ahead(ObjectAddress(entry), cell.0);
     space.touch_write(record);
     space.touch_write(COUNTING);
@@ -113,6 +118,19 @@ pub fn allocate(
     space.store(record.plus(block::CLASS_CURSOR), next);
     space.store(COUNTING.plus(counting::OPEN_NEXT), entry + 8);
     Some(cell)
+}
+
+/// Zeroes a cell of several pages that is nobody's yet: steps of a page, so that the allocation is one of few.
+#[cold]
+#[inline(never)]
+fn zero_in_steps(space: Space, start: ObjectAddress, words: u64) {
+    let mut done = 0;
+    while done < words {
+        let piece = (words - done).min(PAGE / 8);
+        space.zero_ahead(start.plus(done * 8), piece);
+        space.end_step();
+        done += piece;
+    }
 }
 
 #[inline(always)]
@@ -142,6 +160,7 @@ pub fn allocate_slowly(
         if let Some(cell) = allocate(space, allocator, size_class, header) {
             return Ok(cell);
         }
+        space.end_step();
         refill(space, allocator, size_class)?;
     }
     Err(AllocationError::Damaged(allocator.0))
@@ -152,7 +171,9 @@ fn refill(space: Space, allocator: Allocator, size_class: u32) -> Result<(), All
     let record = record_of(allocator, size_class);
     let current = BlockNumber(space.load::<u32>(record.plus(block::CLASS_CURRENT)));
     if current.0 == 0 {
-        return match List::of_class(record).first(space) {
+        let first = List::of_class(record).first(space);
+        space.end_step();
+        return match first {
             Some(number) => adopt(space, record, number),
             None => take_block(space, allocator, size_class),
         };
@@ -270,7 +291,6 @@ fn take_block(space: Space, allocator: Allocator, size_class: u32) -> Result<(),
     found.touch(space);
     space.touch_write(allocator.0);
     space.touch_write(number.address());
-    space.touch_write(ObjectAddress(area::STATISTICS));
     space.begin_changes();
     let entry = Entry {
         kind: block::KIND_SMALL,
@@ -354,7 +374,6 @@ fn release_last_or_first(
     if empties {
         runs::touch_give(space, number, 0, false);
         space.touch_write(allocator.0);
-        space.touch_write(ObjectAddress(area::STATISTICS));
     }
     if lists {
         list.touch_push_last(space, number);
@@ -377,9 +396,9 @@ fn release_last_or_first(
     }
 }
 
-/// Adds one to a statistic; its page was touched.
+/// Adds one to a statistic, on the page of runs, which whoever takes or gives a run has touched.
 pub(super) fn count(space: Space, statistic: u64) {
-    let word = ObjectAddress(area::STATISTICS).plus(statistic);
+    let word = ObjectAddress(area::RUNS).plus(statistic);
     space.store(word, space.load::<u64>(word).wrapping_add(1));
 }
 

@@ -5,7 +5,8 @@
 //! - **ending**: the n-th touch unwinds with [`AttemptEnded`], as a page fault that must wait would abandon the attempt;
 //! - **checking**: from [`changes_begin`] to [`step_ends`], an access of a page that this step has not touched is a
 //!   recorded violation. A store before `changes_begin` is a change outside of the change phase and is recorded when
-//!   another touch follows it in the same step.
+//!   another touch follows it in the same step. So is a step that touches more than [`PAGES_A_STEP`] pages, wired ones
+//!   included.
 //!
 //! A third, **recording**, changes nothing: it keeps which pages are accessed after which, for the traces by which page
 //! replacement is chosen.
@@ -49,6 +50,9 @@ mod present {
 
     use revenant_hal::PAGE_SIZE_U64;
 
+    /// Pages that a step may touch: what the kernel has to keep in memory at the same time for one step is bounded.
+    const PAGES_A_STEP: usize = 8;
+
     /// What an attempt unwinds with when a test ends it.
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     pub struct AttemptEnded {
@@ -68,7 +72,6 @@ mod present {
         static READABLE: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
         static WRITABLE: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
         static STORED_EARLY: Cell<u64> = const { Cell::new(0) };
-        static MOST_PAGES: Cell<usize> = const { Cell::new(0) };
         static VIOLATIONS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
         static RECORDING: Cell<bool> = const { Cell::new(false) };
         static WINDOW: RefCell<(usize, Vec<u64>)> = const { RefCell::new((0, Vec::new())) };
@@ -102,12 +105,6 @@ mod present {
         #[must_use]
         pub fn take_violations() -> Vec<String> {
             VIOLATIONS.take()
-        }
-
-        /// The most pages that one step has touched since the last call, while the check is on.
-        #[must_use]
-        pub fn take_most_pages() -> usize {
-            MOST_PAGES.replace(0)
         }
 
         /// Begins to record which pages are accessed: each once in so many accesses, in the order of its first in them.
@@ -154,7 +151,11 @@ mod present {
             WRITABLE.with_borrow(|writable| pages.extend(writable));
             pages.sort_unstable();
             pages.dedup();
-            MOST_PAGES.set(MOST_PAGES.get().max(pages.len()));
+            if pages.len() > PAGES_A_STEP {
+                let trace = std::backtrace::Backtrace::capture();
+                let what = format!("a step of {} pages: {pages:#x?}\n{trace}", pages.len());
+                VIOLATIONS.with_borrow_mut(|list| list.push(what));
+            }
         }
         CHANGING.set(false);
         STORED_EARLY.set(0);

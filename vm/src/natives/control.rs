@@ -86,6 +86,7 @@ pub(super) fn call(native: Native, worker: &mut Worker, context: &Context) -> Op
 /// The natives of locks, conditions and semaphores.
 fn lock_native(native: Native, worker: &mut Worker, context: &Context) -> Option<NativeResult> {
     let object = context.object(0);
+    context.space.end_step();
     Some(match native {
         Native::MutexNew => make(context, Builtin::Mutex),
         Native::MutexLock => locks::lock(worker, object, NEVER),

@@ -35,6 +35,7 @@ pub(crate) fn call(worker: &mut Worker) -> bool {
         references: worker.frame.references + u64::from(field(16)) * 8,
         raws: worker.frame.raws + u64::from(field(32)) * 8,
     };
+    worker.space.end_step();
     let result = match control::call(native, worker, &context) {
         Some(result) => result,
         None => values::call(native, &context),

@@ -1,7 +1,7 @@
 //! Vectors: lists of references that grow.
 //!
-//! The elements stand in a reference array. While it is small it is replaced by one twice as large, in one step of a few
-//! pages; then by a large one with [`RESERVED`] bytes of address space, which grows where it is. Insertion and removal in the
+//! The elements stand in a reference array. While it is small it is replaced by one twice as large, in steps that change
+//! nothing but the last, which is one of a few pages; then by a large one with [`RESERVED`] bytes of address space, which grows where it is. Insertion and removal in the
 //! middle rotate a piece at a time: every step leaves the same references in another order, so nothing is ever missing.
 //!
 //! Invariants: the array's length is the vector's capacity; elements at and beyond the vector's length are null.
@@ -21,6 +21,8 @@ const FIRST_ELEMENTS: u64 = 6;
 const SMALL_ELEMENTS: u64 = (object::SMALL_LIMIT - object::HEADER_SIZE) / SLOT;
 /// Bytes of address space for the elements of a vector that outgrew small arrays: no vector is longer.
 pub const RESERVED: u64 = (1 << 28) - 2 * crate::memory::layout::PAGE;
+/// Class of an array that is on its way to become a vector's elements, or was: its words are references that count nothing.
+const RAW_ELEMENTS: u32 = Builtin::LongArray as u32;
 /// Elements that one step of an insertion or removal moves.
 const MOVES: u64 = 256;
 
@@ -157,19 +159,19 @@ fn grow(
         space.end_step();
         return Ok(());
     }
-    let index = Builtin::ObjectArray as u32;
     let roomy = wanted.max(2 * room).max(FIRST_ELEMENTS);
     let made = if roomy > SMALL_ELEMENTS {
-        large::allocate(space, allocator, index, roomy, roomy * SLOT, RESERVED)?
+        large::allocate(space, allocator, RAW_ELEMENTS, roomy, roomy * SLOT, RESERVED)?
     } else {
-        heap::allocate_sized(space, allocator, index, roomy, roomy * SLOT)?
+        heap::allocate_sized(space, allocator, RAW_ELEMENTS, roomy, roomy * SLOT)?
     };
     space.end_step();
     move_elements(space, vector, old, made, room);
     Ok(())
 }
 
-/// Moves all elements to a new array and makes it the vector's. The references move with their counts. One step.
+/// Moves all elements to a new array, of raw words yet, and makes it the vector's. Steps: words are copied a piece at a time;
+/// then the arrays change classes in one step, and with that the references move with their counts.
 fn move_elements(
     space: Space,
     vector: ObjectAddress,
@@ -177,19 +179,24 @@ fn move_elements(
     made: ObjectAddress,
     room: u64,
 ) {
-    let bytes = room.min(SMALL_ELEMENTS) * SLOT;
-    space.touch_write_range(made.plus(object::PAYLOAD), bytes);
+    let bytes = if old.is_null() { 0 } else { room.min(SMALL_ELEMENTS) * SLOT };
+    let mut done = 0;
+    while done < bytes {
+        let place = object::PAYLOAD + done;
+        done += array::copy_step(space, old.plus(place), made.plus(place), bytes - done);
+    }
+    space.touch_write(made);
     if !old.is_null() {
-        space.touch_write_range(old.plus(object::PAYLOAD), bytes);
+        space.touch_write(old);
     }
     space.touch_write(vector.plus(object::VECTOR_ELEMENTS));
     touch_count(space, made);
     touch_count(space, old);
     space.begin_changes();
+    space.store(made.plus(object::CLASS), Builtin::ObjectArray as u32);
     count_up(space, made);
     if !old.is_null() {
-        space.copy(old.plus(object::PAYLOAD), made.plus(object::PAYLOAD), bytes);
-        space.fill(old.plus(object::PAYLOAD), 0, bytes);
+        space.store(old.plus(object::CLASS), RAW_ELEMENTS);
     }
     count_down(space, old);
     space.store(vector.plus(object::VECTOR_ELEMENTS), made.0);

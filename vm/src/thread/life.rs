@@ -97,6 +97,7 @@ pub(crate) fn first_frame(
     space.store_ahead(ObjectAddress(record + RECORD_FUNCTION), function);
     space.store_ahead(ObjectAddress(record + RECORD_RAW_BASE), raw_base);
     space.store_ahead(ObjectAddress(record + RECORD_RAW_END), ends);
+    space.end_step();
     touch(space, thread);
     counting::touch_count(space, argument);
     space.touch_write(ObjectAddress(stack));
@@ -165,6 +166,7 @@ pub(crate) fn spawn(
         return Err(Builtin::InvalidArgumentException.into());
     }
     check_start(worker.space, closure, bytes)?;
+    worker.space.end_step();
     let cursor = at(worker.thread, NATIVE_REFERENCE);
     let made = start(worker, closure, bytes, cursor);
     if made.is_err() {
@@ -228,6 +230,7 @@ fn start(
         furnish(space, worker.allocator, thread, bytes)?;
         for field in [GROUP, PROGRAM] {
             let value = ObjectAddress(space.load(at(parent, field)));
+            space.end_step();
             counting::store_reference(space, at(thread, field), value);
             space.end_step();
         }

@@ -51,7 +51,7 @@ pub mod area {
     pub const COUNTING: u64 = OBJECT_SPACE_BASE + 2 * PAGE;
     /// The page of free block runs.
     pub const RUNS: u64 = OBJECT_SPACE_BASE + 3 * PAGE;
-    /// The page of statistics.
+    /// A page that nothing uses: once the statistics.
     pub const STATISTICS: u64 = OBJECT_SPACE_BASE + 4 * PAGE;
     /// The page of the console: cursors of both rings, the foreground reader.
     pub const CONSOLE: u64 = OBJECT_SPACE_BASE + 5 * PAGE;

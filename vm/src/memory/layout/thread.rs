@@ -91,8 +91,8 @@ pub const WAIT_QUEUE: u64 = PAYLOAD + 328;
 pub const WAIT_KIND: u64 = PAYLOAD + 336;
 /// Tag of the stepped native in progress, odd; 0 while there is none.
 pub const NATIVE_TAG: u64 = PAYLOAD + 344;
-/// Reserved words up to here.
-pub const SIZE: u64 = PAYLOAD + 400;
+/// Reserved words up to here. Eight threads fill a page exactly, so none lies on two: a step deals with several.
+pub const SIZE: u64 = PAYLOAD + 496;
 /// Reference slots of a thread object.
 pub const REFERENCES: u64 = slot(GROUP)
     | slot(PROGRAM)
@@ -182,4 +182,4 @@ pub const fn stack_parts(size: u64) -> (u64, u64, u64) {
 }
 
 const _: () = assert!(NATIVE_PROGRESS + 16 <= SIZE);
-const _: () = assert!((SIZE - PAYLOAD) / 8 <= 64);
+const _: () = assert!((SIZE - PAYLOAD) / 8 <= 64 && super::PAGE.is_multiple_of(SIZE));

@@ -88,10 +88,12 @@ fn grow_index(
     } else {
         length
     };
+    space.end_step();
     let longs = class_at(space, Builtin::LongArray as u32);
     let made = array::allocate(space, allocator, longs, wanted)?;
     space.end_step();
     let old = space.load::<u64>(subject.plus(map::INDEX));
+    space.end_step();
     touch_map(space, subject);
     touch_count(space, made);
     space.begin_changes();
@@ -175,6 +177,8 @@ fn squeeze_entry(space: Space, subject: ObjectAddress) -> Result<bool, Allocatio
     } else {
         let target = record(space, subject, to).ok_or(damaged)?;
         let place = place_of(space, subject, state, entry).ok_or(damaged)?;
+        space.end_step();
+        touch_map(space, subject);
         space.touch_write(place);
         space.touch_write_range(source, 8 * map::ENTRY_WORDS);
         space.touch_write_range(target, 8 * map::ENTRY_WORDS);

@@ -27,6 +27,8 @@ const PROBES: u64 = 1 << 16;
 const ENTRIES_A_STEP: u64 = 128;
 /// Counts and lengths above it are damage; arithmetic on smaller ones cannot overflow.
 const SANE: u64 = 1 << 40;
+/// Bytes from LIVE to INDEX_USED, which lie in one page: all that adding and removing an entry change of the map itself.
+const COUNTS: u64 = map::INDEX_USED + 8 - map::LIVE;
 /// Value of COMPACT_FROM while the segments of a cleared map are being dropped.
 const CLEARING: u64 = u64::MAX;
 
@@ -221,6 +223,7 @@ pub fn set(
 ) -> Result<(), AllocationError> {
     let hash = hash(space, key);
     if let Some(found) = find(space, subject, key, hash) {
+        space.end_step();
         store_reference(space, found.record.plus(map::ENTRY_VALUE), value);
         return Ok(());
     }
@@ -233,7 +236,9 @@ pub fn set(
     let place = free_place(space, index, hash).ok_or(damaged)?;
     let number = u32::try_from(entry + 1).map_err(|_| AllocationError::TooLarge)?;
     let was_empty = space.load::<u64>(place) == map::PLACE_EMPTY;
-    touch_map(space, subject);
+    // What the search looked at is not needed for the change.
+    space.end_step();
+    space.touch_write_range(subject.plus(map::LIVE), COUNTS);
     space.touch_write(place);
     space.touch_write_range(record, 8 * map::ENTRY_WORDS);
     touch_count(space, key);
@@ -275,7 +280,7 @@ pub fn remove(space: Space, subject: ObjectAddress, key: ObjectAddress) -> bool 
     let value = ObjectAddress(space.load(found.record.plus(map::ENTRY_VALUE)));
     // What the search looked at is not needed for the change.
     space.end_step();
-    touch_map(space, subject);
+    space.touch_write_range(subject.plus(map::LIVE), COUNTS);
     space.touch_write(found.place);
     space.touch_write_range(found.record, 8 * map::ENTRY_WORDS);
     touch_count(space, known);

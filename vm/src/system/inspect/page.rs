@@ -22,7 +22,7 @@ const AREAS: [(u64, &str); 18] = [
     (area::SCHEDULER, "the run queue and the timers' heads"),
     (area::COUNTING, "the state of counting"),
     (area::RUNS, "the lists of free blocks"),
-    (area::STATISTICS, "statistics"),
+    (area::STATISTICS, "unused"),
     (area::CONSOLE, "the state of the console"),
     (area::WITNESS, "what threads reported of their steps"),
     (area::WITNESS + PAGE, "nothing"),

@@ -21,9 +21,6 @@ use world::{Case, World};
 /// Touches after which a case counts as undisturbed.
 const TOUCHES_MAX: u64 = 100_000;
 
-/// Pages that a step may touch: what the pager keeps for one instruction is bounded.
-const PAGES_MAX: usize = 8;
-
 fn cases() -> impl Iterator<Item = Case> {
     cases::TEXT
         .iter()
@@ -55,10 +52,6 @@ fn answers() {
         Attempts::check(false);
         if found != case.expected {
             wrong.push(format!("{case:?}, not {found}"));
-        }
-        let pages = Attempts::take_most_pages();
-        if pages > PAGES_MAX {
-            wrong.push(format!("{case:?} touches {pages} pages in a step"));
         }
         for violation in Attempts::take_violations() {
             wrong.push(format!("{case:?}: {violation}"));
