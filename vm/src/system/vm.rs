@@ -204,6 +204,7 @@ impl Vm {
         if counting::grace_requested(space) && !waits {
             counting::close(space);
         }
+        space.end_step();
         if counting::grace::in_progress(space) && !waits {
             let progress = counting::grace::run(space, GRACE_STEPS);
             scheduled |= progress == Ok(Progress::More);

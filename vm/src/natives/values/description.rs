@@ -94,15 +94,13 @@ fn finish(c: &Context, length: u64) -> NativeResult {
     c.space.end_step();
     let made = string::allocate(c.space, c.allocator, length)?;
     c.space.end_step();
-    let (source, target) = (bytes_of(c), string::byte_address(made, 0));
+    string::copy_into(c.space, made, 0, bytes_of(c), length);
     let buffer = cursor::object(c);
+    c.space.end_step();
     cursor::touch(c);
     counting::touch_count(c.space, buffer);
-    c.space.touch_read_range(source, length);
-    c.space.touch_write_range(target, length);
     c.touch_results();
     c.space.begin_changes();
-    c.space.copy(source, target, length);
     c.space.store(c.cursor_reference(), 0_u64);
     cursor::finish(c);
     counting::count_down(c.space, buffer);

@@ -32,6 +32,7 @@ fn scan<T>(c: &Context, total: u64, look: impl Fn(u64, u64) -> Option<T>) -> Opt
         let answer = look(done, piece);
         done += piece;
         if answer.is_some() || done >= total {
+            c.space.end_step();
             return Some(answer);
         }
         cursor::advance(c, done, 0);
