@@ -243,7 +243,7 @@ impl ObjectSpace {
 
     /// Whether the next snapshot should not wait for its time: the RAM for what it will change in the map is half used.
     pub(crate) fn wants_snapshot(&self) -> bool {
-        self.store.wants_snapshot()
+        self.store.wants_snapshot() || self.pager.wants_snapshot()
     }
 
     /// The frames, for built-in measurements.

@@ -36,7 +36,7 @@ pub enum WaitReason {
     PageIn,
     /// No frame for a copy: the write of the page's frozen content. [`crate::Wake::Page`] follows.
     PageWrite,
-    /// No frame for another page: old copies are being written. [`crate::Wake::All`] follows.
+    /// No frame for another page: some will be let go, or are being written. [`crate::Wake::All`] follows.
     Frame,
     /// Too many page-ins are under way. [`crate::Wake::All`] follows.
     Room,
@@ -51,7 +51,7 @@ pub enum Impossible {
     OutsideObjectSpace,
     /// The page cannot be read.
     Unreadable(DamagedBlock),
-    /// All frames are taken by pages, and nothing that is left to write would free one.
+    /// All frames are taken by pages that never go, and by tables.
     OutOfFrames,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Impossible {
                 write!(formatter, "the page cannot be read: {} is damaged", damage.block)
             }
             Self::OutOfFrames => formatter.write_str(
-                "memory is full: every frame holds a page in use; give the machine more memory",
+                "memory is full: every frame holds what may not leave it; give the machine more memory",
             ),
         }
     }
@@ -126,7 +126,7 @@ impl Pager {
     }
 
     /// Brings a page in that will be needed soon. Leaves room for the faults of those who wait: a quarter of the page-ins, and
-    /// an eighth of the frames.
+    /// half of the frames that eviction keeps free.
     pub fn prefetch<M: Mmu, F: FrameMemory, S: PageStore>(
         &mut self,
         page: PageIndex,
@@ -134,7 +134,8 @@ impl Pager {
         store: &mut S,
     ) -> Prefetch {
         let (pages, frames) = (self.pending.count(), self.frames.free_count());
-        if pages >= PENDING_LIMIT / 4 * 3 || frames <= self.fill_floor() + self.frames.len() / 8 {
+        let for_faults = (self.frames.len() / 8).min(self.options.free_reserve / 2);
+        if pages >= PENDING_LIMIT / 4 * 3 || frames <= self.fill_floor() + for_faults {
             return Prefetch::NoRoom;
         }
         let pointless = page.0 >= OBJECT_SPACE_PAGES
@@ -214,6 +215,7 @@ impl Pager {
         self.frames.set_page(new, page);
         self.frames.set_state_and_stamp(new, FrameState::Dirty, self.frames.epoch);
         self.frames.push_back(ListName::Dirty, new);
+        self.replacement.moved(old.0, new.0);
         self.split(page, old);
         self.map_writable(page, table, new, memory);
         if self.planted != Planted::InvalidateOmittedAtCopy {
@@ -265,7 +267,8 @@ impl Pager {
             return self.no_frame();
         }
         if content != Lookup::Known(PageContent::Zero) {
-            ensure_tables(&mut self.frames, memory.mmu, page, self.planted);
+            let table = ensure_tables(&mut self.frames, memory.mmu, page, self.planted);
+            self.frames.add_entry(table);
             let frame = self.take_frame(page);
             self.frames.set_state(frame, FrameState::Filling);
             self.pending.request(page, frame);
@@ -275,8 +278,10 @@ impl Pager {
             return Wait(WaitReason::Space);
         }
         let table = ensure_tables(&mut self.frames, memory.mmu, page, self.planted);
+        self.frames.add_entry(table);
         let frame = self.take_frame(page);
         memory.frames.zero(frame);
+        self.arrived(page, frame);
         if write {
             self.frames.set_state_and_stamp(frame, FrameState::Dirty, self.frames.epoch);
             self.frames.push_back(ListName::Dirty, frame);
@@ -296,9 +301,11 @@ impl Pager {
         frame
     }
 
-    /// No frame for another page: old copies under way will give some back, or nothing will.
+    /// No frame for another page: old copies under way will give some back, or pages that can go now, when they have come, or
+    /// when a snapshot has made them clean; or nothing will.
     fn no_frame(&self) -> FaultOutcome {
-        if self.frames.counts().split > 0 {
+        let coming = self.pending.count() > 0;
+        if coming || self.frames.counts().split > 0 || !self.replacement.is_empty() {
             Wait(WaitReason::Frame)
         } else {
             FaultOutcome::Impossible(Impossible::OutOfFrames)

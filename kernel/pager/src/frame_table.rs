@@ -83,6 +83,7 @@ const FLAG_AWAITED: u32 = 2;
 struct Record {
     /// Epoch in the upper 56 bits, state in the lowest 8.
     stamp_and_state: u64,
+    /// The page in the frame; of a table, how many of its entries are used.
     page: u32,
     next: u32,
     previous: u32,
@@ -196,6 +197,26 @@ impl FrameTable {
     pub(crate) fn set_page(&mut self, frame: FrameIndex, page: PageIndex) {
         // Pages of object space are numbered by 32 bits; `fault` refuses all others.
         self.record_mut(frame).page = (page.0 & 0xffff_ffff) as u32;
+    }
+
+    /// The frame is an empty page table from now on.
+    pub(crate) fn make_table(&mut self, frame: FrameIndex) {
+        self.set_state_and_stamp(frame, FrameState::Table, self.epoch);
+        self.record_mut(frame).page = 0;
+    }
+
+    /// An entry of a table is used, or promised to a page-in.
+    pub(crate) fn add_entry(&mut self, table: FrameIndex) {
+        assert_eq!(self.state(table), FrameState::Table, "{table:?} has entries");
+        self.record_mut(table).page += 1;
+    }
+
+    /// An entry of a table is used no more; how many are left.
+    pub(crate) fn remove_entry(&mut self, table: FrameIndex) -> u32 {
+        assert_eq!(self.state(table), FrameState::Table, "{table:?} has entries");
+        let record = self.record_mut(table);
+        record.page = record.page.checked_sub(1).expect("an entry was added before");
+        record.page
     }
 
     /// Changes the state, keeps the stamp.

@@ -20,12 +20,16 @@
 //!   [`Pager::next_wake`];
 //! - when no thread runs: [`Pager::flip`], at most one snapshot in the making; [`Schedule`] says when.
 //!
-//! What this crate does not do yet: replacement, cleaning ahead, discard, load control. A frame that holds a page keeps it.
+//! When free frames are short, [`Pager::step`] lets clean pages go (`eviction`), in the order of [`replacement`]; from `Clean` a
+//! frame goes back to `Free`.
+//!
+//! What this crate does not do yet: working sets by group, cleaning ahead, discard, load control.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod eviction;
 mod fault;
 mod frame_table;
 mod page_store;

@@ -5,6 +5,7 @@
 use crate::frame_table::{FrameCounts, FrameState, FrameTable, ListName};
 use crate::pending::{Pending, Wake};
 use crate::planted::Planted;
+use crate::replacement::Replacement;
 use crate::statistics::Statistics;
 use crate::tables::protect_all;
 use crate::wired::{Wired, WiredRange};
@@ -32,11 +33,22 @@ pub struct PagerOptions {
     pub writes_in_flight: u32,
     /// Pages that the writer sorts by address at a time; the work of one step.
     pub write_batch: u32,
+    /// Free frames above what filling a page must leave: when there are fewer, clean pages are let go.
+    pub free_reserve: u32,
+    /// Pages let go at a time, with one flush of the TLB.
+    pub eviction_batch: u32,
 }
 
 impl Default for PagerOptions {
     fn default() -> Self {
-        Self { table_reserve: 16, copy_reserve: 240, writes_in_flight: 1024, write_batch: 256 }
+        Self {
+            table_reserve: 16,
+            copy_reserve: 240,
+            writes_in_flight: 1024,
+            write_batch: 256,
+            free_reserve: 128,
+            eviction_batch: 64,
+        }
     }
 }
 
@@ -63,6 +75,10 @@ pub struct Pager {
     pub(crate) frames: FrameTable,
     pub(crate) pending: Pending,
     pub(crate) wired: Wired,
+    /// The order in which resident pages go.
+    pub(crate) replacement: Replacement,
+    /// Pages looked at since one could go, or one came that may.
+    pub(crate) looks_in_vain: u32,
     pub(crate) making: Making,
     /// The snapshot was given up and its pages are being taken back.
     pub(crate) abandoning: bool,
@@ -86,10 +102,13 @@ impl Pager {
     ) -> Self {
         assert!(options.table_reserve >= 3, "a page may need three tables");
         assert!(options.writes_in_flight > 0 && options.write_batch > 0, "the writer takes steps");
+        assert!(options.eviction_batch > 0, "eviction takes steps");
         Self {
             frames: FrameTable::new(frames, store.running_epoch()),
             pending: Pending::new(),
             wired: Wired::new(wired),
+            replacement: Replacement::new(frames),
+            looks_in_vain: 0,
             making: Making::Nothing,
             abandoning: false,
             options,

@@ -27,4 +27,12 @@ pub enum Planted {
     AbandonedPagesForgotten,
     /// The TLB keeps leading to the old copy.
     InvalidateOmittedAtCopy,
+    /// A page is let go while a device writes it.
+    WritingPageEvicted,
+    /// A page is let go that was stored to in the running epoch.
+    DirtyPageEvicted,
+    /// A page is let go that waits for the writer.
+    FrozenPageEvicted,
+    /// The TLB keeps leading to pages that were let go.
+    FlushOmittedAtEviction,
 }

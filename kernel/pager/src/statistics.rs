@@ -21,6 +21,10 @@ pub struct Statistics {
     pub tables_protected: u64,
     /// Pages read.
     pub pages_read: u64,
+    /// Pages let go for their frames.
+    pub pages_evicted: u64,
+    /// Page tables given back because nothing was left in them.
+    pub tables_freed: u64,
     /// Pages found unreadable.
     pub pages_unreadable: u64,
     /// Pages given to the store by the writer.

@@ -9,7 +9,7 @@
 //!
 //! Neighbours: `fault` calls all of this from a trap; nothing here allocates but table frames out of the pool.
 
-use crate::frame_table::{FrameState, FrameTable, ListName};
+use crate::frame_table::{FrameTable, ListName};
 use crate::planted::Planted;
 use revenant_hal::{Epoch, FrameIndex, Mmu, PageIndex, TableEntry};
 
@@ -86,11 +86,14 @@ pub(crate) fn ensure_tables<M: Mmu>(
                 let below = frames.pop_front(ListName::Free);
                 let below = below.expect("the caller counted the frames that tables need");
                 mmu.clear_table(below);
-                frames.set_state_and_stamp(below, FrameState::Table, frames.epoch);
+                frames.make_table(below);
                 let mut writable = false;
                 if let (Planted::TableRebuiltUnderStaleParent, Some(parent)) = (planted, table) {
                     frames.set_stamp(parent, frames.epoch);
                     writable = true;
+                }
+                if let Some(table) = table {
+                    frames.add_entry(table);
                 }
                 store(mmu, table, index, TableEntry { frame: below, writable, accessed: false });
                 below
@@ -99,6 +102,34 @@ pub(crate) fn ensure_tables<M: Mmu>(
         table = Some(below);
     }
     table.expect("there are three levels")
+}
+
+/// The entry of a page in its last table is used no more: gives the tables back that are empty then. Returns how many. The
+/// caller flushes the TLB before their frames are used again.
+pub(crate) fn give_back_empty<M: Mmu>(
+    frames: &mut FrameTable,
+    mmu: &mut M,
+    page: PageIndex,
+) -> u32 {
+    let mut path = [None; TABLE_LEVELS + 1];
+    for level in 0..TABLE_LEVELS {
+        let entry = read(mmu, path[level], index_at(page, level));
+        path[level + 1] = Some(entry.expect("a table with an entry is linked").frame);
+    }
+    let mut given_back = 0;
+    for level in (0..TABLE_LEVELS).rev() {
+        let Some(table) = path[level + 1] else { break };
+        if frames.remove_entry(table) > 0 {
+            break;
+        }
+        match path[level] {
+            None => mmu.set_top_entry(index_at(page, level), None),
+            Some(above) => mmu.set_entry(above, index_at(page, level), None),
+        }
+        frames.release(table);
+        given_back += 1;
+    }
+    given_back
 }
 
 /// Lets stores pass down to a page's last table: every table on the way that is not of this epoch yet is protected and

@@ -1,6 +1,6 @@
 //! Ranges that the scheduler needs at any moment: brought in at resume, never waited for afterwards.
 //!
-//! While nothing is evicted (that comes with replacement) a page once in stays in. The ranges also say which pages are the
+//! A resident page of such a range is never let go. The ranges also say which pages are the
 //! system's own and which are stored twice.
 
 use alloc::vec::Vec;
@@ -42,6 +42,11 @@ impl Wired {
     #[inline]
     pub(crate) fn range_of(&self, page: PageIndex) -> Option<&WiredRange> {
         self.ranges.iter().find(|range| range.contains(page))
+    }
+
+    /// Whether the page stays once it is in.
+    pub(crate) fn keeps(&self, page: PageIndex) -> bool {
+        self.range_of(page).is_some_and(|range| range.resident)
     }
 
     /// The page to bring in next; none when all were asked for.

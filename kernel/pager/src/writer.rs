@@ -21,7 +21,7 @@ use crate::frame_table::{FrameState, ListName};
 use crate::pager::{Memory, Pager};
 use crate::pending::PENDING_LIMIT;
 use crate::planted::Planted;
-use crate::tables::{index_at, walk};
+use crate::tables::{give_back_empty, index_at, walk};
 use revenant_hal::{Epoch, FrameIndex, FrameMemory, Mmu, PageIndex, TableEntry};
 use revenant_store::{DamagedBlock, PageContent, StoreEvent};
 
@@ -65,25 +65,28 @@ pub enum WiredProgress {
 }
 
 impl Pager {
-    /// Does the work that traps and completions left: submits page-ins, feeds the writer, brings wired pages in. Bounded.
+    /// Does the work that traps and completions left: lets pages go if frames are short, submits page-ins, feeds the writer,
+    /// brings wired pages in. Bounded. Not while an attempt is under way.
     pub fn step<M: Mmu, F: FrameMemory, S: PageStore>(
         &mut self,
         memory: &mut Memory<'_, M, F>,
         store: &mut S,
     ) -> StepOutcome {
         self.finish_late_flip();
+        let evicting = self.evict(memory);
         let _ = self.wire(memory, store);
         store.set_resident_pages(u64::from(self.frames.counts().resident()));
         while let Some((page, frame)) = self.pending.submit_next() {
             store.read_page(page, frame);
         }
-        match self.making {
+        let outcome = match self.making {
             Making::Draining => self.drain(store),
             Making::Abandoned => self.take_all_back(),
             Making::Finishing => StepOutcome::Waiting,
             Making::Nothing if self.pending.count() > 0 => StepOutcome::Waiting,
             Making::Nothing => StepOutcome::Idle,
-        }
+        };
+        if evicting { StepOutcome::Again } else { outcome }
     }
 
     /// Asks for the wired pages, as many as there is room for.
@@ -224,12 +227,17 @@ impl Pager {
                 let table = walk.leaf_table.expect("the fault made the tables of the page-in");
                 assert!(walk.entry.is_none(), "{page:?} came in twice");
                 self.frames.set_state(frame, FrameState::Clean);
-                let entry = TableEntry { frame, writable: false, accessed: true };
+                // Not touched: who waits for it has yet to come.
+                let entry = TableEntry { frame, writable: false, accessed: false };
                 memory.mmu.set_entry(table, index_at(page, 3), Some(entry));
+                self.arrived(page, frame);
                 self.statistics.pages_read += 1;
             }
             Err(damage) => {
                 self.frames.release(frame);
+                let tables = give_back_empty(&mut self.frames, memory.mmu, page);
+                self.statistics.tables_freed += u64::from(tables);
+                memory.mmu.invalidate_page(page); // and what the processor keeps of upper tables
                 self.pending.record_damage(page, damage);
                 self.statistics.pages_unreadable += 1;
             }
@@ -266,6 +274,7 @@ impl Pager {
         assert_eq!(self.making, Making::Finishing, "committed before all pages were given");
         self.frames.commit();
         self.making = Making::Nothing;
+        self.looks_in_vain = 0; // what was written is clean now
         self.statistics.commits += 1;
         self.pending.wake_waiting();
     }

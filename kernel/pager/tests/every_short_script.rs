@@ -79,8 +79,14 @@ fn run(world: &mut World<MemoryStore>, script: &[Step]) -> Outcome {
 #[test]
 fn every_script_of_five_steps_after_each_beginning() {
     let temper = Temper { abandon_one_in: 0, forget_one_in: 0, queue: 1, ..Temper::default() };
-    let options =
-        PagerOptions { table_reserve: 3, copy_reserve: 0, writes_in_flight: 1, write_batch: 1 };
+    let options = PagerOptions {
+        table_reserve: 3,
+        copy_reserve: 0,
+        writes_in_flight: 1,
+        write_batch: 1,
+        free_reserve: 0,
+        eviction_batch: 1,
+    };
     let beginnings: [&[Step]; 3] = [
         &[Step::StoreFirst],
         &[Step::StoreFirst, Step::StoreSecond, Step::Flip],

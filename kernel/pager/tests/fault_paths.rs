@@ -21,7 +21,14 @@ const TEMPER: Temper =
     Temper { abandon_one_in: 0, forget_one_in: 0, space: usize::MAX, queue: 4096 };
 
 fn options() -> PagerOptions {
-    PagerOptions { table_reserve: 3, copy_reserve: 2, writes_in_flight: 64, write_batch: 8 }
+    PagerOptions {
+        table_reserve: 3,
+        copy_reserve: 2,
+        writes_in_flight: 64,
+        write_batch: 8,
+        free_reserve: 16,
+        eviction_batch: 4,
+    }
 }
 
 fn world_of(frames: u32, temper: Temper) -> World<MemoryStore> {

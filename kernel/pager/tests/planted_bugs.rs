@@ -11,10 +11,15 @@ use std::panic::catch_unwind;
 use support::memory_store::{MemoryStore, Temper};
 use support::{Plan, World};
 
-/// Runs one seed; the failure in words, if there is one.
+/// Runs one seed, every other one in little memory; the failure in words, if there is one.
 fn run(seed: u64, planted: Planted) -> Option<String> {
     let mut random = Random::new(seed);
-    let plan = Plan { cut_one_in: 300, ..Plan::roomy(&mut random) };
+    let plan = if seed.is_multiple_of(2) {
+        Plan::roomy(&mut random)
+    } else {
+        Plan::short_of_memory(&mut random)
+    };
+    let plan = Plan { cut_one_in: 300, ..plan };
     let store = MemoryStore::new(Temper::default(), random.next_u64());
     let mut world = World::new(store, plan, random);
     world.plant(planted);
@@ -92,4 +97,24 @@ fn pages_of_an_abandoned_snapshot_forgotten() {
 #[test]
 fn tlb_left_leading_to_the_old_copy() {
     caught(Planted::InvalidateOmittedAtCopy);
+}
+
+#[test]
+fn a_page_let_go_under_a_device_write() {
+    caught(Planted::WritingPageEvicted);
+}
+
+#[test]
+fn a_page_let_go_that_was_stored_to() {
+    caught(Planted::DirtyPageEvicted);
+}
+
+#[test]
+fn a_frame_freed_while_frozen() {
+    caught(Planted::FrozenPageEvicted);
+}
+
+#[test]
+fn tlb_left_leading_to_pages_that_were_let_go() {
+    caught(Planted::FlushOmittedAtEviction);
 }

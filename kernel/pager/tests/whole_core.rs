@@ -24,6 +24,7 @@ fn every_resume_equals_the_flip_of_the_epoch_resumed() {
     }
     println!("{total:?}");
     assert!(total.cuts > 30 && total.commits > 60 && total.copies > 100, "{total:?}");
+    assert!(total.pages_evicted > 200, "{total:?}");
 }
 
 #[test]

@@ -155,7 +155,7 @@ impl<B: Backing> World<B> {
         if self.random.one_in(self.plan.cut_one_in) {
             return self.cut();
         }
-        if self.random.one_in(self.plan.flip_one_in) {
+        if self.random.one_in(self.plan.flip_one_in) || self.pager.wants_snapshot() {
             return self.flip().map(|_| ());
         }
         match self.random.below(10) {
@@ -364,6 +364,9 @@ impl<B: Backing> World<B> {
                 Err(FaultOutcome::Wait(_)) => {
                     let _ = self.step();
                     self.device_turn()?;
+                    if self.pager.wants_snapshot() {
+                        self.flip()?;
+                    }
                 }
                 Err(other) => return Err(format!("{page:?}: {other:?}")),
             }

@@ -65,6 +65,8 @@ impl Plan {
             copy_reserve: 16,
             writes_in_flight: 16,
             write_batch: 8,
+            free_reserve: 8,
+            eviction_batch: 8,
         };
         Self {
             frames: 400,
@@ -88,6 +90,14 @@ impl Plan {
         tables.iter().sum()
     }
 
+    /// As [`Plan::roomy`], but with frames for a part of the pages only.
+    pub(crate) fn short_of_memory(random: &mut Random) -> Self {
+        let frames = 70 + u32::try_from(random.below(70)).unwrap_or(0);
+        let roomy = Self::roomy(random);
+        let options = PagerOptions { table_reserve: 3, copy_reserve: 4, ..roomy.options };
+        Self { frames, options, ..roomy }
+    }
+
     /// As [`Plan::roomy`], but with a seed's own shortage: of frames, of reserves, of room in the TLB; and with a range of the
     /// system that is stored twice.
     pub(crate) fn by_seed(random: &mut Random) -> Self {
@@ -101,13 +111,18 @@ impl Plan {
             plan.pages.retain(|page| page.0 < 1 << 32);
             plan.wired.retain(|range| range.first.0 + range.count <= 1 << 32);
         }
-        if random.one_in(2) {
+        if random.one_in(3) {
+            let short = Self::short_of_memory(random);
+            (plan.frames, plan.options) = (short.frames + 12, short.options); // 12 may be wired
+        } else if random.one_in(2) {
             let copy_reserve = u32::try_from(random.below(4)).unwrap_or(0);
             plan.options = PagerOptions {
                 table_reserve: 3,
                 copy_reserve,
                 writes_in_flight: 1 + u32::try_from(random.below(20)).unwrap_or(0),
                 write_batch: 1 + u32::try_from(random.below(20)).unwrap_or(0),
+                free_reserve: u32::try_from(random.below(6)).unwrap_or(0),
+                eviction_batch: 1 + u32::try_from(random.below(6)).unwrap_or(0),
             };
             let pages: BTreeSet<_> = plan.pages.iter().map(|page| page.0).collect();
             let needed = pages.len() + plan.tables() + 12 + 3;

@@ -25,6 +25,8 @@ pub(crate) struct Tally {
     pub(crate) copies: u64,
     /// Pages read.
     pub(crate) pages_read: u64,
+    /// Pages let go for their frames.
+    pub(crate) pages_evicted: u64,
     /// Power cuts.
     pub(crate) cuts: u64,
 }
@@ -39,6 +41,7 @@ impl Tally {
         self.waits += other.waits;
         self.copies += other.copies;
         self.pages_read += other.pages_read;
+        self.pages_evicted += other.pages_evicted;
         self.cuts += other.cuts;
     }
 
@@ -51,6 +54,7 @@ impl Tally {
         self.waits += statistics.faults_waiting;
         self.copies += statistics.faults_copy;
         self.pages_read += statistics.pages_read;
+        self.pages_evicted += statistics.pages_evicted;
     }
 }
 

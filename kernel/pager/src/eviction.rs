@@ -1,0 +1,143 @@
+//! Eviction: clean pages give their frames back before somebody has to wait for one.
+//!
+//! It happens in [`Pager::step`] alone, between attempts and never inside one: an instruction that has touched its pages still
+//! has them when it changes them. Invariants:
+//! - a page goes only while its frame is `Clean`: the disk holds the same content, no device works on the frame, and it
+//!   belongs to no snapshot in the making. Wired pages are not known to [`crate::replacement`], so they never go;
+//! - whatever a batch takes out of the tables is out of the TLB, too, before any frame of it is used again: one flush a batch
+//!   serves the pages, the tables given back, and the bits that were cleared;
+//! - a table counts its entries, and those promised to page-ins under way; at none it is given back with what leads to it;
+//! - pages that are dirty become clean by a snapshot. When nothing is left that could go, [`Pager::wants_snapshot`] asks for
+//!   one early; who needs a frame waits meanwhile.
+//!
+//! Neighbours: `replacement` says who goes; `fault` and `writer` tell it who has come; `tables` does the walks.
+
+use crate::frame_table::{FrameState, FrameTable, ListName};
+use crate::pager::{Memory, Pager};
+use crate::planted::Planted;
+use crate::replacement::Residents;
+use crate::tables::{give_back_empty, index_at, walk};
+use revenant_hal::{FrameIndex, FrameMemory, Mmu, PageIndex, TableEntry};
+
+/// Pages looked at in one step.
+const LOOKS_PER_STEP: u32 = 1024;
+/// Looks after which a page that could go would have: one a bit, its lives, and the look at which it goes.
+const LOOKS_PER_PAGE: u32 = 4;
+/// Frames that one page can take: itself and the tables above it.
+const FRAMES_PER_PAGE: u32 = 4;
+
+/// What the policy sees: states out of the frame table, touches out of the page tables.
+struct View<'a, M: Mmu> {
+    frames: &'a FrameTable,
+    mmu: &'a mut M,
+    planted: Planted,
+    /// A bit was cleared that the TLB may still hold as set.
+    cleared: bool,
+}
+
+impl<M: Mmu> Residents for View<'_, M> {
+    fn page(&self, frame: u32) -> u32 {
+        // Below 2^32: `fault` lets no other page become resident.
+        (self.frames.page(FrameIndex(frame)).0 & 0xffff_ffff) as u32
+    }
+
+    fn take_touched(&mut self, frame: u32) -> bool {
+        let page = self.frames.page(FrameIndex(frame));
+        let walk = walk(self.mmu, page);
+        let (Some(table), Some(entry)) = (walk.leaf_table, walk.entry) else {
+            panic!("{page:?} is resident and not mapped");
+        };
+        assert_eq!(entry.frame.0, frame, "{page:?} is in the frame that the policy knows");
+        if entry.accessed {
+            let entry = TableEntry { accessed: false, ..entry };
+            self.mmu.set_entry(table, index_at(page, 3), Some(entry));
+            self.cleared = true;
+        }
+        entry.accessed
+    }
+
+    fn can_go(&self, frame: u32) -> bool {
+        let frame = FrameIndex(frame);
+        match (self.frames.state(frame), self.planted) {
+            (FrameState::Clean, _) | (FrameState::Writing, Planted::WritingPageEvicted) => true,
+            (FrameState::Dirty, Planted::DirtyPageEvicted) => !self.frames.is_frozen(frame),
+            (FrameState::Dirty, Planted::FrozenPageEvicted) => self.frames.is_frozen(frame),
+            _ => false,
+        }
+    }
+}
+
+impl Pager {
+    /// A page has come into a frame and is mapped.
+    pub(crate) fn arrived(&mut self, page: PageIndex, frame: FrameIndex) {
+        if !self.wired.keeps(page) {
+            // Below 2^32, as above.
+            self.replacement.arrived(frame.0, (page.0 & 0xffff_ffff) as u32);
+            self.looks_in_vain = 0;
+        }
+    }
+
+    /// Whether programs will wait for frames until a snapshot has made pages clean.
+    #[must_use]
+    pub fn wants_snapshot(&self) -> bool {
+        self.frames.making.is_none()
+            && self.frames.length(ListName::Dirty) > 0
+            && self.is_short()
+            && self.is_in_vain()
+    }
+
+    fn is_short(&self) -> bool {
+        self.frames.free_count() < self.fill_floor() + FRAMES_PER_PAGE + self.options.free_reserve
+    }
+
+    /// Every page was looked at often enough, and none could go.
+    fn is_in_vain(&self) -> bool {
+        self.looks_in_vain >= LOOKS_PER_PAGE * self.replacement.len().max(1)
+    }
+
+    /// Lets a batch of pages go if free frames are short; whether there is more to do at once.
+    pub(crate) fn evict<M: Mmu, F: FrameMemory>(&mut self, memory: &mut Memory<'_, M, F>) -> bool {
+        if !self.is_short() || self.is_in_vain() {
+            return false;
+        }
+        let (mut looks, mut evicted, mut cleared) = (LOOKS_PER_STEP, 0, false);
+        while evicted < self.options.eviction_batch {
+            let (frames, mmu) = (&self.frames, &mut *memory.mmu);
+            let mut view = View { frames, mmu, planted: self.planted, cleared: false };
+            let frame = self.replacement.next_to_go(&mut view, &mut looks);
+            cleared |= view.cleared;
+            let Some(frame) = frame else { break };
+            self.let_go(FrameIndex(frame), memory.mmu);
+            evicted += 1;
+        }
+        if (evicted > 0 || cleared) && self.planted != Planted::FlushOmittedAtEviction {
+            memory.mmu.invalidate_all();
+        }
+        if evicted == 0 {
+            self.looks_in_vain = self.looks_in_vain.saturating_add(LOOKS_PER_STEP - looks);
+            return !self.is_in_vain();
+        }
+        self.looks_in_vain = 0;
+        self.statistics.pages_evicted += u64::from(evicted);
+        self.pending.wake_waiting();
+        self.is_short()
+    }
+
+    /// Takes a page out of the tables and its frame, and the tables that are empty then, back to the pool.
+    fn let_go<M: Mmu>(&mut self, frame: FrameIndex, mmu: &mut M) {
+        let page = self.frames.page(frame);
+        match self.frames.state(frame) {
+            FrameState::Clean => {}
+            _ if self.planted == Planted::None => panic!("{page:?} would be lost"),
+            FrameState::Writing => self.frames.remove(ListName::InFlight, frame),
+            _ if self.frames.is_frozen(frame) => {
+                self.frames.remove(self.frames.queue_of_frozen(frame), frame);
+            }
+            _ => self.frames.remove(ListName::Dirty, frame),
+        }
+        let table = walk(mmu, page).leaf_table.expect("a resident page has its tables");
+        mmu.set_entry(table, index_at(page, 3), None);
+        self.statistics.tables_freed += u64::from(give_back_empty(&mut self.frames, mmu, page));
+        self.frames.release(frame);
+    }
+}
