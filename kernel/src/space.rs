@@ -241,7 +241,8 @@ impl ObjectSpace {
         self.pager.statistics()
     }
 
-    /// Whether the next snapshot should not wait for its time: the RAM for what it will change in the map is half used.
+    /// Whether the next snapshot should not wait for its time: the RAM for what it will change in the map is half used, or all
+    /// of memory has been stored to.
     pub(crate) fn wants_snapshot(&self) -> bool {
         self.store.wants_snapshot() || self.pager.wants_snapshot()
     }

@@ -1,0 +1,55 @@
+//! A heap several times larger than RAM (samples/library.rasm: 128 MiB on a machine of 64 MiB): the program writes all of it, reads
+//! it in cycles and audits what it reads; so it goes on after a cut. Nobody is ever told that there is no frame.
+
+use core::time::Duration;
+use revenant_tests::disks::{check, disk_with};
+use revenant_tests::harness::{Running, TimedLine, built_machine};
+use revenant_tests::witness::Witness;
+use revenant_tools::qemu::{Disk, Firmware};
+
+type Outcome = Result<(), String>;
+
+/// The heap.
+const MEBIBYTES: &str = "128";
+/// For the heap to be made, or to be read once.
+const LIMIT: Duration = Duration::from_secs(120);
+
+#[test]
+#[ignore = "boots QEMU: make test"]
+fn a_heap_larger_than_memory_is_read_in_cycles_across_a_cut() -> Outcome {
+    let image = disk_with("library", "library.img", "1G", &[MEBIBYTES])?;
+    let mut machine = built_machine(Firmware::Bios)?;
+    machine.memory = "64M".to_owned();
+    machine.command_line = "snapshot_interval_ms=500".to_owned();
+    machine.disks.push(Disk::new(&image));
+    let mut witness = Witness::new();
+    for name in ["library-first", "library-second"] {
+        let mut running = Running::start(name, &machine)?;
+        let (mut audits, mut failures) = (0, Vec::new());
+        let mut see = |line: &TimedLine| {
+            witness.line(&line.text);
+            match line.parse().word {
+                "audit" if line.text.starts_with("audit library held ") => audits += 1,
+                "audit" | "out_of_memory" | "abandoned" | "read_only" | "unreadable" => {
+                    failures.push(line.text.clone());
+                }
+                _ => {}
+            }
+            audits >= 1 || !failures.is_empty()
+        };
+        running.wait_for("a cycle over the whole heap", LIMIT, &mut see)?;
+        let (_, rest) = running.cut()?;
+        for line in &rest {
+            see(line);
+        }
+        witness.cut();
+        if !failures.is_empty() {
+            return Err(running.complaint(&failures.join("\n")));
+        }
+        check(&image)?;
+    }
+    match witness.findings() {
+        [] if witness.compared_steps() > 0 => Ok(()),
+        findings => Err(format!("{} steps compared; {findings:?}", witness.compared_steps())),
+    }
+}
