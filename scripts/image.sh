@@ -14,8 +14,8 @@ if ! [ -x "$BOOT" ]; then echo "image: building the boot loader, once: two to th
 scripts/metal-cargo build --quiet -p revenant-boot --release
 cp "$KERNEL" build/revenant-kernel.elf.part$$ && mv build/revenant-kernel.elf.part$$ build/revenant-kernel.elf
 if [ "$BOOT" -nt build/revenant-bios.img ] || [ "$KERNEL" -nt build/revenant-bios.img ] || ! [ -f build/revenant-uefi.img ]; then
-    # Without the debugger's tables, which the boot loader would read at every boot: ten times the kernel itself.
-    objcopy --strip-debug "$KERNEL" build/revenant-kernel.boot.elf 2>/dev/null || cp "$KERNEL" build/revenant-kernel.boot.elf
+    # Without symbols and the debugger's tables, which the boot loader would read at every boot: ten times the kernel itself.
+    objcopy --strip-all "$KERNEL" build/revenant-kernel.boot.elf 2>/dev/null || cp "$KERNEL" build/revenant-kernel.boot.elf
     "$BOOT" build/revenant-kernel.boot.elf build/revenant-bios.img build/revenant-uefi.img
 fi
 echo "image: build/revenant-bios.img build/revenant-uefi.img ($(stat -c %s build/revenant-kernel.elf) bytes of kernel)"

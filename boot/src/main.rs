@@ -7,7 +7,8 @@
 //! Neighbours: the kernel (kernel/src) is built before and handed in as a file; `scripts/image.sh` calls this.
 #![forbid(unsafe_code)]
 
-use bootloader::DiskImageBuilder;
+use bootloader::{BootConfig, DiskImageBuilder};
+use bootloader_boot_config::LevelFilter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -31,7 +32,13 @@ fn make_images(kernel: &Path, bios: &Path, uefi: &Path) -> Result<(), String> {
     if !kernel.is_file() {
         return Err(format!("{}: no such kernel", kernel.display()));
     }
-    let builder = DiskImageBuilder::new(kernel.to_path_buf());
+    // Only what goes wrong, and only on the serial line, where the kernel speaks: painting letters takes a second of each
+    // boot under emulation.
+    let mut configuration = BootConfig::default();
+    configuration.log_level = LevelFilter::Warn;
+    configuration.frame_buffer_logging = false;
+    let mut builder = DiskImageBuilder::new(kernel.to_path_buf());
+    builder.set_boot_config(&configuration);
     publish(bios, |path| builder.create_bios_image(path).map_err(|error| format!("{error:#}")))?;
     publish(uefi, |path| builder.create_uefi_image(path).map_err(|error| format!("{error:#}")))
 }

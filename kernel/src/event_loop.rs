@@ -29,6 +29,9 @@ use revenant_vm::{DiskSpace, ExitStatus, PageVerdict, StepOutcome, SystemStep, T
 const AHEAD: usize = 192;
 /// Console bytes moved at a time.
 const CONSOLE_BYTES: usize = 4096;
+/// How long a machine that is to stop waits for somebody to take what its programs have said; after that they say it at the
+/// next start.
+const LISTENER_PATIENCE_MS: u64 = 3_000;
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
 /// The loop's state. All of it is volatile.
@@ -66,6 +69,8 @@ pub(crate) struct EventLoop<P> {
 struct Output {
     /// There is output to take, or output on its way.
     waits: bool,
+    /// When the end of the machine waits for it no longer.
+    until: Option<Nanoseconds>,
     /// Bytes of the batch on its way.
     batch: usize,
     /// Where it ends in the port's stream; `None` when it has left.
@@ -96,6 +101,7 @@ impl<P: Programs> EventLoop<P> {
             input: VecDeque::new(),
             output: Output {
                 waits: true,
+                until: None,
                 batch: 0,
                 end: None,
                 buffer: Box::new([0; CONSOLE_BYTES]),
@@ -366,8 +372,16 @@ impl<P: Programs> EventLoop<P> {
     pub(crate) fn end(&mut self, code: ExitCode) {
         if self.ending.is_none() {
             self.ending = Some(code);
+            let patience = LISTENER_PATIENCE_MS * NANOSECONDS_PER_MILLISECOND;
+            self.output.until = Some(Nanoseconds(self.world.clock.monotonic().0 + patience));
             self.snapshots.schedule.request_last();
         }
+    }
+
+    /// Whether the end has to wait for console output.
+    fn output_waits(&self) -> bool {
+        let now = self.world.clock.monotonic();
+        self.output.waits && self.output.until.is_none_or(|until| now < until)
     }
 
     /// The exit code, once everything is durable and said.
@@ -375,7 +389,7 @@ impl<P: Programs> EventLoop<P> {
         let code = self.ending?;
         // A grace goes on after the next start.
         let steps_are_due = !self.steps.iter().all(SystemStep::is_grace);
-        if !self.snapshots.schedule.is_finished() || self.output.waits || steps_are_due {
+        if !self.snapshots.schedule.is_finished() || self.output_waits() || steps_are_due {
             return None;
         }
         last_words::release_disk();
@@ -395,7 +409,7 @@ impl<P: Programs> EventLoop<P> {
                 true
             }
             // The last snapshot knows that everything was sent: the next start does not say it again.
-            Stage::Stop if self.ending.is_some() && self.output.waits => false,
+            Stage::Stop if self.ending.is_some() && self.output_waits() => false,
             Stage::Stop => self.stop_and_flip(),
         }
     }

@@ -7,6 +7,8 @@ use crate::disk::{FileDisk, Mode};
 use crate::qemu::{self, Disk, DiskFilter, Firmware, Machine, Serial};
 use clap::Args;
 use core::time::Duration;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
 use std::path::PathBuf;
 use std::process::{Child, ExitCode};
 use std::thread;
@@ -64,8 +66,11 @@ impl BootArguments {
             (&self.image, "make one with `revenant disk create`"),
             (&boot_image, "run `make image`"),
         ] {
-            if !file.is_file() {
+            if !file.exists() {
                 return Err(format!("{}: no such file; {remedy}", file.display()));
+            }
+            if file.is_dir() {
+                return Err(format!("{}: a directory; {remedy}", file.display()));
             }
         }
         let mut disk = Disk::new(&self.image);
@@ -105,12 +110,15 @@ fn boot(arguments: &BootArguments) -> Result<ExitCode, String> {
     // QEMU would say it too, in two lines and in its own words. The lock is let go of again: QEMU takes it for itself.
     FileDisk::open(&arguments.image, Mode::Write)
         .map_err(|error| format!("{}: {error}", arguments.image.display()))?;
+    let signals = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT].into_iter().collect::<SigSet>();
+    signals.thread_block().map_err(|error| error.to_string())?;
     let mut child = machine.command()?.spawn().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             format!("{} is not installed; run `make setup`", qemu::QEMU)
         }
         _ => format!("{}: {error}", qemu::QEMU),
     })?;
+    end_with_us(signals, &child);
     let status = match arguments.kill_after {
         None => child.wait().map_err(|error| error.to_string())?.code(),
         Some(seconds) => {
@@ -129,6 +137,17 @@ fn boot(arguments: &BootArguments) -> Result<ExitCode, String> {
         Some(0 | qemu::EXIT_SUCCESS) => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
+}
+
+/// Whoever ends this command ends the machine: one that went on alone would keep the disk from everybody else.
+fn end_with_us(signals: SigSet, child: &Child) {
+    let Ok(process) = i32::try_from(child.id()) else { return };
+    thread::spawn(move || {
+        while signals.wait().is_ok() {
+            // Failing means that it is gone already.
+            let _gone = kill(Pid::from_raw(process), Signal::SIGKILL);
+        }
+    });
 }
 
 /// The exit code, or none if the limit came first and the child was killed.

@@ -3,11 +3,16 @@
 //! Output goes into a ring that the transmit interrupt empties; before interrupts are on, and from a panic, it is sent by
 //! polling. Input goes from the receive interrupt into a ring of its own; bytes that come while it is full are counted,
 //! and the console says so. Newlines are sent as CR LF.
+//!
+//! Nobody may be at the other end: a terminal that was stopped, a pipe that is not read. Every wait for the wire ends, what
+//! does not fit then is counted and lost, and the log says so when the wire takes something again.
 
 use crate::cell::ExclusiveCell;
+use crate::clock::coarse_now;
 use crate::cpu;
 use crate::ring::ByteRing;
 use core::fmt::{self, Write};
+use core::time::Duration;
 use uart_16550::backend::PioBackend;
 use uart_16550::spec::registers::{IER, ISR};
 use uart_16550::{BaudRate, Config, Uart16550};
@@ -18,12 +23,20 @@ const OUTPUT_CAPACITY: usize = 64 * 1024;
 const INPUT_CAPACITY: usize = 4 * 1024;
 /// What a 16550 takes at once when its transmitter is empty.
 const FIFO_SIZE: usize = 16;
+/// A device that takes no byte for so long has nobody at its other end. The wire needs 90 us for one.
+const STALL: Duration = Duration::from_secs(1);
+/// What one wait may take at most: nearly twice what the whole ring needs on the wire.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Serial {
     uart: Option<Uart16550<PioBackend>>,
     output: ByteRing<OUTPUT_CAPACITY>,
     input: ByteRing<INPUT_CAPACITY>,
     lost_input: u64,
+    /// Nobody took anything during the last wait: there is no other before something is taken.
+    stalled: bool,
+    /// Bytes of output lost since they were last told of.
+    lost_output: u64,
     /// Bytes ever queued.
     queued: u64,
     /// Bytes ever given to the device.
@@ -38,6 +51,8 @@ static SERIAL: ExclusiveCell<Serial> = ExclusiveCell::new(Serial {
     output: ByteRing::new(),
     input: ByteRing::new(),
     lost_input: 0,
+    stalled: false,
+    lost_output: 0,
     queued: 0,
     given: 0,
     interrupt_driven: false,
@@ -55,27 +70,48 @@ impl Serial {
             }
             self.output.pop();
             self.given += 1;
+            self.stalled = false;
         }
         true
     }
 
-    /// Sends everything queued, however long the device takes.
+    /// Sends everything queued, as long as somebody takes it.
     fn flush(&mut self) {
+        let begin = coarse_now();
+        let mut last = (self.given, begin);
         while !self.output.is_empty() && self.uart.is_some() {
-            if !self.send(OUTPUT_CAPACITY) {
-                core::hint::spin_loop();
+            self.send(OUTPUT_CAPACITY);
+            let now = coarse_now();
+            if self.given != last.0 {
+                last = (self.given, now);
             }
+            let waits_for = |since: Duration| now.saturating_sub(since);
+            if self.stalled || waits_for(last.1) > STALL || waits_for(begin) > PATIENCE {
+                self.stalled = true;
+                return;
+            }
+            core::hint::spin_loop();
         }
     }
 
     fn queue(&mut self, byte: u8) {
         let mut queued = self.output.push(byte);
         if !queued {
-            // A full ring: the log is faster than the wire. Waiting here is bounded by the wire's speed.
+            // A full ring: the log is faster than the wire.
             self.flush();
             queued = self.output.push(byte);
         }
         self.queued += u64::from(queued);
+        self.lost_output += u64::from(!queued);
+    }
+
+    /// Says how much was lost, once half of the ring is free for it and for what follows.
+    fn tell_of_loss(&mut self) {
+        if self.lost_output > 0 && self.output.len() < OUTPUT_CAPACITY / 2 {
+            let lost = core::mem::take(&mut self.lost_output);
+            let _infallible =
+                self.write_fmt(format_args!("\nserial lost={lost} bytes: nobody took them\n"));
+        }
     }
 
     fn receive(&mut self) {
@@ -149,6 +185,7 @@ pub(crate) fn on_interrupt() {
 /// Writes a line of the log.
 pub fn write_line(text: fmt::Arguments<'_>) {
     SERIAL.with_interrupts_off(|serial| {
+        serial.tell_of_loss();
         if core::mem::take(&mut serial.inside_line) {
             let _infallible = serial.write_str("\n");
         }
@@ -213,7 +250,7 @@ pub fn take_lost_input() -> u64 {
     SERIAL.with_interrupts_off(|serial| core::mem::take(&mut serial.lost_input))
 }
 
-/// Sends everything queued and waits until it is gone.
+/// Sends everything queued and waits until it is gone, or nobody takes it.
 pub fn drain() {
     cpu::without_interrupts(|| SERIAL.try_with(Serial::flush));
 }
@@ -238,7 +275,15 @@ struct Polled(Uart16550<PioBackend>);
 
 impl Write for Polled {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.send_bytes_exact(text.as_bytes());
+        let begin = coarse_now();
+        for byte in text.bytes() {
+            while self.0.try_send_byte(byte).is_err() {
+                if coarse_now().saturating_sub(begin) > STALL {
+                    return Err(fmt::Error);
+                }
+                core::hint::spin_loop();
+            }
+        }
         Ok(())
     }
 }

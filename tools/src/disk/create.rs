@@ -10,7 +10,7 @@ use crate::modules::{explain, load_all};
 use crate::run::HostEnvironment;
 use clap::Args;
 use revenant_hal::{PAGE_SIZE_U64, PageBytes, PageIndex};
-use revenant_store::Copies;
+use revenant_store::{Copies, MINIMUM_BLOCKS};
 use revenant_vm::memory::HostSpace;
 use revenant_vm::{Creation, Vm};
 use std::path::PathBuf;
@@ -63,6 +63,10 @@ pub(super) fn create(arguments: &CreateArguments) -> Result<(), String> {
     let name = arguments.image.display();
     if arguments.image.exists() && !arguments.force {
         return Err(format!("{name}: exists; --force replaces it"));
+    }
+    if arguments.size < MINIMUM_BLOCKS * PAGE_SIZE_U64 {
+        let least = (MINIMUM_BLOCKS * PAGE_SIZE_U64) >> 20;
+        return Err(format!("--size {}: a disk has at least {least}M", arguments.size));
     }
     let say = |error: ImageError| format!("{name}: {error}");
     let blocks = arguments.size / PAGE_SIZE_U64;

@@ -117,7 +117,7 @@ pub fn run(command: &DiskCommand) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("revenant: {}: {error}", path.display());
+            eprintln!("{}: {error}", path.display());
             ExitCode::FAILURE
         }
     }
