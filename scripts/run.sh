@@ -11,4 +11,4 @@ scripts/image.sh
 "${HOST_CARGO[@]}" build --quiet --release -p revenant-tools --bins
 [ -f "$DISK" ] || scripts/disk.sh "$DISK" "$PROGRAM"
 echo "run: this terminal is the console; Ctrl-A X pulls the plug; 'make run' again goes on from there; 'rm $DISK' starts anew"
-exec target/release/revenant boot "$DISK" --memory "$MEMORY"
+exec target/release/revenant boot "$DISK" --memory "$MEMORY" --cmdline "${CMDLINE-quiet}"

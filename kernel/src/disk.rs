@@ -3,7 +3,7 @@
 //! A disk that is refused is never written to. A resume counts as failed only if the kernel that made it recorded a
 //! fault; a bare power cut never does.
 
-use crate::{log, space};
+use crate::{detail, log, space};
 use alloc::format;
 use alloc::string::String;
 use revenant_hal::{Disk, Epoch, PAGE_SIZE};
@@ -33,7 +33,7 @@ const BITMAPS_SHARE: usize = 6;
 pub(crate) fn find(frames: &FramePool) -> Result<VirtioDisk, String> {
     let disk = VirtioDisk::open(0, frames).map_err(|error| format!("{error}"))?;
     let geometry = disk.geometry();
-    log!(
+    detail!(
         "disk device={} blocks={} depth={} blocks_per_request={} flush={} read_only={}",
         disk.device(),
         geometry.blocks,
@@ -107,7 +107,7 @@ fn open_from(
     for generation in &report.damaged {
         log!("damaged generation={generation}: its root could not be read");
     }
-    log!(
+    detail!(
         "opened generation={} epoch={} branch={} restore_generation={} restored={} tombstones={} blocks_read={}",
         report.generation,
         report.epoch,

@@ -7,31 +7,26 @@
 //!
 //! Neighbours: `snapshot` decides when to flip; `programs` is what runs; `space` is where pages come from.
 
+use crate::console::Console;
 use crate::probe::{Probe, Progress};
 use crate::programs::Programs;
 use crate::snapshot::Snapshots;
 use crate::space::{self, News, Work};
 use crate::world::World;
-use crate::{last_words, log, resume};
-use alloc::boxed::Box;
+use crate::{detail, last_words, log, resume};
 use alloc::collections::VecDeque;
 use revenant_hal::{Clock, Epoch, Nanoseconds, PageIndex};
 use revenant_machine::attempt::{self, SliceEnd};
 use revenant_machine::clock::MachineClock;
 use revenant_machine::command_line::Options;
 use revenant_machine::exit::ExitCode;
-use revenant_machine::{attention, cpu, serial};
+use revenant_machine::{attention, cpu};
 use revenant_pager::{Impossible, Obstacles, Stage, Wake};
 use revenant_store::SpaceState;
 use revenant_vm::{DiskSpace, ExitStatus, PageVerdict, StepOutcome, SystemStep, Turn};
 
 /// Pages that are brought in ahead of the scheduler's own work at a time.
 const AHEAD: usize = 192;
-/// Console bytes moved at a time.
-const CONSOLE_BYTES: usize = 4096;
-/// How long a machine that is to stop waits for somebody to take what its programs have said; after that they say it at the
-/// next start.
-const LISTENER_PATIENCE_MS: u64 = 3_000;
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
 /// The loop's state. All of it is volatile.
@@ -43,9 +38,7 @@ pub(crate) struct EventLoop<P> {
     steps: VecDeque<SystemStep>,
     /// Unreadable pages whose consequences are not drawn yet.
     failed_pages: VecDeque<PageIndex>,
-    /// Input that programs have not taken.
-    input: VecDeque<u8>,
-    output: Output,
+    pub(crate) console: Console,
     /// An attempt has missed a page since the last look ahead.
     missed: bool,
     options: Options,
@@ -62,20 +55,6 @@ pub(crate) struct EventLoop<P> {
     /// The longest step of the grace since the last flip, in nanoseconds.
     longest_grace: u64,
     probe: Probe,
-}
-
-/// Console output on its way to the wire. Programs' drain cursor moves only over what has left the machine: what a cut
-/// keeps from leaving comes again.
-struct Output {
-    /// There is output to take, or output on its way.
-    waits: bool,
-    /// When the end of the machine waits for it no longer.
-    until: Option<Nanoseconds>,
-    /// Bytes of the batch on its way.
-    batch: usize,
-    /// Where it ends in the port's stream; `None` when it has left.
-    end: Option<serial::Place>,
-    buffer: Box<[u8; CONSOLE_BYTES]>,
 }
 
 /// What an attempt came to.
@@ -98,14 +77,7 @@ impl<P: Programs> EventLoop<P> {
             snapshots: Snapshots::new(options.snapshot_interval_ms, now),
             steps: VecDeque::new(),
             failed_pages: VecDeque::new(),
-            input: VecDeque::new(),
-            output: Output {
-                waits: true,
-                until: None,
-                batch: 0,
-                end: None,
-                buffer: Box::new([0; CONSOLE_BYTES]),
-            },
+            console: Console::new(),
             missed: false,
             stop_at: options.exit_after_ms.map(after),
             probe: Probe::new(&options),
@@ -201,7 +173,7 @@ impl<P: Programs> EventLoop<P> {
                 if self.probe.durable(blocks) == Progress::Complete {
                     self.end(ExitCode::Success);
                 }
-                log!(
+                detail!(
                     "durable epoch={epoch} generation={generation} blocks={blocks} latency_us={}",
                     latency.0 / 1000
                 );
@@ -246,7 +218,7 @@ impl<P: Programs> EventLoop<P> {
     }
 
     #[cold]
-    fn blocked(&mut self, page: PageIndex, write: bool) {
+    pub(crate) fn blocked(&mut self, page: PageIndex, write: bool) {
         self.programs.abandoned(page);
         self.missed = true;
         match space::with(|space| space.take_impossible()) {
@@ -266,48 +238,8 @@ impl<P: Programs> EventLoop<P> {
         }
     }
 
-    /// Moves console bytes.
-    fn serve_console(&mut self) {
-        while self.input.len() < CONSOLE_BYTES
-            && let Some(byte) = serial::read_byte()
-        {
-            self.input.push_back(byte);
-        }
-        if !self.input.is_empty() {
-            self.input.make_contiguous();
-            let input = core::mem::take(&mut self.input);
-            let taken = self.attempt(|programs, _| programs.console_input(input.as_slices().0));
-            self.input = input;
-            self.input.drain(..taken.unwrap_or(0).min(self.input.len()));
-        }
-        self.serve_output();
-    }
-
-    /// Sends the next batch of console output once the one before has left. The interrupt that tells so raises attention.
-    fn serve_output(&mut self) {
-        let on_its_way = self.output.end.is_some_and(|end| !serial::has_sent(end));
-        // Before the restart is announced, nothing is sent: the mark comes first.
-        let waits = self.output.waits && !self.announcing();
-        if !waits || on_its_way || serial::room() < CONSOLE_BYTES {
-            return;
-        }
-        let (programs, output) = (&mut self.programs, &mut self.output);
-        let sent = output.batch;
-        let taken = attempt::enter_slice(|| programs.console_drain(sent, &mut output.buffer[..]));
-        match taken {
-            SliceEnd::FaultEnded { page, write } => self.blocked(page, write),
-            SliceEnd::Finished(count) => {
-                let output = &mut self.output;
-                output.batch = count;
-                output.waits = count > 0;
-                let text = output.buffer.get(..count).unwrap_or_default();
-                output.end = output.waits.then(|| serial::write_text(text));
-            }
-        }
-    }
-
     /// Whether the programs have not been told of the restart yet.
-    fn announcing(&self) -> bool {
+    pub(crate) fn announcing(&self) -> bool {
         matches!(self.steps.front(), Some(SystemStep::Restarted { .. }))
     }
 
@@ -345,7 +277,7 @@ impl<P: Programs> EventLoop<P> {
     /// What programs asked for.
     fn serve_requests(&mut self) {
         let requests = self.programs.take_requests();
-        self.output.waits |= requests.console_output;
+        self.console.has_output |= requests.console_output;
         if requests.commit.is_some() || space::with(|space| space.wants_snapshot()) {
             self.snapshots.schedule.request();
         }
@@ -372,16 +304,9 @@ impl<P: Programs> EventLoop<P> {
     pub(crate) fn end(&mut self, code: ExitCode) {
         if self.ending.is_none() {
             self.ending = Some(code);
-            let patience = LISTENER_PATIENCE_MS * NANOSECONDS_PER_MILLISECOND;
-            self.output.until = Some(Nanoseconds(self.world.clock.monotonic().0 + patience));
+            self.console.end_at(self.world.clock.monotonic());
             self.snapshots.schedule.request_last();
         }
-    }
-
-    /// Whether the end has to wait for console output.
-    fn output_waits(&self) -> bool {
-        let now = self.world.clock.monotonic();
-        self.output.waits && self.output.until.is_none_or(|until| now < until)
     }
 
     /// The exit code, once everything is durable and said.
@@ -498,7 +423,7 @@ impl<P: Programs> EventLoop<P> {
             self.probe.running(self.world.clock.since(self.entered).0, pages);
         }
         for first in self.programs.take_first_steps() {
-            log!("first_step thread={} step={}", first.thread.0, first.steps);
+            detail!("first_step thread={} step={}", first.thread.0, first.steps);
             self.probe.first_step(&first);
         }
         if self.probe.wants_counters() {

@@ -1,10 +1,12 @@
 //! Lines of the kernel's log: a first word, then `key=value` words, for people and for the harness that reads them.
 //!
-//! The last lines are kept for the epitaph.
+//! The last lines are kept for the epitaph. With `quiet` on the command line, lines of every day ([`detail!`]) are kept but not
+//! sent: a person at the console sees what programs say, and what is wrong.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 use revenant_machine::cell::ExclusiveCell;
 use revenant_machine::{heap, serial};
 
@@ -23,9 +25,37 @@ macro_rules! log {
     };
 }
 
+/// The same for what is said in a machine where nothing is wrong.
+#[macro_export]
+macro_rules! detail {
+    ($($text:tt)*) => {
+        $crate::log::detail(format_args!($($text)*))
+    };
+}
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Sends no details from here on.
+pub(crate) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// See [`detail!`].
+pub(crate) fn detail(text: fmt::Arguments<'_>) {
+    if QUIET.load(Ordering::Relaxed) {
+        keep(text);
+    } else {
+        line(text);
+    }
+}
+
 /// See [`log!`]. Not for traps: it allocates.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     serial::write_line(text);
+    keep(text);
+}
+
+fn keep(text: fmt::Arguments<'_>) {
     if heap::size_bytes() == 0 {
         return; // the first lines come before there is a heap
     }

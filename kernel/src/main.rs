@@ -9,6 +9,8 @@
 extern crate alloc;
 
 #[cfg(target_os = "none")]
+mod console;
+#[cfg(target_os = "none")]
 mod disk;
 #[cfg(target_os = "none")]
 mod event_loop;
@@ -53,6 +55,9 @@ fn kernel_main(mut handover: revenant_machine::boot::Handover) -> ! {
     let (options, problems) = command_line::parse(&line);
     for problem in &problems {
         log!("{problem}"); // a typing mistake is said and passed over
+    }
+    if options.quiet {
+        log::be_quiet(); // a person reads along, no program
     }
     let (frames, tables) = frames::take_all(handover); // what is left of RAM belongs to the pager
     let machine = scenario::Machine { clock, entered, options, frames, tables };

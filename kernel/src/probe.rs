@@ -7,7 +7,7 @@
 //!   for the first stop.
 //! - `idle`: blocks that a snapshot writes, over `rounds` snapshots.
 
-use crate::log;
+use crate::{detail, log};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use revenant_machine::command_line::Options;
@@ -77,7 +77,7 @@ impl Probe {
 
     /// The first program instruction has run, so long after the kernel's entry, with so many pages read before.
     pub(crate) fn running(&self, nanoseconds: u64, pages: u64) {
-        log!("running us={} pages={pages}", nanoseconds / 1000);
+        detail!("running us={} pages={pages}", nanoseconds / 1000);
         if matches!(self, Self::Resume { .. }) {
             let thousandths = nanoseconds / 1_000_000;
             log!("metric entry_to_program {}.{:03} s", thousandths / 1000, thousandths % 1000);

@@ -4,7 +4,7 @@ use crate::event_loop::EventLoop;
 use crate::scenario::Machine;
 use crate::space::Work;
 use crate::world::World;
-use crate::{disk, log, space};
+use crate::{detail, disk, log, space};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -34,7 +34,7 @@ pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
     event_loop.count_from(entered);
     event_loop.schedule(SystemStep::Restarted { resumed: report.epoch });
     let pages = space::with(|space| space.statistics().pages_read);
-    log!(
+    detail!(
         "resumed epoch={} running={epoch} pages={pages} us={}",
         report.epoch,
         (clock.monotonic().0 - started.0) / 1000

@@ -2,7 +2,7 @@
 //!
 //! The lines `flip` and `durable` are the outside witness: a program whose memory was rolled back cannot testify.
 
-use crate::log;
+use crate::detail;
 use alloc::boxed::Box;
 use alloc::vec;
 use core::fmt;
@@ -89,7 +89,7 @@ impl Snapshots {
             durable_after: None,
         };
         self.last_flip = Some(times);
-        log!(
+        detail!(
             "flip epoch={} dirty={} pause_ns={} flip_ns={} steps={}",
             times.epoch,
             times.dirty,

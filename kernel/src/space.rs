@@ -4,7 +4,7 @@
 //! The event loop opens the cell between slices and never while one runs; the handler opens it while a slice runs. No
 //! policy stands here: faults are the pager's, I/O is the store's, this file hands completions and events around.
 
-use crate::{last_words, log};
+use crate::{detail, last_words, log};
 use alloc::vec::Vec;
 use revenant_hal::{Disk, Epoch, Event, FrameMemory, Mmu, Nanoseconds, PageIndex};
 use revenant_machine::attempt::{self, FaultOutcome};
@@ -283,7 +283,7 @@ fn translate(event: StoreEvent) -> Option<News> {
 
 fn report(event: Event) {
     match event {
-        Event::Deleted { epoch, blocks } => log!("deleted epoch={epoch} blocks={blocks}"),
+        Event::Deleted { epoch, blocks } => detail!("deleted epoch={epoch} blocks={blocks}"),
         Event::ForeignSession => {
             log!("foreign_session another machine writes to this disk");
             last_words::release_disk(); // the disk is the other one's: not even an epitaph

@@ -6,6 +6,7 @@
 //! | `retain` | number | 8 | snapshots kept beside the newest |
 //! | `rollback` | `N@R` | none | resume snapshot N, if the store's restore generation is R |
 //! | `safe` | 0 or 1 | 0 | resume, but run no program: only the console |
+//! | `quiet` | 0 or 1 | 0 | log only what is wrong |
 //! | `exit_on_main` | 0 or 1 | 0 | leave the emulator when the main program ends |
 //! | `exit_after_ms` | number | none | stop in order after so long (tests) |
 //! | `test` | name | none | run a built-in test instead of programs: `paging`, `virtio`, `panic`, `digest` (over `pages` of heap, `rounds` turns of the disk's programs by a schedule that every machine repeats, then a snapshot) |
@@ -35,6 +36,8 @@ pub struct Options {
     pub rollback: Option<Rollback>,
     /// Run no program.
     pub safe: bool,
+    /// Log only what is wrong.
+    pub quiet: bool,
     /// Leave the emulator when the main program ends.
     pub exit_on_main: bool,
     /// Milliseconds after which the machine stops in order.
@@ -56,6 +59,7 @@ impl Default for Options {
             retain: 8,
             rollback: None,
             safe: false,
+            quiet: false,
             exit_on_main: false,
             exit_after_ms: None,
             test: None,
@@ -129,6 +133,7 @@ impl Options {
             "retain" => store(&mut self.retain, value.parse().ok()),
             "rollback" => store(&mut self.rollback, parse_rollback(value).map(Some)),
             "safe" => store(&mut self.safe, parse_switch(value)),
+            "quiet" => store(&mut self.quiet, parse_switch(value)),
             "exit_on_main" => store(&mut self.exit_on_main, parse_switch(value)),
             "exit_after_ms" => store(&mut self.exit_after_ms, value.parse().ok().map(Some)),
             "test" => store(&mut self.test, Some(Some(value.to_string()))),

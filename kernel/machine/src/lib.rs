@@ -47,4 +47,5 @@ pub mod ring;
 mod rtc;
 pub mod serial;
 mod trap;
+pub mod typing;
 pub mod virtio;

@@ -8,8 +8,8 @@ mod paging;
 mod synthetic;
 mod virtio;
 
-use crate::log;
 use crate::probe::Probe;
+use crate::{detail, log};
 use alloc::format;
 use alloc::string::String;
 use revenant_hal::FrameMemory;
@@ -34,7 +34,7 @@ pub(crate) struct Machine {
 
 /// Runs what the command line asks for: programs, if it asks for nothing else.
 pub(crate) fn run(machine: Machine) -> ExitCode {
-    log!("memory frames={}", machine.frames.frame_count());
+    detail!("memory frames={}", machine.frames.frame_count());
     let test = machine.options.test.clone();
     let with_programs = machine.options.bench.as_deref().is_none_or(Probe::is_called);
     let result = match test.as_deref() {

@@ -83,6 +83,9 @@ fn span(space: Space, ring: Ring, taken: u64, appended: u64) -> (u64, u64) {
     (taken.clamp(appended.saturating_sub(ring.size), appended), appended)
 }
 
+/// In the input: the character before it was taken back.
+const ERASE: u8 = 0x7f;
+
 /// A string's bytes: where they are and how many.
 fn text_of(space: Space, string: u64) -> (ObjectAddress, u64) {
     let length: u32 = space.load(ObjectAddress(string.wrapping_add(LENGTH)));
@@ -136,9 +139,24 @@ pub(crate) fn read_line(worker: &mut Worker, context: &Context) -> NativeResult 
     Ok(Outcome::Done)
 }
 
-/// The line without a carriage return at its end; what is not UTF-8 becomes question marks, so that it is a string.
+/// The line as a person meant it: without a carriage return at its end and without what was taken back (byte 0x7f erases the
+/// character before it); what is not UTF-8 becomes question marks, so that it is a string.
 fn printable(bytes: &mut [u8]) -> &[u8] {
-    let length = bytes.len() - usize::from(bytes.last() == Some(&b'\r'));
+    let mut length = 0;
+    for index in 0..bytes.len() {
+        if bytes[index] == ERASE {
+            while length > 0 {
+                length -= 1;
+                if bytes[length] & 0xc0 != 0x80 {
+                    break; // its first byte
+                }
+            }
+        } else {
+            bytes[length] = bytes[index];
+            length += 1;
+        }
+    }
+    length -= usize::from(length > 0 && bytes[length - 1] == b'\r');
     let bytes = &mut bytes[..length];
     while let Err(error) = core::str::from_utf8(bytes) {
         bytes[error.valid_up_to()] = b'?';
@@ -204,4 +222,22 @@ pub(crate) fn set_foreground(space: Space, program: ObjectAddress) {
     space.begin_changes();
     space.store(word(FOREGROUND), program.0);
     space.end_step();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn a_line_is_read_as_it_was_meant() {
+        let read = |text: &str| {
+            let mut bytes = text.as_bytes().to_vec();
+            String::from_utf8(printable(&mut bytes).to_vec()).unwrap()
+        };
+        assert_eq!(read("milk\r"), "milk");
+        assert_eq!(read("milc\u{7f}k, \u{65e5}\u{7f}x"), "milk, x");
+        assert_eq!(read("a\u{7f}\u{7f}\u{7f}b\u{7f}"), "");
+        let mut bytes = [b'a', 0xff, b'b'];
+        assert_eq!(printable(&mut bytes), b"a?b");
+    }
 }
