@@ -418,7 +418,7 @@ impl<P: Programs> EventLoop<P> {
         let pages =
             if self.running { 0 } else { space::with(|space| space.statistics().pages_read) };
         let turn = self.try_attempt(|programs, world| programs.turn(world));
-        if !self.running && matches!(turn, Attempt::Done(Turn::Ran(_))) {
+        if !self.running && self.programs.has_run() {
             self.running = true;
             self.probe.running(self.world.clock.since(self.entered).0, pages);
         }

@@ -43,6 +43,10 @@ pub(crate) trait Programs {
     fn upcoming(&mut self, _pages: &mut [PageIndex]) -> usize {
         0
     }
+    /// Whether an instruction of a program has run since the resume.
+    fn has_run(&self) -> bool {
+        false
+    }
     /// The last attempt waits for a page.
     fn abandoned(&mut self, _page: PageIndex) {}
     /// Whoever waits for the page may try again.
@@ -86,6 +90,10 @@ impl Programs for Vm {
 
     fn upcoming(&mut self, pages: &mut [PageIndex]) -> usize {
         Self::upcoming(self, pages)
+    }
+
+    fn has_run(&self) -> bool {
+        Self::has_run(self)
     }
 
     fn abandoned(&mut self, page: PageIndex) {

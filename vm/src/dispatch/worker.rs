@@ -300,13 +300,16 @@ impl Worker {
     }
 
     /// Writes position and frame to the thread object, whose pages this slice has touched for writing and which no flip
-    /// has come between.
-    pub(crate) fn save(&mut self) {
-        if self.thread.0 != 0 {
-            self.space
-                .store_resident(ObjectAddress(self.thread.0 + thread::POSITION), self.position);
-            self.space.store_resident(ObjectAddress(self.thread.0 + thread::FRAME), self.record);
+    /// has come between; true if the thread stands elsewhere than before.
+    pub(crate) fn save(&mut self) -> bool {
+        if self.thread.0 == 0 {
+            return false;
         }
+        let position = ObjectAddress(self.thread.0 + thread::POSITION);
+        let began: u64 = self.space.load(position);
+        self.space.store_resident(position, self.position);
+        self.space.store_resident(ObjectAddress(self.thread.0 + thread::FRAME), self.record);
+        began != self.position
     }
 
     /// Stores a counted reference; nothing has changed when the answer is an error.

@@ -39,6 +39,9 @@ use super::{failure, inspect, steps};
 /// Threads that wait for pages at a time: each is an entry in the kernel's memory. With more, all threads wait for a page to
 /// come.
 const MOST_WAITING: u64 = 1 << 16;
+/// How many waits of the first thread after a resume hold the others back: so few pages are read before the first
+/// instruction, and none of them stands behind those of a hundred other threads.
+const ALONE: u32 = 64;
 /// Steps of a grace that one turn or one system step takes.
 pub(super) const GRACE_STEPS: u64 = 20_000;
 /// Waiting threads that one turn passes over.
@@ -76,6 +79,10 @@ pub struct Vm {
     pub(super) releasing: CurrentActivity,
     pub(super) waiting: BTreeMap<Activity, PageIndex>,
     main_reported: bool,
+    /// A thread has executed an instruction since this machine was made or resumed.
+    has_run: bool,
+    /// How often a thread may still wait for a page while the others are not tried; 0 once one has run.
+    alone: u32,
     mark: Mark,
 }
 
@@ -141,6 +148,8 @@ impl Vm {
             releasing,
             waiting: BTreeMap::new(),
             main_reported: false,
+            has_run: false,
+            alone: ALONE,
             mark: Mark::None,
         }
     }
@@ -223,7 +232,7 @@ impl Vm {
         let runnable: u64 = space.load(RUN_LENGTH);
         let is_thread = |activity: &&Activity| matches!(activity, Activity::Thread(_));
         let waiting = self.waiting.keys().filter(is_thread).count() as u64;
-        if waiting >= MOST_WAITING {
+        if waiting >= MOST_WAITING || (waiting > 0 && self.alone > 0) {
             return Turn::Waiting;
         }
         for _ in 0..PASSED_OVER {
@@ -245,6 +254,7 @@ impl Vm {
         let index: u32 = space.load(ObjectAddress(thread.0 + INDEX));
         let end = run_slice(&mut self.worker, thread, limits.polls);
         self.activity.set(Activity::System);
+        self.note_running();
         match end {
             SliceEnd::Budget | SliceEnd::Yielded => rotate(space, thread),
             SliceEnd::Ended => self.report_main(),
@@ -304,12 +314,26 @@ impl Vm {
     /// called right after the attempt, before anything else happens to object space: it saves where the thread stopped.
     pub fn abandoned(&mut self, page: PageIndex) {
         self.worker.space.end_step();
-        self.worker.save();
+        if self.worker.save() {
+            self.note_running();
+        }
+        self.alone = self.alone.saturating_sub(1);
         self.worker.thread = ObjectAddress(0);
         self.worker.end = None;
         self.worker.release_world();
         self.waiting.insert(self.activity.get(), page);
         self.activity.set(Activity::System);
+    }
+
+    fn note_running(&mut self) {
+        self.has_run = true;
+        self.alone = 0;
+    }
+
+    /// Whether a thread has executed an instruction since this machine was made or resumed.
+    #[must_use]
+    pub fn has_run(&self) -> bool {
+        self.has_run
     }
 
     /// Whatever waits for `page` may try again.
