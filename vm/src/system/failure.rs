@@ -31,8 +31,7 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     if place.0 < area::HEAP {
         return PageVerdict::StepBack;
     }
-    let waiter = vm.waiting.iter().find(|(_, waited_for)| **waited_for == page);
-    let Some(activity) = waiter.map(|(activity, _)| *activity) else {
+    let Some(activity) = vm.waiting.waiter(page) else {
         return PageVerdict::Unused;
     };
     let kind = run_of(space, BlockNumber::of(place)).map(|(_, entry)| entry.kind);

@@ -27,6 +27,7 @@ mod outcome;
 pub mod script;
 mod steps;
 mod vm;
+mod waits;
 
 pub use environment::{DiskSpace, Environment};
 pub use outcome::{

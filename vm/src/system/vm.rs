@@ -4,7 +4,6 @@
 //! volatile and is rebuilt empty after a restart. Inside attempts only the worker, which is fixed in size, is written.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -34,14 +33,9 @@ use super::outcome::{
     CreationError, ExitStatus, InspectError, PageVerdict, Requests, ResumeError, StepOutcome,
     SystemStep, ThreadId, Turn, TurnLimits, WitnessRecord,
 };
+use super::waits::Waits;
 use super::{failure, inspect, steps};
 
-/// Threads that wait for pages at a time: each is an entry in the kernel's memory. With more, all threads wait for a page to
-/// come.
-const MOST_WAITING: u64 = 1 << 16;
-/// How many waits of the first thread after a resume hold the others back: so few pages are read before the first
-/// instruction, and none of them stands behind those of a hundred other threads.
-const ALONE: u32 = 64;
 /// Steps of a grace that one turn or one system step takes.
 pub(super) const GRACE_STEPS: u64 = 20_000;
 /// Waiting threads that one turn passes over.
@@ -77,12 +71,8 @@ pub struct Vm {
     activity: CurrentActivity,
     /// The thread that a grace has passed over and whose locks are being given to others; the scheduler: none.
     pub(super) releasing: CurrentActivity,
-    pub(super) waiting: BTreeMap<Activity, PageIndex>,
+    pub(super) waiting: Waits,
     main_reported: bool,
-    /// A thread has executed an instruction since this machine was made or resumed.
-    has_run: bool,
-    /// How often a thread may still wait for a page while the others are not tried; 0 once one has run.
-    alone: u32,
     mark: Mark,
 }
 
@@ -146,10 +136,8 @@ impl Vm {
             worker,
             activity,
             releasing,
-            waiting: BTreeMap::new(),
+            waiting: Waits::new(),
             main_reported: false,
-            has_run: false,
-            alone: ALONE,
             mark: Mark::None,
         }
     }
@@ -209,7 +197,7 @@ impl Vm {
             scheduled = true;
         }
         // A grace that waits for a page lets threads run meanwhile.
-        let waits = self.waiting.contains_key(&Activity::System);
+        let waits = self.waiting.contains(Activity::System);
         if counting::grace_requested(space) && !waits {
             counting::close(space);
         }
@@ -226,18 +214,17 @@ impl Vm {
     /// Picks a thread and runs it.
     fn run(&mut self, limits: TurnLimits) -> Turn {
         let space = self.worker.space;
-        if !self.waiting.contains_key(&Activity::System) && console::go_on_interrupting(space) {
+        if !self.waiting.contains(Activity::System) && console::go_on_interrupting(space) {
             return Turn::Scheduled;
         }
         let runnable: u64 = space.load(RUN_LENGTH);
-        let is_thread = |activity: &&Activity| matches!(activity, Activity::Thread(_));
-        let waiting = self.waiting.keys().filter(is_thread).count() as u64;
-        if waiting >= MOST_WAITING || (waiting > 0 && self.alone > 0) {
+        if self.waiting.are_enough() {
             return Turn::Waiting;
         }
+        let waiting = self.waiting.threads() as u64;
         for _ in 0..PASSED_OVER {
             let Some(thread) = RUN_QUEUE.first(space) else { return self.idle() };
-            if !self.waiting.contains_key(&Activity::Thread(thread.0)) {
+            if !self.waiting.contains(Activity::Thread(thread.0)) {
                 return self.slice(thread, limits);
             }
             if waiting >= runnable {
@@ -254,7 +241,7 @@ impl Vm {
         let index: u32 = space.load(ObjectAddress(thread.0 + INDEX));
         let end = run_slice(&mut self.worker, thread, limits.polls);
         self.activity.set(Activity::System);
-        self.note_running();
+        self.waiting.note_run();
         match end {
             SliceEnd::Budget | SliceEnd::Yielded => rotate(space, thread),
             SliceEnd::Ended => self.report_main(),
@@ -315,9 +302,8 @@ impl Vm {
     pub fn abandoned(&mut self, page: PageIndex) {
         self.worker.space.end_step();
         if self.worker.save() {
-            self.note_running();
+            self.waiting.note_run();
         }
-        self.alone = self.alone.saturating_sub(1);
         self.worker.thread = ObjectAddress(0);
         self.worker.end = None;
         self.worker.release_world();
@@ -325,20 +311,15 @@ impl Vm {
         self.activity.set(Activity::System);
     }
 
-    fn note_running(&mut self) {
-        self.has_run = true;
-        self.alone = 0;
-    }
-
     /// Whether a thread has executed an instruction since this machine was made or resumed.
     #[must_use]
-    pub fn has_run(&self) -> bool {
-        self.has_run
+    pub const fn has_run(&self) -> bool {
+        self.waiting.has_run()
     }
 
     /// Whatever waits for `page` may try again.
     pub fn page_arrived(&mut self, page: PageIndex) {
-        self.waiting.retain(|_, waited_for| *waited_for != page);
+        self.waiting.remove_page(page);
     }
 
     /// Everything that waits may try again: frames or disk space have come back.
@@ -357,9 +338,8 @@ impl Vm {
         let verdict = failure::judge(self, page);
         self.leave();
         // One at a time: the others that wait for it meet it again.
-        let waiter = self.waiting.iter().find(|(_, waited_for)| **waited_for == page);
-        if let Some(activity) = waiter.map(|(activity, _)| *activity) {
-            self.waiting.remove(&activity);
+        if let Some(activity) = self.waiting.waiter(page) {
+            self.waiting.remove(activity);
         }
         verdict
     }
@@ -367,7 +347,7 @@ impl Vm {
     /// The pages that the scheduler's own work is going to need after the one that it waits for, for the kernel to bring in
     /// at the same time; how many. Nothing while it does not wait. *In an attempt.*
     pub fn upcoming(&mut self, pages: &mut [PageIndex]) -> usize {
-        if !self.waiting.contains_key(&Activity::System) {
+        if !self.waiting.contains(Activity::System) {
             return 0;
         }
         self.activity.set(Activity::System);

@@ -1,0 +1,115 @@
+//! The first turns after a resume, when nothing is in memory yet: one thread gets its pages, runs, and then the others ask for theirs.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod machine;
+
+use core::sync::atomic::AtomicBool;
+use machine::Machine;
+use revenant_hal::PageIndex;
+use revenant_vm::memory::Attempts;
+use revenant_vm::{Turn, TurnLimits};
+
+/// Two threads that never end.
+const COUNTERS: &str = r"
+module counters version 1
+
+class World {
+    count: i64
+}
+
+export function main(environment: Environment) -> i64 {
+    object.new world, World
+    closure.new closure, world, count
+    native thread.spawn(closure, 0) -> thread
+    call count(closure)
+    i64.set status, 0
+    return status
+}
+
+function count(self: Closure) {
+    closure.environment environment, self
+    cast world, environment, World
+    null_check world, world
+    field.load.raw n, world, World.count
+again:
+    i64.add.imm n, n, 1
+    field.store.raw n, world, World.count
+    jump again
+}
+";
+const PAGE: PageIndex = PageIndex(7);
+
+/// The counters, resumed from a snapshot in which both are under way.
+fn resumed() -> Machine {
+    let mut machine = Machine::new(COUNTERS, &[]);
+    for _ in 0..20 {
+        let _ = machine.turn(5);
+    }
+    let snapshot = machine.snapshot();
+    machine.restore(&snapshot);
+    assert!(!machine.vm.has_run());
+    machine
+}
+
+/// A turn that misses a page at the given touch; true if there was such a touch.
+fn miss(machine: &mut Machine, touches: u64) -> bool {
+    let quiet = AtomicBool::new(false);
+    let (vm, environment) = (&mut machine.vm, &mut machine.environment);
+    let limits = TurnLimits { polls: 5 };
+    let missed = Attempts::run(touches, || vm.turn(environment, &quiet, limits)).is_none();
+    if missed {
+        machine.vm.abandoned(PAGE);
+    }
+    missed
+}
+
+/// The first touch that is a thread's and not the scheduler's; no instruction has run before it.
+fn first_of_thread() -> u64 {
+    let found = (1..50).find(|touches| {
+        let mut machine = resumed();
+        miss(&mut machine, *touches) && machine.turn(5) == Turn::Waiting
+    });
+    found.unwrap()
+}
+
+#[test]
+fn until_one_thread_has_run_the_others_do_not_ask_for_pages() {
+    let early = first_of_thread();
+    let mut machine = resumed();
+    for _ in 0..5 {
+        assert!(miss(&mut machine, early));
+        assert_eq!(machine.turn(5), Turn::Waiting, "the page would stand behind those of others");
+        machine.vm.page_arrived(PAGE);
+    }
+    assert!(!machine.vm.has_run());
+    assert!(matches!(machine.turn(5), Turn::Ran(_)));
+    assert!(machine.vm.has_run());
+    assert!(miss(&mut machine, early));
+    assert!(matches!(machine.turn(5), Turn::Ran(_)), "from now on one waits and the other runs");
+}
+
+#[test]
+fn a_slice_that_misses_a_page_after_its_first_instruction_has_run() {
+    let mut touches = first_of_thread();
+    let mut machine = resumed();
+    while miss(&mut machine, touches) && !machine.vm.has_run() {
+        machine.vm.page_arrived(PAGE);
+        touches += 1;
+    }
+    assert!(machine.vm.has_run());
+    assert!(matches!(machine.turn(5), Turn::Ran(_)), "the other one need not wait");
+}
+
+#[test]
+fn a_thread_that_waits_without_end_holds_the_others_back_for_a_while_only() {
+    let early = first_of_thread();
+    let mut machine = resumed();
+    let mut misses = 0;
+    while miss(&mut machine, early) && machine.turn(5) == Turn::Waiting {
+        machine.vm.page_arrived(PAGE);
+        misses += 1;
+        assert!(misses < 1_000, "the others never run");
+    }
+    assert!(misses > 10, "{misses} misses");
+    assert!(machine.vm.has_run());
+}
