@@ -110,15 +110,13 @@ fn boot(arguments: &BootArguments) -> Result<ExitCode, String> {
     // QEMU would say it too, in two lines and in its own words. The lock is let go of again: QEMU takes it for itself.
     FileDisk::open(&arguments.image, Mode::Write)
         .map_err(|error| format!("{}: {error}", arguments.image.display()))?;
-    let signals = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT].into_iter().collect::<SigSet>();
-    signals.thread_block().map_err(|error| error.to_string())?;
     let mut child = machine.command()?.spawn().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             format!("{} is not installed; run `make setup`", qemu::QEMU)
         }
         _ => format!("{}: {error}", qemu::QEMU),
     })?;
-    end_with_us(signals, &child);
+    end_with_us(&child)?;
     let status = match arguments.kill_after {
         None => child.wait().map_err(|error| error.to_string())?.code(),
         Some(seconds) => {
@@ -140,14 +138,17 @@ fn boot(arguments: &BootArguments) -> Result<ExitCode, String> {
 }
 
 /// Whoever ends this command ends the machine: one that went on alone would keep the disk from everybody else.
-fn end_with_us(signals: SigSet, child: &Child) {
-    let Ok(process) = i32::try_from(child.id()) else { return };
+fn end_with_us(child: &Child) -> Result<(), String> {
+    let process = i32::try_from(child.id()).map_err(|error| error.to_string())?;
+    // Only now: QEMU would have inherited the mask, and could not be ended by these signals any more.
+    let signals = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT].into_iter().collect::<SigSet>();
+    signals.thread_block().map_err(|error| error.to_string())?;
     thread::spawn(move || {
         while signals.wait().is_ok() {
-            // Failing means that it is gone already.
             let _gone = kill(Pid::from_raw(process), Signal::SIGKILL);
         }
     });
+    Ok(())
 }
 
 /// The exit code, or none if the limit came first and the child was killed.
