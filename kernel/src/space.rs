@@ -7,7 +7,7 @@
 use crate::{detail, last_words, log};
 use alloc::vec::Vec;
 use revenant_hal::{Disk, Epoch, Event, FrameMemory, Mmu, Nanoseconds, PageIndex};
-use revenant_machine::attempt::{self, FaultOutcome};
+use revenant_machine::attempt::{self, Declaration, FaultOutcome};
 use revenant_machine::attention;
 use revenant_machine::cell::ExclusiveCell;
 use revenant_machine::clock;
@@ -110,15 +110,14 @@ pub(crate) fn format(disk: &mut VirtioDisk, store: StoreId, vm_abi: u32) -> Resu
     }
 }
 
-/// Puts the parts together and lets faults in object space be served from here on; `declare` is told so (see
-/// [`attempt::open_object_space`]).
+/// Puts the parts together and lets faults in object space be served from here on; `declare` is told so.
 pub(crate) fn install<T>(
     store: Store,
     disk: VirtioDisk,
     frames: FramePool,
     tables: ObjectTables,
     wired: Vec<WiredRange>,
-    declare: unsafe fn() -> T,
+    declare: Declaration<T>,
 ) -> T {
     let pager = Pager::new(frames.frame_count(), &store, wired, PagerOptions::default());
     let space = ObjectSpace { store, pager, disk, frames, tables, impossible: None, dropped: 0 };

@@ -53,11 +53,14 @@ const ERROR_USER: u64 = 1 << 2;
 const ERROR_RESERVED: u64 = 1 << 3;
 const ERROR_FETCH: u64 = 1 << 4;
 
-/// Registers what serves faults in object space, and then calls `declare`, whose condition for being called is that: a
-/// load or store of any byte in object space either completes or does not return to the code that made it, nothing else
-/// lies in that range, and one thread at a time accesses it. (A function of that kind is how the interpreter's crate gets
-/// its right to access object space, without depending on this one.)
-pub fn open_object_space<T>(handler: FaultHandler, declare: unsafe fn() -> T) -> T {
+/// How another crate gets its right to access object space without depending on this one: a function whose only condition
+/// for being called is that a load or store of any byte in object space either completes or does not return to the code that
+/// made it, that nothing else lies in that range, and that one thread at a time accesses it. Only
+/// [`open_object_space`] calls it.
+pub type Declaration<T> = unsafe fn() -> T;
+
+/// Registers what serves faults in object space, and then calls `declare`, whose condition holds from then on.
+pub fn open_object_space<T>(handler: FaultHandler, declare: Declaration<T>) -> T {
     HANDLER.store(handler as usize, Ordering::Release);
     // SAFETY: 1. a fault in object space is served by the handler, or abandons the slice, or stops the machine; 2. the
     // boot loader's mappings are pinned outside (`entry`); 3. there is one processor, and traps touch no object space.
