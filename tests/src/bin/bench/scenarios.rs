@@ -63,7 +63,7 @@ const GRACE: Scenario = Scenario {
 };
 
 /// In `flip` 100 snapshots of each of its four sizes, after a round that is not counted.
-pub(crate) const SCENARIOS: [Scenario; 15] = [
+pub(crate) const SCENARIOS: [Scenario; 17] = [
     Scenario { name: "flip", command_line: "bench=flip", rounds: 100, disks: &["flip"], ..PLAIN },
     Scenario {
         name: "flip-instructions",
@@ -141,6 +141,22 @@ pub(crate) const SCENARIOS: [Scenario; 15] = [
         name: "grace-10000",
         prefix: "parked_10000.",
         program: program("samples/bench/parked.rasm", &["10000"], Some("parked: ready")),
+        ..GRACE
+    },
+    Scenario {
+        name: "grace-10-instructions",
+        prefix: "instructions.parked_10.",
+        program: program("samples/bench/parked.rasm", &["10"], Some("parked: ready")),
+        rounds: 8,
+        instructions: true,
+        ..GRACE
+    },
+    Scenario {
+        name: "grace-10000-instructions",
+        prefix: "instructions.parked_10000.",
+        program: program("samples/bench/parked.rasm", &["10000"], Some("parked: ready")),
+        rounds: 8,
+        instructions: true,
         ..GRACE
     },
     Scenario {
