@@ -10,7 +10,7 @@ use crate::frame_table::{FrameState, ListName};
 use crate::pager::{Memory, Pager};
 use crate::pending::PENDING_LIMIT;
 use crate::planted::Planted;
-use crate::tables::{ensure_tables, index_at, push_down, walk};
+use crate::tables::{Walk, ensure_tables, index_at, push_down, walk};
 use crate::{PageStore, statistics::Statistics};
 use core::fmt;
 use revenant_hal::{FrameIndex, FrameMemory, Mmu, OBJECT_SPACE_PAGES, PageIndex, TableEntry};
@@ -116,7 +116,7 @@ impl Pager {
             (Some(entry), Some(table)) => {
                 self.make_writable(page, table, entry.frame, memory, store)
             }
-            _ => self.bring_in(page, write, walk.missing, memory, store),
+            _ => self.bring_in(page, write, &walk, memory, store),
         };
         if matches!(outcome, Wait(WaitReason::Frame | WaitReason::Room | WaitReason::Space)) {
             self.pending.note_waiting();
@@ -249,7 +249,7 @@ impl Pager {
         &mut self,
         page: PageIndex,
         write: bool,
-        missing: u32,
+        walk: &Walk,
         memory: &mut Memory<'_, M, F>,
         store: &mut S,
     ) -> FaultOutcome {
@@ -263,7 +263,7 @@ impl Pager {
         if content != Lookup::Known(PageContent::Zero) && self.pending.is_full() {
             return Wait(WaitReason::Room);
         }
-        if self.frames.free_count() <= self.fill_floor() + missing {
+        if self.frames.free_count() <= self.fill_floor() + walk.missing {
             return self.no_frame();
         }
         if content != Lookup::Known(PageContent::Zero) {
@@ -277,7 +277,10 @@ impl Pager {
         if write && self.reserve(page, store).is_err() {
             return Wait(WaitReason::Space);
         }
-        let table = ensure_tables(&mut self.frames, memory.mmu, page, self.planted);
+        let table = match walk.leaf_table {
+            Some(table) => table,
+            None => ensure_tables(&mut self.frames, memory.mmu, page, self.planted),
+        };
         self.frames.add_entry(table);
         let frame = self.take_frame(page);
         memory.frames.zero(frame);

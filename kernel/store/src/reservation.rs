@@ -1,11 +1,13 @@
 //! Blocks set aside before a page may become dirty, so that a commit never runs out (FORMAT.md 6 has the formula).
 //!
 //! Invariant: for every set of pages charged, the blocks that a commit allocates for them and their map nodes are at most
-//! [`Charges::total`]. The free-space tree and the system's own pages come out of the fixed pool instead.
+//! [`Charges::total`]; a node is charged only with all its ancestors. The free-space tree and the system's own pages come out of the fixed pool instead.
 
-use crate::api::{Copies, Space};
-use crate::layout::Layout;
+use crate::api::{Copies, Purpose, Space};
+use crate::error::NoSpace;
+use crate::layout::{BLOCKS_PER_BITMAP, Layout};
 use crate::reference::MAP_LEVELS;
+use crate::store::Store;
 use crate::tree::Place;
 use crate::units::index;
 use alloc::{boxed::Box, vec};
@@ -56,14 +58,16 @@ impl ChargedNodes {
         self.slots[self.slot(key(place))] != 0
     }
 
-    /// Adds a node; the caller has looked for room.
-    fn insert(&mut self, key: u64) {
+    /// Adds a node; false if it was there. The caller has looked for room.
+    fn insert(&mut self, key: u64) -> bool {
         let slot = self.slot(key);
-        if self.slots[slot] == 0 {
+        let new = self.slots[slot] == 0;
+        if new {
             assert!(self.count < self.limit, "the nodes charged are bounded");
             self.slots[slot] = key;
             self.count += 1;
         }
+        new
     }
 }
 
@@ -72,6 +76,13 @@ impl ChargedNodes {
 pub(crate) struct Charges {
     total: u64,
     nodes: ChargedNodes,
+    /// The leaf of the page charged last, as a key: its neighbours come next, and are not looked for. 0 for none.
+    last_leaf: u64,
+}
+
+/// The key of a page's leaf.
+const fn leaf_key(page: PageIndex) -> u64 {
+    key(Place::on_path(page.0, 0))
 }
 
 /// Blocks for a node: those above the leaves stand twice.
@@ -82,12 +93,13 @@ const fn node_blocks(level: u8) -> u64 {
 impl Charges {
     /// Nothing charged, with room for so many nodes of the map.
     pub(crate) fn new(nodes: usize) -> Self {
-        Self { total: 0, nodes: ChargedNodes::new(nodes) }
+        Self { total: 0, nodes: ChargedNodes::new(nodes), last_leaf: 0 }
     }
 
     /// Nothing charged, with the same room.
     pub(crate) fn clear(&mut self) {
         self.total = 0;
+        self.last_leaf = 0;
         self.nodes.slots.fill(0);
         self.nodes.count = 0;
     }
@@ -109,6 +121,9 @@ impl Charges {
             Some(Copies::One) => 1,
             Some(Copies::Two) => 2,
         };
+        if leaf_key(page) == self.last_leaf {
+            return (blocks, 0);
+        }
         let mut nodes = 0;
         for level in 0..MAP_LEVELS {
             if self.nodes.contains(Place::on_path(page.0, level)) {
@@ -122,10 +137,16 @@ impl Charges {
 
     /// Charges a page; `blocks` is what [`Charges::cost`] said, and there is room for its nodes.
     pub(crate) fn charge(&mut self, page: PageIndex, blocks: u64) {
-        for level in 0..MAP_LEVELS {
-            self.nodes.insert(key(Place::on_path(page.0, level)));
-        }
         self.total += blocks;
+        if leaf_key(page) == self.last_leaf {
+            return;
+        }
+        self.last_leaf = leaf_key(page);
+        for level in 0..MAP_LEVELS {
+            if !self.nodes.insert(key(Place::on_path(page.0, level))) {
+                break; // and so are all above
+            }
+        }
     }
 
     /// Takes over what an abandoned epoch had charged: its pages are dirty still. What both had charged stays counted
@@ -172,6 +193,73 @@ pub(crate) fn space(
         charged,
         pool,
         available: allocatable.saturating_sub(charged).saturating_sub(pool),
+    }
+}
+
+impl Store {
+    /// Sets blocks aside before a clean page becomes dirty in the running epoch. Called once a page and epoch, from the
+    /// fault handler; no I/O, no memory taken. A page that is dirty in the frozen epoch too is charged again.
+    ///
+    /// # Errors
+    /// There is no room: the store to the page waits.
+    pub fn reserve_first_dirtying(
+        &mut self,
+        page: PageIndex,
+        copies: Copies,
+        purpose: Purpose,
+    ) -> Result<(), NoSpace> {
+        let (pool, commit_pool) = self.pools;
+        let kept = match purpose {
+            Purpose::Program => pool,
+            Purpose::System => commit_pool,
+        };
+        let (cost, nodes) = self.running.cost(page, Some(copies));
+        let free = self.unallocated().saturating_sub(self.charged());
+        if self.read_only.is_some() {
+            return Ok(()); // nothing will ever be written
+        }
+        if free < kept.saturating_add(cost) || !self.has_room_for_nodes(nodes, purpose) {
+            return Err(NoSpace);
+        }
+        self.running.charge(page, cost);
+        Ok(())
+    }
+
+    /// Whether RAM for so many more changed nodes of the map is left, for the commit in the making and the next one.
+    pub(crate) fn has_room_for_nodes(&self, nodes: usize, purpose: Purpose) -> bool {
+        let frozen = self.commit.as_ref().map_or(0, |commit| commit.charges.nodes());
+        let kept = if purpose == Purpose::Program { SYSTEM_NODES } else { 0 };
+        self.running.nodes() + frozen + nodes + kept <= self.node_limit()
+    }
+
+    /// Nodes that both epochs may charge, the system's share among them.
+    pub(crate) fn node_limit(&self) -> usize {
+        self.request.options.changed_nodes + SYSTEM_NODES
+    }
+
+    /// Whether the running epoch has used so much of the RAM for changed nodes that a snapshot should not wait for its time.
+    #[must_use]
+    pub fn wants_snapshot(&self) -> bool {
+        self.read_only.is_none() && self.running.nodes() > self.request.options.changed_nodes / 2
+    }
+
+    /// Blocks free now. While the bitmaps are still being loaded, the superblock's count stands in for them, without what
+    /// the generation before may still hold: too low rather than too high.
+    pub(crate) fn unallocated(&self) -> u64 {
+        if self.loader.is_none() {
+            return self.allocator.allocatable();
+        }
+        let layout = self.superblock.layout;
+        let total = layout.bitmap_leaves() * BLOCKS_PER_BITMAP;
+        total.saturating_sub(self.superblock.allocated) / 2
+    }
+
+    /// Blocks charged and not allocated yet: the running epoch's and the rest of the frozen one's.
+    pub(crate) fn charged(&self) -> u64 {
+        let frozen = self.commit.as_ref().map_or(0, |commit| {
+            commit.charges.total().saturating_sub(self.allocator.allocated_in_making())
+        });
+        self.running.total() + frozen
     }
 }
 

@@ -10,12 +10,12 @@
 
 use crate::allocator::Allocator;
 use crate::api::{
-    Access, Copies, Lookup, OpenRequest, PageContent, Planted, Purpose, Space, SpaceState,
-    StepOutcome, StoreEvent, StoreId,
+    Access, Lookup, OpenRequest, PageContent, Planted, Space, SpaceState, StepOutcome, StoreEvent,
+    StoreId,
 };
 use crate::cache::NodeCache;
 use crate::commit::Commit;
-use crate::error::{DamagedBlock, NoSpace, ReadOnlyReason, SnapshotError};
+use crate::error::{DamagedBlock, ReadOnlyReason, SnapshotError};
 use crate::free_space::{FreeSpace, FreeSpaceLoader, LostLeaves};
 use crate::io::Io;
 use crate::layout::BLOCKS_PER_BITMAP;
@@ -72,6 +72,8 @@ pub struct Store {
     pub(crate) running: Charges,
     /// An empty table for the next epoch's charges: a flip only swaps, because all programs wait for it.
     pub(crate) spare: Option<Charges>,
+    /// What programs can never charge, and the part of it that even the system leaves to commits; blocks.
+    pub(crate) pools: (u64, u64),
     pub(crate) running_epoch: Epoch,
     pub(crate) next_generation: Generation,
     pub(crate) second_generation: Option<Generation>,
@@ -120,6 +122,7 @@ impl Store {
             requests: Requests::new(&superblock),
             running: Charges::new(request.options.changed_nodes + reservation::SYSTEM_NODES),
             spare: Some(Charges::new(request.options.changed_nodes + reservation::SYSTEM_NODES)),
+            pools: (reservation::pool(layout), reservation::commit_pool(layout)),
             running_epoch: start.running_epoch,
             next_generation: start.next_generation,
             second_generation: start.second_generation,
@@ -171,70 +174,6 @@ impl Store {
         let root = snapshot.ok_or(SnapshotError::Unknown(epoch))?.root;
         self.reads.start(Some(root), page, frame);
         Ok(())
-    }
-
-    /// Sets blocks aside before a clean page becomes dirty in the running epoch. Called once a page and epoch, from the
-    /// fault handler; no I/O, no memory taken. A page that is dirty in the frozen epoch too is charged again.
-    ///
-    /// # Errors
-    /// There is no room: the store to the page waits.
-    pub fn reserve_first_dirtying(
-        &mut self,
-        page: PageIndex,
-        copies: Copies,
-        purpose: Purpose,
-    ) -> Result<(), NoSpace> {
-        let kept = match purpose {
-            Purpose::Program => reservation::pool(self.superblock.layout),
-            Purpose::System => reservation::commit_pool(self.superblock.layout),
-        };
-        let (cost, nodes) = self.running.cost(page, Some(copies));
-        let free = self.unallocated().saturating_sub(self.charged());
-        if self.read_only.is_some() {
-            return Ok(()); // nothing will ever be written
-        }
-        if free < kept.saturating_add(cost) || !self.has_room_for_nodes(nodes, purpose) {
-            return Err(NoSpace);
-        }
-        self.running.charge(page, cost);
-        Ok(())
-    }
-
-    /// Whether RAM for so many more changed nodes of the map is left, for the commit in the making and the next one.
-    pub(crate) fn has_room_for_nodes(&self, nodes: usize, purpose: Purpose) -> bool {
-        let frozen = self.commit.as_ref().map_or(0, |commit| commit.charges.nodes());
-        let kept = if purpose == Purpose::Program { reservation::SYSTEM_NODES } else { 0 };
-        self.running.nodes() + frozen + nodes + kept <= self.node_limit()
-    }
-
-    /// Nodes that both epochs may charge, the system's share among them.
-    pub(crate) fn node_limit(&self) -> usize {
-        self.request.options.changed_nodes + reservation::SYSTEM_NODES
-    }
-
-    /// Whether the running epoch has used so much of the RAM for changed nodes that a snapshot should not wait for its time.
-    #[must_use]
-    pub fn wants_snapshot(&self) -> bool {
-        self.read_only.is_none() && self.running.nodes() > self.request.options.changed_nodes / 2
-    }
-
-    /// Blocks free now. While the bitmaps are still being loaded, the superblock's count stands in for them, without what
-    /// the generation before may still hold: too low rather than too high.
-    fn unallocated(&self) -> u64 {
-        if self.loader.is_none() {
-            return self.allocator.allocatable();
-        }
-        let layout = self.superblock.layout;
-        let total = layout.bitmap_leaves() * BLOCKS_PER_BITMAP;
-        total.saturating_sub(self.superblock.allocated) / 2
-    }
-
-    /// Blocks charged and not allocated yet: the running epoch's and the rest of the frozen one's.
-    fn charged(&self) -> u64 {
-        let frozen = self.commit.as_ref().map_or(0, |commit| {
-            commit.charges.total().saturating_sub(self.allocator.allocated_in_making())
-        });
-        self.running.total() + frozen
     }
 
     /// Starts and continues I/O; bounded work.

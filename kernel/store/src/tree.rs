@@ -19,6 +19,7 @@ use crate::error::BlockRole;
 use crate::reference::{FANOUT_BITS, Node, Reference};
 use crate::units::slot_of;
 use alloc::{collections::BTreeMap, sync::Arc};
+use core::cell::Cell;
 use revenant_hal::{BlockIndex, PageIndex};
 
 /// A node that is not in RAM: what to load.
@@ -91,11 +92,24 @@ pub(crate) struct Tree {
     pub(crate) levels: u8,
     pub(crate) kind: TreeKind,
     pub(crate) changed: BTreeMap<Place, Arc<Node>>,
+    remembered: Cell<Option<Remembered>>,
+}
+
+/// Where the last search in the committed tree ended: its neighbours end there too. Valid for one root, because nothing
+/// below a root ever changes. No node is held: whoever searches may be in a trap, where no memory is given back.
+#[derive(Clone, Copy, Debug)]
+struct Remembered {
+    root: Reference,
+    /// The first leaf below `reference`, and how many there are.
+    first: u64,
+    count: u64,
+    /// The last node of the path, or what is said of everything below a missing one.
+    reference: Reference,
 }
 
 impl Tree {
     pub(crate) const fn new(kind: TreeKind, root: Reference, levels: u8) -> Self {
-        Self { root, levels, kind, changed: BTreeMap::new() }
+        Self { root, levels, kind, changed: BTreeMap::new(), remembered: Cell::new(None) }
     }
 
     pub(crate) const fn root_place(&self) -> Place {
@@ -104,12 +118,15 @@ impl Tree {
 
     /// What the tree says about a leaf, changes included.
     pub(crate) fn find(&self, cache: &NodeCache, leaf: u64) -> Result<Reference, Missing> {
+        if self.changed.is_empty() {
+            return self.find_committed(cache, leaf);
+        }
         let mut reference = self.root;
         for level in (0..self.levels).rev() {
             let place = Place::on_path(leaf, level);
             let slot = slot_of(leaf >> (FANOUT_BITS * u32::from(level)));
             reference = match self.changed.get(&place) {
-                Some(node) if !self.changed.is_empty() => node.get(slot),
+                Some(node) => node.get(slot),
                 _ if reference.is_zero() || reference.is_lost() => return Ok(reference),
                 _ => match cache.peek(reference.block) {
                     Some(node) => node.get(slot),
@@ -118,6 +135,30 @@ impl Tree {
             };
         }
         Ok(reference)
+    }
+
+    /// What the committed tree says about a leaf.
+    fn find_committed(&self, cache: &NodeCache, leaf: u64) -> Result<Reference, Missing> {
+        if let Some(last) = self.remembered.get()
+            && leaf.wrapping_sub(last.first) < last.count
+            && last.root == self.root
+            && let Some(found) = entry(cache, last.reference, slot_of(leaf))
+        {
+            return Ok(found);
+        }
+        let (mut reference, mut level) = (self.root, self.levels - 1);
+        loop {
+            let place = Place::on_path(leaf, level);
+            let slot = slot_of(leaf >> (FANOUT_BITS * u32::from(level)));
+            let found = entry(cache, reference, slot);
+            let found = found.ok_or(Missing { reference, role: self.kind.role(place) })?;
+            if level == 0 || reference.is_zero() || reference.is_lost() {
+                let (first, count) = (place.first(), place.leaves());
+                self.remembered.set(Some(Remembered { root: self.root, first, count, reference }));
+                return Ok(found);
+            }
+            (reference, level) = (found, level - 1);
+        }
     }
 
     /// Changes what the tree says about a leaf and returns what it said. Nothing is changed if a node is missing.
@@ -194,6 +235,14 @@ impl Tree {
         }
         None
     }
+}
+
+/// An entry of a committed node, if that is in RAM; below a missing or lost node every entry says the same.
+fn entry(cache: &NodeCache, node: Reference, slot: usize) -> Option<Reference> {
+    if node.is_zero() || node.is_lost() {
+        return Some(node);
+    }
+    cache.peek(node.block).map(|node| node.get(slot))
 }
 
 /// Whether a block number of an untrusted reference lies where data may be.

@@ -63,7 +63,7 @@ const GRACE: Scenario = Scenario {
 };
 
 /// In `flip` 100 snapshots of each of its four sizes, after a round that is not counted.
-pub(crate) const SCENARIOS: [Scenario; 17] = [
+pub(crate) const SCENARIOS: [Scenario; 18] = [
     Scenario { name: "flip", command_line: "bench=flip", rounds: 100, disks: &["flip"], ..PLAIN },
     Scenario {
         name: "flip-instructions",
@@ -76,6 +76,16 @@ pub(crate) const SCENARIOS: [Scenario; 17] = [
         ..PLAIN
     },
     Scenario { name: "faults", command_line: "bench=faults", disks: &["faults"], ..PLAIN },
+    Scenario {
+        name: "faults-instructions",
+        prefix: "instructions.",
+        command_line: "bench=faults",
+        rounds: 3,
+        rounds_quick: 1,
+        disks: &["faults-instructions"],
+        instructions: true,
+        ..PLAIN
+    },
     Scenario {
         name: "blocks",
         command_line: "bench=blocks pages=131072",
