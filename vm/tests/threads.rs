@@ -39,7 +39,9 @@ fn attempts_ended_at_every_touch_change_nothing() {
         let mut machine = Machine::new(MEETING, &[]);
         let status = machine.run_by(|machine| machine.disturbed_turn(polls, 0));
         assert_eq!(status, MEETING_RESULT, "{polls} polls a slice");
-        assert!(machine.abandoned > 1_500, "{} attempts were ended", machine.abandoned);
+        // 4,475 with one poll a slice, 3,270 with nine: each try goes one touch further than the one before, so a turn ends as
+        // often as what it does without keeping progress has touches. Far fewer would be a hole.
+        assert!(machine.abandoned > 3_000, "{} attempts were ended", machine.abandoned);
         machine.audit();
     }
 }

@@ -15,8 +15,7 @@ use crate::loader::layout::{
 };
 use crate::memory::layout::PAGE;
 use crate::memory::layout::class::{
-    DEPTH, DISPLAY, DISPLAY_LENGTH, ELEMENT_SHIFT, INDEX, INTERFACES, KIND, KIND_REFERENCE_ARRAY,
-    SUPERCLASS, VTABLE,
+    DEPTH, DISPLAY, DISPLAY_LENGTH, INDEX, INTERFACES, SUPERCLASS, VTABLE,
 };
 use crate::memory::layout::object::{CLASS, LENGTH, PAYLOAD};
 use crate::memory::layout::thread::{
@@ -24,6 +23,7 @@ use crate::memory::layout::thread::{
     RECORD_SIZE, REFERENCE_LIMIT,
 };
 use crate::natives;
+use crate::object::array;
 use crate::thread;
 
 use super::calls::Counts;
@@ -378,15 +378,7 @@ fn allocate(worker: &mut Worker) -> Result<(), Thrown> {
 /// # Errors
 /// The length is negative or too large, or memory is short.
 fn new_array(worker: &Worker, class: u64, length: u64) -> Result<u64, Thrown> {
-    let kind: u8 = worker.space.load(ObjectAddress(class + KIND));
-    let shift: u8 = worker.space.load(ObjectAddress(class + ELEMENT_SHIFT));
-    let shift = if kind == KIND_REFERENCE_ARRAY { 3 } else { u32::from(shift & 3) };
-    if length > object_heap::large::CAPACITY_LIMIT >> shift {
-        return Err(Builtin::InvalidArgumentException.into());
-    }
-    let index = worker.load32(class, INDEX);
-    let payload = length << shift;
-    Ok(object_heap::allocate_sized(worker.space, worker.allocator, index, length, payload)?.0)
+    Ok(array::allocate(worker.space, worker.allocator, ObjectAddress(class), length)?.0)
 }
 
 /// `closure.new`: the linked literal is the function.

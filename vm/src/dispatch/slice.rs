@@ -36,7 +36,7 @@ pub(crate) fn run_slice(worker: &mut Worker, thread: ObjectAddress, polls: u32) 
         thread::release_others(worker.space, thread);
         return SliceEnd::Parked;
     }
-    let flags: u32 = worker.space.load(ObjectAddress(thread.0 + FLAGS));
+    let flags: u32 = worker.space.load(ObjectAddress(thread.0.wrapping_add(FLAGS)));
     let goes_on = if flags & FLAG_ENDING != 0 {
         thread::go_on_ending(worker)
     } else if flags & FLAG_UNWINDING != 0 {
@@ -59,9 +59,9 @@ pub(crate) fn run_slice(worker: &mut Worker, thread: ObjectAddress, polls: u32) 
 /// Makes the worker describe the thread; false if the thread cannot be one.
 fn begin(worker: &mut Worker, thread: ObjectAddress, polls: u32) -> bool {
     let space = worker.space;
-    let load = |offset| space.load::<u64>(ObjectAddress(thread.0 + offset));
+    let load = |offset| space.load::<u64>(ObjectAddress(thread.0.wrapping_add(offset)));
     space.touch_write(thread);
-    space.touch_write(ObjectAddress(thread.0 + SIZE - 1));
+    space.touch_write(ObjectAddress(thread.0.wrapping_add(SIZE - 1)));
     let (stack, size) = (load(STACK), load(STACK_SIZE));
     let (position, record) = (load(POSITION), load(FRAME));
     let (references, raws, records) = (load(REFERENCE_LIMIT), load(RAW_LIMIT), load(RECORD_LIMIT));
@@ -75,7 +75,7 @@ fn begin(worker: &mut Worker, thread: ObjectAddress, polls: u32) -> bool {
         && record < records
         && records - record >= RECORD_SIZE
         && records <= stack + size;
-    let state: u32 = space.load(ObjectAddress(thread.0 + STATE));
+    let state: u32 = space.load(ObjectAddress(thread.0.wrapping_add(STATE)));
     if !whole || state != STATE_RUNNABLE {
         return false;
     }
@@ -90,7 +90,8 @@ fn begin(worker: &mut Worker, thread: ObjectAddress, polls: u32) -> bool {
     worker.record_soft_limit = 0;
     worker.polls = polls;
     worker.end = None;
-    worker.allocator = Allocator::of_group(space.load(ObjectAddress(thread.0 + GROUP_INDEX)));
+    worker.allocator =
+        Allocator::of_group(space.load(ObjectAddress(thread.0.wrapping_add(GROUP_INDEX))));
     space.end_step();
     if counting::frozen::prepare_to_run(space, thread).is_err() {
         return false;

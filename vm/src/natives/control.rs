@@ -190,7 +190,7 @@ fn restart_wait(worker: &mut Worker, context: &Context) -> NativeResult {
         return raw(context, generation);
     }
     let event = context.object(0);
-    let wait = Wait::in_queue(WaitKind::Restart, event.0 + EVENT_HEAD, event);
+    let wait = Wait::in_queue(WaitKind::Restart, event.0.wrapping_add(EVENT_HEAD), event);
     thread::park_worker(worker, wait);
     Ok(Outcome::Parked)
 }
@@ -253,7 +253,7 @@ fn join(worker: &mut Worker, context: &Context) -> NativeResult {
         STATE_DAMAGED => Err(Builtin::DamagedObjectException.into()),
         _ if other == worker.thread => Err(Builtin::InvalidArgumentException.into()),
         _ => {
-            let wait = Wait::in_queue(WaitKind::Join, other.0 + JOIN_HEAD, other);
+            let wait = Wait::in_queue(WaitKind::Join, other.0.wrapping_add(JOIN_HEAD), other);
             thread::park_worker(worker, wait);
             Ok(Outcome::Parked)
         }

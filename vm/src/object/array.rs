@@ -37,7 +37,8 @@ pub fn allocate(
     length: u64,
 ) -> Result<ObjectAddress, AllocationError> {
     let shift = element_shift(space, class_object);
-    if length > large::CAPACITY_LIMIT >> shift {
+    // An element is reached by an index that is compared with the header's 32 bits.
+    if length >= u64::from(object::LENGTH_OVERFLOW) {
         return Err(AllocationError::TooLarge);
     }
     let index = space.load::<u32>(class_object.plus(class::INDEX));

@@ -5,8 +5,8 @@
 
 use revenant_hal::ObjectAddress;
 
-use crate::memory::Space;
 use crate::memory::layout::thread::{WAIT_NEXT, WAIT_PREVIOUS};
+use crate::memory::{Space, confine};
 
 /// A list of threads: the address of its first of two words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,10 +32,10 @@ impl Queue {
         ObjectAddress(self.head.0.wrapping_add(8))
     }
 
-    /// The first thread, or none.
+    /// The first thread, or none. Confined, because what is persistent may be damaged and offsets are added to it.
     pub(crate) fn first(self, space: Space) -> Option<ObjectAddress> {
         let first: u64 = space.load(self.head);
-        (first != 0).then_some(ObjectAddress(first))
+        (first != 0).then_some(ObjectAddress(confine(first)))
     }
 
     /// Touches what [`Self::push`] changes.
@@ -75,6 +75,23 @@ impl Queue {
                 space.touch_write(previous(ObjectAddress(neighbour)));
             }
         }
+    }
+
+    /// Touches what [`Self::forget`] changes.
+    pub(crate) fn touch_forget(self, space: Space) {
+        space.touch_write(self.head);
+        space.touch_write(self.tail());
+    }
+
+    /// Empties a list that is damaged; the threads in it keep their links.
+    pub(crate) fn forget(self, space: Space) {
+        space.store(self.head, 0_u64);
+        space.store(self.tail(), 0_u64);
+    }
+
+    /// Where its first word stands.
+    pub(crate) const fn word(self) -> u64 {
+        self.head.0
     }
 
     /// Takes a thread out, wherever in this list it stands.

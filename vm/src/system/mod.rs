@@ -26,6 +26,8 @@ mod inspect;
 mod outcome;
 pub mod script;
 mod steps;
+#[cfg(test)]
+mod tests;
 mod vm;
 mod waits;
 

@@ -13,7 +13,7 @@ use crate::memory::layout::system::{root, scheduler};
 use crate::memory::layout::thread::COMMIT_EPOCH;
 use crate::scheduler::queue::Queue;
 use crate::scheduler::word;
-use crate::thread::{Completion, at, life, wake_now};
+use crate::thread::{self, Completion, at, life, wake_now};
 
 use super::outcome::{StepOutcome, SystemStep};
 use super::vm::GRACE_STEPS;
@@ -48,10 +48,8 @@ pub(super) fn take(worker: &mut Worker, step: SystemStep) -> StepOutcome {
         }
         SystemStep::ContinueGrace => match counting::grace::run(space, GRACE_STEPS) {
             Ok(Progress::More) => StepOutcome::More,
-            _ => {
-                while life::reap(space) {}
-                StepOutcome::Done
-            }
+            _ if life::reap(space) => StepOutcome::More,
+            _ => StepOutcome::Done,
         },
         SystemStep::CommitDurable(epoch) => commit_durable(space, epoch.0),
         SystemStep::CommitFailed(epoch) => {
@@ -77,11 +75,26 @@ fn commit_durable(space: Space, epoch: u64) -> StepOutcome {
     end_waits(space, epoch, Completion::Result)
 }
 
+/// The first thread of a list of waiting ones. A damaged list is emptied: waking the first of one may change another list, and
+/// the step would be made for ever.
+fn first_waiting(space: Space, queue: Queue) -> Option<ObjectAddress> {
+    let thread = queue.first(space)?;
+    if thread::waits_in(space, thread, queue) {
+        return Some(thread);
+    }
+    space.end_step();
+    queue.touch_forget(space);
+    space.begin_changes();
+    queue.forget(space);
+    space.end_step();
+    None
+}
+
 /// Ends the waits of `commit()` up to this epoch, each as `completion` makes of the epoch it waits for.
 fn end_waits(space: Space, epoch: u64, completion: impl Fn(u64) -> Completion) -> StepOutcome {
     let waiting = Queue::new(word(scheduler::COMMIT_HEAD));
     for _ in 0..WOKEN {
-        let Some(thread) = waiting.first(space) else { return StepOutcome::Done };
+        let Some(thread) = first_waiting(space, waiting) else { return StepOutcome::Done };
         let wanted: u64 = space.load(at(thread, COMMIT_EPOCH));
         if wanted > epoch {
             return StepOutcome::Done;
@@ -102,7 +115,7 @@ fn restarted(space: Space, resumed: u64) -> StepOutcome {
     let waiting = Queue::new(ObjectAddress(event.wrapping_add(EVENT_HEAD)));
     if event != 0 {
         for _ in 0..WOKEN {
-            let Some(thread) = waiting.first(space) else { break };
+            let Some(thread) = first_waiting(space, waiting) else { break };
             wake_now(space, thread, Completion::Result(generation));
         }
         if waiting.first(space).is_some() {

@@ -207,7 +207,7 @@ impl Vm {
             scheduled |= progress == Ok(Progress::More);
         }
         space.end_step();
-        while life::reap(space) {}
+        let _ = life::reap(space); // those that are left come with the next turns
         scheduled.then_some(Turn::Scheduled)
     }
 
@@ -238,7 +238,7 @@ impl Vm {
     fn slice(&mut self, thread: ObjectAddress, limits: TurnLimits) -> Turn {
         let space = self.worker.space;
         self.activity.set(Activity::Thread(thread.0));
-        let index: u32 = space.load(ObjectAddress(thread.0 + INDEX));
+        let index: u32 = space.load(ObjectAddress(thread.0.wrapping_add(INDEX)));
         let end = run_slice(&mut self.worker, thread, limits.polls);
         self.activity.set(Activity::System);
         self.waiting.note_run();

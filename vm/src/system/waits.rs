@@ -12,7 +12,7 @@ use super::activity::Activity;
 
 /// Threads that wait for pages at a time: each is an entry in the kernel's memory. With more, all threads wait for a page to
 /// come.
-const MOST: usize = 1 << 16;
+pub(super) const MOST: usize = 1 << 16;
 /// How many waits of the first thread after a resume hold the others back: one that loops without getting anywhere must not
 /// do so for ever.
 const ALONE: u32 = 64;

@@ -34,6 +34,9 @@ use super::{Completion, FLAG_ENDING, FLAG_INTERRUPTED, FLAG_UNWINDING, NEVER, at
 /// Locks and joiners that a thread which ends deals with in one slice. A damaged list may have no end: others run in between.
 const HANDED_ON: u32 = 256;
 
+/// Ended threads that one turn or system step deals with.
+const REAPED: u32 = 64;
+
 /// Makes the parts of a thread that are not there yet: stack and exceptions. Steps; called again after an ended attempt.
 ///
 /// # Errors
@@ -60,17 +63,15 @@ pub(crate) fn furnish(
         let bytes = if stack_bytes == 0 { STACK_DEFAULT } else { stack_bytes };
         touch(space, thread);
         let (stack, size) = runs::take_stack(space, bytes.clamp(STACK_DEFAULT / 4, STACK_LARGEST))?;
-        // No touch, so no ended attempt, lies between the taking and the noting.
-        touch(space, thread);
-        space.begin_changes();
+        // No touch, so no ended attempt, lies between the taking and the noting: the object was touched in this attempt.
         let (references, raws, records) = stack_parts(size);
-        space.store(at(thread, STACK), stack.0);
-        space.store(at(thread, STACK_SIZE), size);
-        space.store(at(thread, REFERENCE_LIMIT), stack.0 + references);
-        space.store(at(thread, RAW_LIMIT), stack.0 + raws);
-        space.store(at(thread, RECORD_LIMIT), stack.0 + records);
-        space.store(at(thread, WATERMARK), stack.0);
-        space.store(at(thread, DEADLINE), NEVER);
+        space.store_resident(at(thread, STACK), stack.0);
+        space.store_resident(at(thread, STACK_SIZE), size);
+        space.store_resident(at(thread, REFERENCE_LIMIT), stack.0 + references);
+        space.store_resident(at(thread, RAW_LIMIT), stack.0 + raws);
+        space.store_resident(at(thread, RECORD_LIMIT), stack.0 + records);
+        space.store_resident(at(thread, WATERMARK), stack.0);
+        space.store_resident(at(thread, DEADLINE), NEVER);
         space.end_step();
     }
     Ok(())
@@ -86,8 +87,8 @@ pub(crate) fn first_frame(
 ) {
     let load = |offset| space.load::<u64>(at(thread, offset));
     let (stack, raws, record) = (load(STACK), load(REFERENCE_LIMIT), load(RAW_LIMIT));
-    let counts: u64 = space.load(ObjectAddress(function + FUNCTION_COUNTS));
-    let code: u64 = space.load(ObjectAddress(function + FUNCTION_CODE));
+    let counts: u64 = space.load(ObjectAddress(function.wrapping_add(FUNCTION_COUNTS)));
+    let code: u64 = space.load(ObjectAddress(function.wrapping_add(FUNCTION_CODE)));
     let (references, raw_registers) = (counts & 0xffff, counts >> 16 & 0xffff);
     space.zero_ahead(ObjectAddress(stack), references.max(1));
     space.store_ahead(ObjectAddress(raws), 0_u64);
@@ -195,8 +196,8 @@ pub(crate) fn discard_unfinished(space: Space, object: ObjectAddress) {
 /// its closure would find registers that nobody filled.
 fn check_start(space: Space, closure: ObjectAddress, bytes: u64) -> Result<(), Thrown> {
     let function: u64 = space.load(at(closure, CLOSURE_FUNCTION));
-    let counts: u64 = space.load(ObjectAddress(function + FUNCTION_COUNTS));
-    let results: u32 = space.load(ObjectAddress(function + FUNCTION_RESULTS));
+    let counts: u64 = space.load(ObjectAddress(function.wrapping_add(FUNCTION_COUNTS)));
+    let results: u32 = space.load(ObjectAddress(function.wrapping_add(FUNCTION_RESULTS)));
     let (references, raws) = (counts & 0xffff, counts >> 16 & 0xffff);
     let (reference_arguments, raw_arguments) = (counts >> 32 & 0xffff, counts >> 48);
     if (reference_arguments, raw_arguments, results) != (1, 0, 0) {
@@ -396,16 +397,30 @@ fn leave_run_queue(space: Space, thread: ObjectAddress) {
     space.end_step();
 }
 
-/// Gives back stack and index of one thread that ended and that no grace asks any more; false if there is none. Steps.
+/// Gives back stack and index of threads that ended and that no grace asks any more, a bounded number; whether some may be left.
 pub(crate) fn reap(space: Space) -> bool {
+    (0..REAPED).all(|_| reap_one(space))
+}
+
+/// Gives back one; false if there is none. Steps.
+fn reap_one(space: Space) -> bool {
     let head = word(scheduler::ENDED_HEAD);
     let thread = ObjectAddress(space.load(head));
     if thread.0 == 0 {
         return false;
     }
-    give_back_stack(space, thread);
     let index = u64::from(space.load::<u32>(at(thread, INDEX)));
     let entry = ObjectAddress(area::THREAD_TABLE + index % area::THREAD_TABLE_ENTRIES * 8);
+    let state: u32 = space.load(at(thread, STATE));
+    if state != STATE_ENDED || space.load::<u64>(entry) != thread.0 {
+        // Damage: what stands in this list is not known, and it may have no end. Those behind keep what they have.
+        space.end_step();
+        space.touch_write(head);
+        space.store(head, 0_u64);
+        space.end_step();
+        return false;
+    }
+    give_back_stack(space, thread);
     let free_word = ObjectAddress(area::ROOT + root::FREE_THREAD);
     touch(space, thread);
     space.touch_write(head);
@@ -422,7 +437,7 @@ pub(crate) fn reap(space: Space) -> bool {
     true
 }
 
-/// Gives a stack range back, once. The object is touched before and after, so that giving and noting are one.
+/// Gives a stack range back, once. The object is touched before, and nothing after, so that giving and noting are one.
 fn give_back_stack(space: Space, thread: ObjectAddress) {
     let stack: u64 = space.load(at(thread, STACK));
     if stack == 0 {
@@ -431,9 +446,7 @@ fn give_back_stack(space: Space, thread: ObjectAddress) {
     touch(space, thread);
     space.end_step();
     runs::give_stack(space, ObjectAddress(stack));
-    touch(space, thread);
-    space.begin_changes();
-    space.store(at(thread, STACK), 0_u64);
+    space.store_resident(at(thread, STACK), 0_u64);
     space.end_step();
 }
 

@@ -150,7 +150,8 @@ pub(crate) fn lock(
     if owner == 0 {
         return take(worker, mutex);
     }
-    let wait = Wait::in_queue(WaitKind::Mutex, mutex.0 + MUTEX_HEAD, mutex).before(deadline);
+    let wait =
+        Wait::in_queue(WaitKind::Mutex, mutex.0.wrapping_add(MUTEX_HEAD), mutex).before(deadline);
     let parking = touch_park(space, thread, wait);
     space.begin_changes();
     park(space, thread, &parking);
@@ -248,7 +249,8 @@ pub(crate) fn wait(
     }
     skip_damaged(space, mutex);
     let kind = WaitKind::Condition;
-    let wait = Wait::in_queue(kind, condition.0 + CONDITION_HEAD, condition).before(deadline);
+    let wait =
+        Wait::in_queue(kind, condition.0.wrapping_add(CONDITION_HEAD), condition).before(deadline);
     let released = touch_release(space, mutex, thread);
     let parking = touch_park(space, thread, wait);
     space.begin_changes();
@@ -294,7 +296,10 @@ pub(crate) fn leave_condition(space: Space, thread: ObjectAddress, completion: C
         Completion::Again => (0, 0),
     };
     space.store(at(thread, crate::memory::layout::thread::WAIT_OBJECT), mutex.0);
-    space.store(at(thread, crate::memory::layout::thread::WAIT_QUEUE), mutex.0 + MUTEX_HEAD);
+    space.store(
+        at(thread, crate::memory::layout::thread::WAIT_QUEUE),
+        mutex.0.wrapping_add(MUTEX_HEAD),
+    );
     space.store(at(thread, crate::memory::layout::thread::WAIT_KIND), WaitKind::Reacquire as u64);
     space.store(at(thread, crate::memory::layout::thread::DEADLINE), NEVER);
     space.store(at(thread, WAIT_RESULT), 0_u64);
@@ -350,7 +355,8 @@ pub(crate) fn acquire(worker: &mut Worker, semaphore: ObjectAddress) -> Outcome 
         space.store(at(semaphore, SEMAPHORE_PERMITS), permits - 1);
         return Outcome::Done;
     }
-    let wait = Wait::in_queue(WaitKind::Semaphore, semaphore.0 + SEMAPHORE_HEAD, semaphore);
+    let wait =
+        Wait::in_queue(WaitKind::Semaphore, semaphore.0.wrapping_add(SEMAPHORE_HEAD), semaphore);
     super::park_worker(worker, wait);
     Outcome::Parked
 }

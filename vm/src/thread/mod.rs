@@ -17,7 +17,8 @@ use crate::exception::{self, Thrown};
 use crate::memory::Space;
 use crate::memory::layout::thread::{
     DAMAGED_PAGE, DEADLINE, FLAGS, JOIN_HEAD, NATIVE_PROGRESS, NATIVE_REFERENCE, SIZE, STATE,
-    STATE_DAMAGED, STATE_RUNNABLE, STATE_WAITING, WAIT_KIND, WAIT_OBJECT, WAIT_QUEUE, WAIT_RESULT,
+    STATE_DAMAGED, STATE_RUNNABLE, STATE_WAITING, WAIT_KIND, WAIT_OBJECT, WAIT_PREVIOUS,
+    WAIT_QUEUE, WAIT_RESULT,
 };
 use crate::scheduler::queue::Queue;
 use crate::scheduler::{RUN_LENGTH, RUN_QUEUE, timers};
@@ -208,6 +209,15 @@ pub(crate) struct Waking {
 fn queue_of(space: Space, thread: ObjectAddress) -> Option<Queue> {
     let word: u64 = space.load(at(thread, WAIT_QUEUE));
     (word != 0).then_some(Queue::new(ObjectAddress(word)))
+}
+
+/// Whether the first thread of a list is what it seems: it waits there, and nobody stands before it.
+pub(crate) fn waits_in(space: Space, first: ObjectAddress, queue: Queue) -> bool {
+    let state: u32 = space.load(at(first, STATE));
+    first.0.is_multiple_of(8)
+        && matches!(state, STATE_WAITING | STATE_DAMAGED)
+        && space.load::<u64>(at(first, WAIT_QUEUE)) == queue.word()
+        && space.load::<u64>(at(first, WAIT_PREVIOUS)) == 0
 }
 
 /// Touches everything for taking a waiting thread out of its FIFO and its deadline.
