@@ -349,13 +349,12 @@ impl<P: Programs> EventLoop<P> {
     fn stop_and_flip(&mut self) -> bool {
         let clock = self.world.clock;
         let begin = clock.monotonic();
+        let mut records = self.snapshots.take_records();
+        space::with(|space| space.set_stopping(true));
         let saved =
             self.attempt(|programs, world| programs.system_step(SystemStep::SaveClock, world));
-        if saved.is_none() {
-            return false;
-        }
-        let mut records = self.snapshots.take_records();
-        let count = self.attempt(|programs, _| programs.witness(&mut records));
+        let count = saved.and_then(|_| self.attempt(|programs, _| programs.witness(&mut records)));
+        space::with(|space| space.set_stopping(false));
         let Some(count) = count else {
             self.snapshots.give_records(records, 0);
             return false;

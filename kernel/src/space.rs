@@ -198,6 +198,11 @@ impl ObjectSpace {
         }
     }
 
+    /// See [`Pager::set_stopping`].
+    pub(crate) fn set_stopping(&mut self, stopping: bool) {
+        self.pager.set_stopping(stopping);
+    }
+
     /// Ends the epoch. Nothing of a program may be running.
     pub(crate) fn flip(&mut self, wall: Nanoseconds) -> Result<FlipReport, FlipRefused> {
         let report = self.pager.flip(wall, &mut self.tables, &mut self.store)?;

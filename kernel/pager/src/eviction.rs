@@ -7,8 +7,9 @@
 //! - whatever a batch takes out of the tables is out of the TLB, too, before any frame of it is used again: one flush a batch
 //!   serves the pages, the tables given back, and the bits that were cleared;
 //! - a table counts its entries, and those promised to page-ins under way; at none it is given back with what leads to it;
-//! - pages that are dirty become clean by a snapshot. When nothing is left that could go, [`Pager::wants_snapshot`] asks for
-//!   one early; who needs a frame waits meanwhile.
+//! - pages that are dirty become clean by a snapshot. When little is left that could go, [`Pager::wants_snapshot`] asks for
+//!   one early; who needs a frame waits meanwhile. The stop before the flip waits for nobody's frame: it takes the last
+//!   ones, and what it brought in is held until the flip ([`Pager::set_stopping`]).
 //!
 //! Neighbours: `replacement` says who goes; `fault` and `writer` tell it who has come; `tables` does the walks.
 
@@ -77,13 +78,15 @@ impl Pager {
         }
     }
 
-    /// Whether programs will wait for frames until a snapshot has made pages clean.
+    /// Whether programs will wait for frames until a snapshot has made pages clean, or will soon: clean pages are few.
     #[must_use]
     pub fn wants_snapshot(&self) -> bool {
-        self.frames.making.is_none()
-            && self.frames.length(ListName::Dirty) > 0
-            && self.is_short()
-            && self.is_in_vain()
+        if self.frames.making.is_some() || !self.is_short() {
+            return false;
+        }
+        let counts = self.frames.counts();
+        let few_clean = counts.clean < counts.total / 8 && counts.dirty > counts.total / 4;
+        few_clean || counts.dirty > 0 && self.is_in_vain()
     }
 
     fn is_short(&self) -> bool {
@@ -97,7 +100,8 @@ impl Pager {
 
     /// Lets a batch of pages go if free frames are short; whether there is more to do at once.
     pub(crate) fn evict<M: Mmu, F: FrameMemory>(&mut self, memory: &mut Memory<'_, M, F>) -> bool {
-        if !self.is_short() || self.is_in_vain() {
+        self.held = self.held.saturating_sub(1);
+        if self.held > 0 || !self.is_short() || self.is_in_vain() {
             return false;
         }
         let (mut looks, mut evicted, mut cleared) = (LOOKS_PER_STEP, 0, false);

@@ -121,6 +121,9 @@ impl Pager {
         if matches!(outcome, Wait(WaitReason::Frame | WaitReason::Room | WaitReason::Space)) {
             self.pending.note_waiting();
         }
+        if matches!(outcome, Wait(_)) {
+            self.hold_for_stop();
+        }
         self.statistics.count(outcome);
         outcome
     }

@@ -88,7 +88,14 @@ pub struct Pager {
     /// Where the writer sorts; allocated once.
     pub(crate) batch: Vec<(u32, FrameIndex)>,
     late_epoch: bool,
+    /// What faults now is part of the stop before a flip.
+    stopping: bool,
+    /// Steps in which no page goes, so that those that a stop was waiting for are there when it is tried again.
+    pub(crate) held: u32,
 }
+
+/// Steps that pages are held for a stop that has to be tried again.
+const HELD_STEPS: u32 = 10_000;
 
 impl Pager {
     /// A pager over a pool of free frames and empty page tables: the state right after the store was opened. Nothing is
@@ -116,6 +123,22 @@ impl Pager {
             planted: Planted::None,
             batch: Vec::with_capacity(options.write_batch as usize),
             late_epoch: false,
+            stopping: false,
+            held: 0,
+        }
+    }
+
+    /// Says whether what faults from now on is part of the stop before a flip. It may take the last frames:
+    /// when all of memory has been stored to, only the flip after that stop brings frames back, so it cannot wait for one. The
+    /// pages that it misses stay until the flip.
+    pub fn set_stopping(&mut self, stopping: bool) {
+        self.stopping = stopping;
+    }
+
+    /// A fault of a stop waits: it will be tried again.
+    pub(crate) fn hold_for_stop(&mut self) {
+        if self.stopping {
+            self.held = HELD_STEPS;
         }
     }
 
@@ -168,6 +191,7 @@ impl Pager {
         mmu: &mut M,
         store: &mut S,
     ) -> Result<FlipReport, FlipRefused> {
+        self.held = 0;
         if let Some(epoch) = self.frames.making {
             return Err(FlipRefused::SnapshotInTheMaking(epoch));
         }
@@ -209,7 +233,7 @@ impl Pager {
 
     /// Free frames that filling a page must leave.
     pub(crate) fn fill_floor(&self) -> u32 {
-        self.options.table_reserve + self.options.copy_reserve
+        if self.stopping { 0 } else { self.options.table_reserve + self.options.copy_reserve }
     }
 
     /// The resident pages with their frames: a walk of the whole frame table, for tests and reports only.

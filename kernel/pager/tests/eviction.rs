@@ -4,7 +4,7 @@
 mod support;
 
 use revenant_hal::{FrameMemory, PageIndex};
-use revenant_pager::{FrameState, PagerOptions, WiredRange};
+use revenant_pager::{FaultOutcome, FrameState, PagerOptions, WaitReason, WiredRange};
 use revenant_sim::Random;
 use revenant_store::Copies;
 use support::memory_store::{MemoryStore, Temper};
@@ -130,6 +130,53 @@ fn when_all_is_dirty_a_snapshot_is_asked_for_and_nothing_goes_before_it() {
         world.wait_for(PageIndex(page), true).expect("after the snapshot there is room");
     }
     assert!(world.pager.statistics().commits > 0 && world.pager.statistics().pages_evicted > 0);
+}
+
+/// The story: what a stop has to touch had been let go, all of memory was stored to, and the flip that would have brought frames
+/// back waited for one itself.
+#[test]
+fn the_stop_before_a_flip_gets_its_pages_when_all_of_memory_is_dirty() {
+    let mut world = world_of(50, Vec::new());
+    world.backing.temper.forget_one_in = 0;
+    let needed: Vec<u64> = (600..602).collect();
+    fill(&mut world, &needed, 1);
+    world.settle().expect("nothing in the making");
+    assert!(world.flip().expect("a flip"));
+    world.settle().expect("a snapshot");
+    let mut page = 0;
+    let stuck = |world: &mut World<MemoryStore>, page| {
+        let outcome = world.access(PageIndex(page), true).expect("the checks hold");
+        outcome == Err(FaultOutcome::Wait(WaitReason::Frame))
+    };
+    loop {
+        let waits = stuck(&mut world, page);
+        for _ in 0..8 {
+            let _ = world.step();
+        }
+        if waits && stuck(&mut world, page) {
+            break;
+        }
+        page += u64::from(!waits);
+    }
+    assert!(stuck(&mut world, needed[0]), "like everybody's");
+    for attempt in 0.. {
+        assert!(attempt < 20, "the stop never ends");
+        world.pager.set_stopping(true);
+        let mut reached = needed.iter().map(|page| world.access(PageIndex(*page), false));
+        let done = reached.all(|outcome| outcome.expect("the checks hold").is_ok());
+        world.pager.set_stopping(false);
+        if done {
+            break;
+        }
+        for _ in 0..30 {
+            let _ = world.step();
+        }
+        world.backing.perform_oldest(&mut world.frames);
+        world.deliver_events().expect("the page");
+    }
+    assert!(world.flip().expect("a flip"));
+    world.settle().expect("a snapshot");
+    world.wait_for(PageIndex(page), true).expect("frames are back");
 }
 
 #[test]
