@@ -1,9 +1,10 @@
 //! The flip costs the same whatever is dirty (A22), and a fault touches a handful of entries: counted in calls to the MMU and
-//! the store, not in time.
+//! the store, not in time. And a frame costs a few bytes.
 
 #[expect(dead_code, reason = "the support module serves several test targets")]
 mod support;
 
+use allocation_counter::measure;
 use core::cell::Cell;
 use revenant_hal::{FrameIndex, Mmu, Nanoseconds, PageIndex, TableEntry};
 use revenant_pager::{FaultKind, FaultOutcome, Memory, Pager, PagerOptions};
@@ -133,4 +134,19 @@ fn a_fault_touches_a_handful_of_entries_and_protects_each_table_once() {
     let (reads, writes, tables, flushes) = rig.mmu.take();
     assert!(reads <= 8 * 1999 && writes <= 2 * 1999 && flushes == 1999);
     assert_eq!(tables, 3, "three more tables of pages, each once");
+}
+
+#[test]
+fn a_frame_costs_at_most_64_bytes_beside_its_page() {
+    let store = MemoryStore::new(Temper::default(), 1);
+    let bytes = |frames: u32| {
+        let mut pager = None;
+        let taken = measure(|| {
+            pager = Some(Pager::new(frames, &store, Vec::new(), PagerOptions::default()));
+        });
+        taken.bytes_current
+    };
+    let (few, many) = (bytes(10_000), bytes(1_010_000));
+    println!("{} bytes for a million frames", many - few);
+    assert!(many - few <= 64 * 1_000_000 && many > few);
 }
