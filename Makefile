@@ -20,7 +20,7 @@ setup: ## install what this machine lacks: QEMU, Rust for the kernel's target; n
 doctor: ## name everything that is missing, and the command that brings it
 	@scripts/doctor.sh
 
-check: ## the host part of the tests, under two minutes: fmt, clippy, cargo test, tidy
+check: ## the host part of the tests, under two minutes once built: fmt, clippy, cargo test, tidy
 	@scripts/test.sh check
 
 test: setup ## everything CI runs: the host part, then the machine in QEMU
@@ -41,7 +41,7 @@ bench-linux: setup ## the same operations in Debian's stock kernel under the sam
 fuzz: ## a million mutated modules against decoder, verifier and a checking machine (minutes)
 	scripts/host-cargo test --release -p revenant-bytecode --test fuzz -- --ignored --nocapture
 
-sim: ## the whole core on simulated hardware that misbehaves: make sim SEED=7
+sim: ## pages, snapshots and disk on simulated hardware that misbehaves: make sim SEED=7
 	@scripts/sim.sh "$(SEED)"
 
 gdb: setup ## the machine, stopped at its first instruction, with a debugger attached
