@@ -164,10 +164,27 @@ impl FrameMemory for FramePool {
 
     fn zero(&mut self, frame: FrameIndex) {
         let target = self.map.address(frame);
+        // Plain stores: an emulator takes about a microsecond longer for the string instruction. (Not so for the copy.)
         // SAFETY: a whole frame of the pool, mapped for good.
         unsafe {
-            asm!("rep stosq", inout("rdi") target => _, inout("rcx") PAGE_SIZE / 8 => _, in("rax") 0u64,
-                options(nostack, preserves_flags));
+            asm!(
+                "2:",
+                "mov [{target}], {zero}",
+                "mov [{target} + 8], {zero}",
+                "mov [{target} + 16], {zero}",
+                "mov [{target} + 24], {zero}",
+                "mov [{target} + 32], {zero}",
+                "mov [{target} + 40], {zero}",
+                "mov [{target} + 48], {zero}",
+                "mov [{target} + 56], {zero}",
+                "add {target}, 64",
+                "cmp {target}, {end}",
+                "jne 2b",
+                target = inout(reg) target => _,
+                end = in(reg) target + PAGE_SIZE,
+                zero = in(reg) 0u64,
+                options(nostack),
+            );
         }
     }
 }
