@@ -58,11 +58,16 @@ pub(super) fn second(c: &Context) -> u64 {
 
 /// Keeps a progress of two numbers. One step.
 pub(super) fn advance(c: &Context, done: u64, second: u64) {
+    advance_tagged(c, done, second, PLAIN);
+}
+
+/// Keeps a progress of two numbers and a tag. One step.
+pub(super) fn advance_tagged(c: &Context, done: u64, second: u64, tag: u64) {
     c.space.end_step();
     touch(c);
     c.space.touch_write(c.cursor_words().plus(8));
     c.space.begin_changes();
-    keep(c, done, PLAIN);
+    keep(c, done, tag);
     c.space.store(c.cursor_words().plus(8), second);
     c.space.end_step();
 }

@@ -7,7 +7,7 @@ use super::text::{give, give_object};
 use super::{CHANGED, INVALID, OUTSIDE, cursor, object, search};
 use crate::exception::Thrown;
 use crate::natives::Context;
-use crate::object::map::{self, Next};
+use crate::object::map::{self, Long, Next};
 use crate::object::vector::{self, Step};
 use crate::thread::{NativeResult, Outcome};
 
@@ -54,8 +54,16 @@ fn done_if(inside: bool) -> NativeResult {
 fn call_map(native: Native, c: &Context) -> NativeResult {
     use Native::{MapContains, MapGet, MapRemove, MapSet};
     let has_key = matches!(native, MapGet | MapContains | MapSet | MapRemove);
-    if has_key && !search::is_short_key(c, c.object(1)) {
-        return Ok(Outcome::Again);
+    let mut long = Long::Compared;
+    if has_key {
+        let (subject, key) = (object(c, 0)?, object(c, 1)?);
+        // First a long text's hash is found, then its twin: two progresses, one after the other.
+        if !search::is_short_key(c, key) {
+            return Ok(Outcome::Again);
+        }
+        let Some(told) = search::long_key(c, subject, key)? else { return Ok(Outcome::Again) };
+        long = told;
+        c.space.end_step();
     }
     match native {
         Native::MapNew => {
@@ -64,15 +72,15 @@ fn call_map(native: Native, c: &Context) -> NativeResult {
         }
         Native::MapLength => give(c, map::length(c.space, object(c, 0)?)),
         Native::MapGet => {
-            let found = map::get(c.space, object(c, 0)?, object(c, 1)?);
+            let found = map::get_by(c.space, object(c, 0)?, object(c, 1)?, long);
             give_object(c, found.unwrap_or(ObjectAddress(0)))
         }
         Native::MapContains => {
-            let found = map::get(c.space, object(c, 0)?, object(c, 1)?);
+            let found = map::get_by(c.space, object(c, 0)?, object(c, 1)?, long);
             give(c, u64::from(found.is_some()))
         }
         Native::MapSet => {
-            map::set(c.space, c.allocator, object(c, 0)?, object(c, 1)?, c.object(2))?;
+            map::set_by(c.space, c.allocator, object(c, 0)?, (object(c, 1)?, long), c.object(2))?;
             Ok(Outcome::Done)
         }
         Native::MapRemove => {
@@ -81,7 +89,7 @@ fn call_map(native: Native, c: &Context) -> NativeResult {
             let _ = map::hash(c.space, key);
             c.space.end_step();
             c.touch_results();
-            let removed = map::remove(c.space, subject, key);
+            let removed = map::remove_by(c.space, subject, key, long);
             if !removed {
                 return give(c, 0);
             }

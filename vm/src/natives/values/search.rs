@@ -10,10 +10,12 @@ use revenant_hal::ObjectAddress;
 
 use super::long::{PIECE, PIECES};
 use super::text::order_word;
-use super::{cursor, object};
+use super::{CHANGED, cursor, object};
+use crate::exception::Thrown;
 use crate::memory::AddressExt;
 use crate::memory::layout::object::{CLASS, PAYLOAD};
 use crate::natives::Context;
+use crate::object::map::{self, Long};
 use crate::object::{array, string};
 use crate::thread::{NativeResult, Outcome};
 
@@ -141,6 +143,57 @@ pub(super) fn is_short_key(c: &Context, key: ObjectAddress) -> bool {
         c.space.end_step();
     }
     false
+}
+
+/// How a map tells this key from its own, once that is known: a long text is compared with those of its hash and length in
+/// steps. `None`: call again.
+pub(super) fn long_key(
+    c: &Context,
+    subject: ObjectAddress,
+    key: ObjectAddress,
+) -> Result<Option<Long>, Thrown> {
+    let is_text = c.space.load::<u32>(key.plus(CLASS)) == Builtin::String as u32;
+    let bytes = if is_text { string::length(c.space, key) } else { 0 };
+    if bytes <= string::ONE_STEP {
+        return Ok(Some(Long::Compared));
+    }
+    let tag = cursor::tag(map::state(c.space, subject));
+    let (mut done, mut refuted) = match cursor::under_way(c) {
+        None => (0, 0),
+        Some(progress) if progress.tag == tag => (progress.done, cursor::second(c)),
+        // Another thread has changed the map: which texts were refuted is not known any more.
+        Some(_) => return Err(CHANGED),
+    };
+    for _ in 0..PIECES {
+        let Some(twin) = map::doubtful(c.space, subject, key, refuted) else {
+            return Ok(Some(settled(c, ObjectAddress(0))));
+        };
+        c.space.end_step();
+        if done >= bytes {
+            return Ok(Some(settled(c, twin)));
+        }
+        let piece = (bytes - done).min(PIECE);
+        let start = |text| string::byte_address(text, done);
+        if c.space.equal(start(key), start(twin), piece) {
+            done += piece;
+        } else {
+            (done, refuted) = (0, refuted + 1);
+        }
+        cursor::advance_tagged(c, done, refuted, tag);
+    }
+    Ok(None)
+}
+
+/// The comparisons are over: what comes now begins without a progress.
+fn settled(c: &Context, twin: ObjectAddress) -> Long {
+    c.space.end_step();
+    if cursor::under_way(c).is_some() {
+        cursor::touch(c);
+        c.space.begin_changes();
+        cursor::finish(c);
+        c.space.end_step();
+    }
+    Long::Known(twin)
 }
 
 /// `string.find`: where a pattern stands at or after a position.

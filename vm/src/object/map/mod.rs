@@ -95,7 +95,16 @@ fn boxed(space: Space, key: ObjectAddress, class_index: u32) -> u64 {
     }
 }
 
-fn equal(space: Space, left: ObjectAddress, right: ObjectAddress) -> bool {
+/// How texts too long for one step are told apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Long {
+    /// By all their bytes, here and now.
+    Compared,
+    /// They were compared before, in steps: the key is equal to this one of the map, or (null) to none.
+    Known(ObjectAddress),
+}
+
+fn equal(space: Space, left: ObjectAddress, right: ObjectAddress, long: Long) -> bool {
     if left == right {
         return true;
     }
@@ -104,7 +113,10 @@ fn equal(space: Space, left: ObjectAddress, right: ObjectAddress) -> bool {
         return false;
     }
     if class_index == Builtin::String as u32 {
-        return string::equal(space, left, right);
+        return match long {
+            Long::Known(twin) if string::length(space, left) > string::ONE_STEP => left == twin,
+            _ => string::equal(space, left, right),
+        };
     }
     (class_index == Builtin::Long as u32 || class_index == Builtin::Double as u32)
         && boxed(space, left, class_index) == boxed(space, right, class_index)
@@ -177,14 +189,30 @@ struct Found {
     place: ObjectAddress,
 }
 
-fn find(space: Space, subject: ObjectAddress, key: ObjectAddress, hash: u32) -> Option<Found> {
-    let matches = |word: u64| {
+fn find(
+    space: Space,
+    subject: ObjectAddress,
+    key: ObjectAddress,
+    hash: u32,
+    long: Long,
+) -> Option<Found> {
+    search(space, subject, hash, |known| equal(space, known, key, long))
+}
+
+/// The first entry with this hash whose key is the one.
+fn search(
+    space: Space,
+    subject: ObjectAddress,
+    hash: u32,
+    mut is_it: impl FnMut(ObjectAddress) -> bool,
+) -> Option<Found> {
+    let mut matches = |word: u64| {
         if word == map::PLACE_DELETED || word >> 32 != u64::from(hash) {
             return None;
         }
         let record = record(space, subject, (word & u64::from(u32::MAX)).checked_sub(1)?)?;
         let known = ObjectAddress(space.load(record.plus(map::ENTRY_KEY)));
-        equal(space, known, key).then_some(record)
+        is_it(known).then_some(record)
     };
     [false, true].into_iter().find_map(|old| {
         let index = index(space, subject, old)?;
@@ -203,10 +231,53 @@ fn find(space: Space, subject: ObjectAddress, key: ObjectAddress, hash: u32) -> 
     })
 }
 
+/// The key of the map number `skip` that has hash and length of this text and is another object: whether they are equal, their
+/// bytes say.
+#[must_use]
+pub fn doubtful(
+    space: Space,
+    subject: ObjectAddress,
+    key: ObjectAddress,
+    skip: u64,
+) -> Option<ObjectAddress> {
+    let length = string::length(space, key);
+    let mut left = skip;
+    let mut is_it = |known: ObjectAddress| {
+        let doubtful = known != key
+            && space.load::<u32>(known.plus(object::CLASS)) == Builtin::String as u32
+            && string::length(space, known) == length;
+        if doubtful && left > 0 {
+            left -= 1;
+            return false;
+        }
+        doubtful
+    };
+    let found = search(space, subject, hash(space, key), &mut is_it)?;
+    Some(ObjectAddress(space.load(found.record.plus(map::ENTRY_KEY))))
+}
+
+/// A number that changes with every insertion and removal.
+#[must_use]
+pub fn state(space: Space, subject: ObjectAddress) -> u64 {
+    let (live, end) = (number(space, subject, map::LIVE), number(space, subject, map::END));
+    (changes(space, subject) << 60) ^ (end << 30) ^ live
+}
+
 /// The value of a key; none if the key is not there.
 #[must_use]
 pub fn get(space: Space, subject: ObjectAddress, key: ObjectAddress) -> Option<ObjectAddress> {
-    let found = find(space, subject, key, hash(space, key))?;
+    get_by(space, subject, key, Long::Compared)
+}
+
+/// [`get`], with long texts told apart as `long` says.
+#[must_use]
+pub fn get_by(
+    space: Space,
+    subject: ObjectAddress,
+    key: ObjectAddress,
+    long: Long,
+) -> Option<ObjectAddress> {
+    let found = find(space, subject, key, hash(space, key), long)?;
     Some(ObjectAddress(space.load(found.record.plus(map::ENTRY_VALUE))))
 }
 
@@ -221,8 +292,22 @@ pub fn set(
     key: ObjectAddress,
     value: ObjectAddress,
 ) -> Result<(), AllocationError> {
+    set_by(space, allocator, subject, (key, Long::Compared), value)
+}
+
+/// [`set`], with long texts told apart as the key's second part says.
+///
+/// # Errors
+/// As [`set`].
+pub fn set_by(
+    space: Space,
+    allocator: Allocator,
+    subject: ObjectAddress,
+    (key, long): (ObjectAddress, Long),
+    value: ObjectAddress,
+) -> Result<(), AllocationError> {
     let hash = hash(space, key);
-    if let Some(found) = find(space, subject, key, hash) {
+    if let Some(found) = find(space, subject, key, hash, long) {
         space.end_step();
         store_reference(space, found.record.plus(map::ENTRY_VALUE), value);
         return Ok(());
@@ -275,7 +360,12 @@ fn add(space: Space, subject: ObjectAddress, word: u64, amount: u64) {
 
 /// Removes a key; whether it was there. One step, changes last.
 pub fn remove(space: Space, subject: ObjectAddress, key: ObjectAddress) -> bool {
-    let Some(found) = find(space, subject, key, hash(space, key)) else { return false };
+    remove_by(space, subject, key, Long::Compared)
+}
+
+/// [`remove`], with long texts told apart as `long` says.
+pub fn remove_by(space: Space, subject: ObjectAddress, key: ObjectAddress, long: Long) -> bool {
+    let Some(found) = find(space, subject, key, hash(space, key), long) else { return false };
     let known = ObjectAddress(space.load(found.record.plus(map::ENTRY_KEY)));
     let value = ObjectAddress(space.load(found.record.plus(map::ENTRY_VALUE)));
     // What the search looked at is not needed for the change.

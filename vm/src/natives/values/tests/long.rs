@@ -9,7 +9,7 @@ use super::cases::{case, long_text};
 use super::world::{Case, World};
 use crate::memory::HostSpace;
 use crate::memory::layout::object::PAYLOAD;
-use crate::object::string;
+use crate::object::{map, string};
 
 /// Two equal texts but for the last byte of the second.
 fn pair(world: &World<'_>, last: &str) {
@@ -44,6 +44,37 @@ fn arrays(world: &World<'_>, last: u8) {
 
 fn long_key(world: &World<'_>) {
     let (map, key) = (world.map([]), world.string(&long_text()));
+    world.references(&[map, key, world.long(5)]);
+}
+
+/// A map of these keys, the first to 1 and so on.
+fn map_of(world: &World<'_>, keys: &[ObjectAddress]) -> ObjectAddress {
+    let made = world.map([]);
+    for (key, value) in keys.iter().zip(1..) {
+        let value = world.long(value);
+        map::set(world.space, world.allocator, made, *key, value).unwrap();
+        world.space.end_step();
+    }
+    made
+}
+
+/// A map in which a text stands that is equal to the key in hash and length (the hash is set so), and one that is equal to it.
+fn twins(world: &World<'_>) {
+    let text = long_text();
+    let other = "?".to_string() + text.get(1..).unwrap();
+    let (key, twin, liar) = (world.string(&text), world.string(&text), world.string(&other));
+    let hash = string::hash(world.space, twin);
+    string::keep_hash(world.space, liar, hash);
+    let map = map_of(world, &[liar, twin]);
+    world.references(&[map, key, world.long(5)]);
+}
+
+/// The same without the equal one.
+fn liar(world: &World<'_>) {
+    let (key, liar) = (world.string(&(long_text() + "a")), world.string(&(long_text() + "b")));
+    let hash = string::hash(world.space, key);
+    string::keep_hash(world.space, liar, hash);
+    let map = map_of(world, &[liar]);
     world.references(&[map, key, world.long(5)]);
 }
 
@@ -124,6 +155,24 @@ pub(super) const LONG: &[Case] = &[
         "1 [<17999 bytes, ab396acc>] [<17999 bytes, ab396acb>]",
     ),
     case(Native::MapSet, long_key, "[{<26002 bytes, 5030cd49>:5}] [<26002 bytes, 5030cd49>] [5]"),
+    case(Native::MapGet, twins, "2 [<26002 bytes, 5030cd49>] [5]"),
+    case(
+        Native::MapContains,
+        twins,
+        "1 [{<26002 bytes, d0476927>:1 <26002 bytes, 5030cd49>:2}] [<26002 bytes, 5030cd49>] [5]",
+    ),
+    case(
+        Native::MapSet,
+        twins,
+        "[{<26002 bytes, d0476927>:1 <26002 bytes, 5030cd49>:5}] [<26002 bytes, 5030cd49>] [5]",
+    ),
+    case(Native::MapRemove, twins, "1 [{<26002 bytes, d0476927>:1}] [<26002 bytes, 5030cd49>] [5]"),
+    case(Native::MapGet, liar, "null [<26003 bytes, 564a7eaa>] [5]"),
+    case(
+        Native::MapSet,
+        liar,
+        "[{<26003 bytes, 564a7ecb>:1 <26003 bytes, 564a7eaa>:5}] [<26003 bytes, 564a7eaa>] [5]",
+    ),
     case(Native::MapContains, long_key, "0 [{}] [<26002 bytes, 5030cd49>] [5]"),
 ];
 
