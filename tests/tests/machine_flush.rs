@@ -88,3 +88,24 @@ fn a_disk_that_flushes_no_more_is_left_as_the_last_snapshot_made_it() -> Outcome
         findings => Err(format!("{} steps compared; {findings:?}", witness.compared_steps())),
     }
 }
+
+/// Who asks for a snapshot on such a disk is told that there is none; it once waited for ever.
+#[test]
+#[ignore = "boots QEMU: make test"]
+fn a_program_that_commits_on_a_disk_that_takes_no_more_is_told() -> Outcome {
+    let image = disk_with("notes", "flush-notes.img", "256M", &[])?;
+    let mut machine = built_machine(Firmware::Bios)?;
+    machine.command_line = "snapshot_interval_ms=200".to_owned();
+    machine.disks.push(Disk { filter: failing_flushes(false), ..Disk::new(&image) });
+    let mut running = Running::start("flush-notes", &machine)?;
+    running.wait_for_text("notes: write", LIMIT)?;
+    running.wait_for("the machine gives the disk up", LIMIT, |line| {
+        line.parse().word == "read_only"
+    })?;
+    running.type_text("lost\n")?;
+    running.wait_for_text("noted, but the disk does not keep it", LIMIT)?;
+    running.type_text("list\n")?;
+    running.wait_for_text("1  lost", LIMIT)?;
+    running.cut()?;
+    check(&image)
+}
