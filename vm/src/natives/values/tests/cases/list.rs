@@ -20,6 +20,14 @@ fn entries(world: &World<'_>, length: u64, key: u64, raws: &[u64]) {
     world.raws(raws);
 }
 
+/// A map with a text for its key, and another text that is equal to it.
+fn equal_key(world: &World<'_>) {
+    let (made, key) = (world.map([]), world.string("key"));
+    map::set(world.space, world.allocator, made, key, key).unwrap();
+    world.space.end_step();
+    world.references(&[made, world.string("key")]);
+}
+
 pub(in super::super) const LIST: &[Case] = &[
     case(Native::VectorNew, |w| w.raws(&[100]), ""),
     case(Native::VectorNew, |w| w.raws(&[u64::MAX]), "InvalidArgumentException"),
@@ -44,18 +52,7 @@ pub(in super::super) const LIST: &[Case] = &[
     case(Native::MapLength, |w| entries(w, 3, 0, &[]), "3 [{0:0 1:10 2:20}] [0] [\"v\"]"),
     case(Native::MapGet, |w| entries(w, 100, 99, &[]), "990 [99] [\"v\"]"),
     case(Native::MapGet, |w| entries(w, 100, 100, &[]), "null [100] [\"v\"]"),
-    case(
-        Native::MapGet,
-        |w| {
-            let made = w.map([]);
-            let key = w.string("key");
-            map::set(w.space, w.allocator, made, key, key).unwrap();
-            w.space.end_step();
-            let other = w.string("key");
-            w.references(&[made, other]);
-        },
-        "\"key\" [\"key\"]",
-    ),
+    case(Native::MapGet, equal_key, "\"key\" [\"key\"]"),
     case(Native::MapContains, |w| entries(w, 3, 2, &[]), "1 [{0:0 1:10 2:20}] [2] [\"v\"]"),
     case(Native::MapContains, |w| entries(w, 0, 2, &[]), "0 [{}] [2] [\"v\"]"),
     case(Native::MapSet, |w| entries(w, 3, 1, &[]), "[{0:0 1:\"v\" 2:20}] [1] [\"v\"]"),
@@ -69,18 +66,7 @@ pub(in super::super) const LIST: &[Case] = &[
     case(Native::MapSet, |w| entries(w, 24, 77, &[]), "[<155 bytes, 615bfa23>] [77] [\"v\"]"),
     case(Native::MapRemove, |w| entries(w, 3, 1, &[]), "1 [{0:0 2:20}] [1] [\"v\"]"),
     case(Native::MapRemove, |w| entries(w, 3, 5, &[]), "0 [{0:0 1:10 2:20}] [5] [\"v\"]"),
-    case(
-        Native::MapRemove,
-        |w| {
-            let made = w.map([]);
-            let key = w.string("key");
-            map::set(w.space, w.allocator, made, key, key).unwrap();
-            w.space.end_step();
-            let other = w.string("key");
-            w.references(&[made, other]);
-        },
-        "1 [{}] [\"key\"]",
-    ),
+    case(Native::MapRemove, equal_key, "1 [{}] [\"key\"]"),
     case(Native::MapClear, |w| entries(w, 30, 0, &[]), "[{}] [0] [\"v\"]"),
     case(Native::MapNext, |w| entries(w, 3, 0, &[1]), "1 10 2 [\"v\"]"),
     case(Native::MapNext, |w| entries(w, 3, 0, &[3]), "null null -1 [\"v\"]"),
