@@ -1,5 +1,6 @@
 //! `revenant boot` and the emulator that it starts, here a script in its place: they end together.
 
+use core::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -7,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What /proc says of a process, or nothing if it is gone.
 fn status(process: i32) -> Option<String> {
