@@ -131,7 +131,8 @@ impl<P: Programs> EventLoop<P> {
         busy |= self.serve_steps();
         self.serve_requests();
         busy |= self.advance_snapshot();
-        if core::mem::take(&mut self.missed) {
+        // Not before the first instruction after a resume: its pages would stand behind those of a grace.
+        if self.running && core::mem::take(&mut self.missed) {
             self.look_ahead();
             // What is missing is asked of the disk before a slice begins, not after.
             busy |= self.serve_space() == Work::More;
