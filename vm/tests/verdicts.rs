@@ -138,6 +138,32 @@ fn nothing_runs_without_the_class_table_and_the_run_queue() {
     }
 }
 
+/// While the page of whose time has come is on its way, the others run; if it never comes, they still do.
+#[test]
+fn who_sleeps_on_a_lost_page_holds_nobody_up() {
+    let mut machine = at_work();
+    machine.environment.clock += 10_000_000;
+    let lost = page(thread_object(&machine, SLEEPER));
+    let quiet = AtomicBool::new(false);
+    let limits = TurnLimits { polls: 40 };
+    for verdict in [false, true] {
+        let (vm, environment) = (&mut machine.vm, &mut machine.environment);
+        let ended = Attempts::run(3, || vm.turn(environment, &quiet, limits));
+        assert_eq!(ended, None, "waking the sleeper was to end");
+        machine.vm.abandoned(lost);
+        assert_eq!(machine.turn(40), Turn::Ran(ThreadId(MAIN)), "main does not wait for it");
+        if verdict {
+            let found = machine.vm.page_failed(lost, &mut machine.environment);
+            assert_eq!(found, PageVerdict::ThreadDamaged(ThreadId(SLEEPER)));
+        } else {
+            machine.vm.page_arrived(lost);
+        }
+    }
+    for _ in 0..10 {
+        assert_eq!(machine.turn(40), Turn::Ran(ThreadId(MAIN)), "nobody is woken");
+    }
+}
+
 #[test]
 fn a_page_that_nobody_waits_for_is_nobodys() {
     let mut machine = at_work();

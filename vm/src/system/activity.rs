@@ -7,11 +7,16 @@ use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 pub(super) enum Activity {
     /// The scheduler, or a system step.
     System,
+    /// The scheduler, waking whose time has come: what this waits for holds nobody else up.
+    Timers,
     /// A thread's slice.
     Thread(u64),
 }
 
-/// Who is at work now: 0, or the thread's address. An attempt may be abandoned at any access to object space, which the compiler
+/// No thread's address.
+const TIMERS: u64 = 1;
+
+/// Who is at work now: 0, [`TIMERS`], or the thread's address. An attempt may be abandoned at any access to object space, which the compiler
 /// does not know: to it, a plain store before a slice is dead if another follows the slice, and it leaves it out. So this is an
 /// atomic, with a fence behind.
 #[derive(Default, Debug)]
@@ -21,6 +26,7 @@ impl CurrentActivity {
     pub(super) fn set(&self, activity: Activity) {
         let number = match activity {
             Activity::System => 0,
+            Activity::Timers => TIMERS,
             Activity::Thread(thread) => thread,
         };
         self.0.store(number, Ordering::Relaxed);
@@ -30,6 +36,7 @@ impl CurrentActivity {
     pub(super) fn get(&self) -> Activity {
         match self.0.load(Ordering::Relaxed) {
             0 => Activity::System,
+            TIMERS => Activity::Timers,
             thread => Activity::Thread(thread),
         }
     }

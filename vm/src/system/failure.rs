@@ -15,6 +15,7 @@ use crate::memory::layout::thread::{
     FLAGS, INDEX, PENDING_EXCEPTION, SIZE, STACK, STACK_SIZE, STATE, STATE_DAMAGED, WAIT_RESULT,
 };
 use crate::memory::layout::{BLOCK, area};
+use crate::scheduler::timers;
 use crate::thread::{
     FLAG_ENDING, FLAG_TOLD, FLAG_UNWINDING, at, park_damaged, release_others, touch,
 };
@@ -36,8 +37,10 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     };
     let kind = run_of(space, BlockNumber::of(place)).map(|(_, entry)| entry.kind);
     let first_of_block = place.0.is_multiple_of(BLOCK);
-    let Activity::Thread(thread) = activity else {
-        return judge_system(vm, place);
+    let thread = match activity {
+        Activity::Thread(thread) => thread,
+        Activity::Timers => return judge_timer(space, place),
+        Activity::System => return judge_system(vm, place),
     };
     let thread = ObjectAddress(thread);
     let index = ThreadId(u64::from(space.load::<u32>(at(thread, INDEX))));
@@ -78,6 +81,19 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     PageVerdict::Thrown(index)
 }
 
+/// Somebody's time has come, and the page is in the way. If it holds that thread, the thread is gone: nobody wakes it.
+fn judge_timer(space: Space, place: ObjectAddress) -> PageVerdict {
+    match timers::first(space) {
+        Some(timer) if is_object(timer.thread(space), place) => {
+            space.end_step();
+            timers::drop_first(space);
+            space.end_step();
+            PageVerdict::ThreadDamaged(ThreadId(u64::from(timer.index)))
+        }
+        _ => PageVerdict::StepBack,
+    }
+}
+
 /// The scheduler's own work met the page. A grace passes over what needs it; nothing else can.
 fn judge_system(vm: &mut Vm, place: ObjectAddress) -> PageVerdict {
     let space = vm.worker.space;
@@ -87,7 +103,7 @@ fn judge_system(vm: &mut Vm, place: ObjectAddress) -> PageVerdict {
     let skipped = match vm.releasing.get() {
         // The attempt before this one has passed over this thread already.
         Activity::Thread(thread) => Skipped::Thread(ObjectAddress(thread)),
-        Activity::System => {
+        Activity::System | Activity::Timers => {
             if grace::asked_next(space).is_some_and(|thread| is_object(thread, place)) {
                 return PageVerdict::StepBack;
             }

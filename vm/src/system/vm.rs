@@ -38,6 +38,8 @@ use super::{failure, inspect, steps};
 
 /// Steps of a grace that one turn or one system step takes.
 pub(super) const GRACE_STEPS: u64 = 20_000;
+/// Threads that one turn wakes.
+const WOKEN_A_TURN: usize = 16;
 /// Waiting threads that one turn passes over.
 const PASSED_OVER: u64 = 256;
 /// What the console shows where a restart came between.
@@ -177,12 +179,35 @@ impl Vm {
         self.activity.set(Activity::System);
     }
 
-    /// Work that comes before threads: due timers, a grace that was asked for, ended threads.
+    /// Work that comes before threads: due timers, a grace that was asked for, ended threads. What waits for a page lets
+    /// threads run meanwhile.
     fn schedule(&mut self) -> Option<Turn> {
         let space = self.worker.space;
+        self.activity.set(Activity::Timers);
+        let mut scheduled = !self.waiting.contains(Activity::Timers) && self.wake_due();
+        self.activity.set(Activity::System);
+        let waits = self.waiting.contains(Activity::System);
+        if counting::grace_requested(space) && !waits {
+            counting::close(space);
+        }
+        space.end_step();
+        if counting::grace::in_progress(space) && !waits {
+            let progress = counting::grace::run(space, GRACE_STEPS);
+            scheduled |= progress == Ok(Progress::More);
+        }
+        space.end_step();
+        if !waits {
+            let _ = life::reap(space); // those that are left come with the next turns
+        }
+        scheduled.then_some(Turn::Scheduled)
+    }
+
+    /// Wakes a few of those whose time has come; whether there was one.
+    fn wake_due(&mut self) -> bool {
+        let space = self.worker.space;
         let clock = self.worker.machine_clock();
-        let mut scheduled = false;
-        for _ in 0..16 {
+        let mut woken = false;
+        for _ in 0..WOKEN_A_TURN {
             let Some(timer) = timers::first(space).filter(|timer| timer.deadline <= clock) else {
                 break;
             };
@@ -194,21 +219,9 @@ impl Vm {
                 timers::drop_first(space);
             }
             space.end_step();
-            scheduled = true;
+            woken = true;
         }
-        // A grace that waits for a page lets threads run meanwhile.
-        let waits = self.waiting.contains(Activity::System);
-        if counting::grace_requested(space) && !waits {
-            counting::close(space);
-        }
-        space.end_step();
-        if counting::grace::in_progress(space) && !waits {
-            let progress = counting::grace::run(space, GRACE_STEPS);
-            scheduled |= progress == Ok(Progress::More);
-        }
-        space.end_step();
-        let _ = life::reap(space); // those that are left come with the next turns
-        scheduled.then_some(Turn::Scheduled)
+        woken
     }
 
     /// Picks a thread and runs it.

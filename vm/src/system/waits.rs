@@ -57,7 +57,8 @@ impl Waits {
 
     /// Threads that wait.
     pub(super) fn threads(&self) -> usize {
-        self.pages.len() - usize::from(self.contains(Activity::System))
+        let others = [Activity::System, Activity::Timers];
+        self.pages.len() - others.into_iter().filter(|other| self.contains(*other)).count()
     }
 
     /// Whether no further thread is to be tried before a page has come.
