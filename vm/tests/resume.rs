@@ -113,3 +113,14 @@ fn a_thread_that_waits_without_end_holds_the_others_back_for_a_while_only() {
     assert!(misses > 10, "{misses} misses");
     assert!(machine.vm.has_run());
 }
+
+/// On a full disk the first thread's store waits until others have freed something: they have to run for that.
+#[test]
+fn a_thread_that_waits_for_room_holds_nobody_back() {
+    let early = first_of_thread();
+    let mut machine = resumed();
+    assert!(miss(&mut machine, early));
+    machine.vm.retry_all();
+    assert!(miss(&mut machine, early));
+    assert!(matches!(machine.turn(5), Turn::Ran(_)));
+}

@@ -83,8 +83,10 @@ impl Waits {
         self.pages.retain(|_, waited_for| *waited_for != page);
     }
 
-    /// Everybody may try again.
+    /// Everybody may try again. What they waited for was room, on the disk or in memory, which others may be able to give
+    /// back: from now on nobody is held back for the first thread's sake.
     pub(super) fn clear(&mut self) {
         self.pages.clear();
+        self.alone = 0;
     }
 }
