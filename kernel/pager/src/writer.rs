@@ -76,8 +76,10 @@ impl Pager {
         let evicting = self.evict(memory);
         let _ = self.wire(memory, store);
         store.set_resident_pages(u64::from(self.frames.counts().resident()));
+        let mut asked = false;
         while let Some((page, frame)) = self.pending.submit_next() {
             store.read_page(page, frame);
+            asked = true;
         }
         let outcome = match self.making {
             Making::Draining => self.drain(store),
@@ -86,7 +88,8 @@ impl Pager {
             Making::Nothing if self.pending.count() > 0 => StepOutcome::Waiting,
             Making::Nothing => StepOutcome::Idle,
         };
-        if evicting { StepOutcome::Again } else { outcome }
+        // The store hands reads to the disk in its own step: the loop must not halt before that.
+        if evicting || asked { StepOutcome::Again } else { outcome }
     }
 
     /// Asks for the wired pages, as many as there is room for.

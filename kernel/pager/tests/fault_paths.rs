@@ -5,7 +5,7 @@ mod support;
 
 use revenant_hal::{Epoch, FrameMemory, OBJECT_SPACE_PAGES, PageIndex};
 use revenant_pager::{
-    FaultOutcome, FrameState, Impossible, PagerOptions, Planted, Prefetch, WaitReason,
+    FaultOutcome, FrameState, Impossible, PagerOptions, Planted, Prefetch, StepOutcome, WaitReason,
     WiredProgress, WiredRange,
 };
 use revenant_sim::Random;
@@ -167,6 +167,21 @@ fn nothing_is_resident_after_a_resume_and_pages_come_by_faults() {
     let frame = world.wait_for(PAGE, false).expect("a page");
     assert_eq!(world.frames.bytes(frame).0[0], 7);
     assert!(world.pager.statistics().pages_read > 0);
+}
+
+/// The loop halts when a step says that there is nothing to do at once: each page-in then took until the next tick of the
+/// timer, because the store hands a read to the disk in its own step, which comes before the pager's.
+#[test]
+fn a_step_that_asks_for_a_page_wants_to_be_followed_by_another() {
+    let mut world = world();
+    world.store_waiting(PAGE, 0, 7).expect("a store");
+    assert!(world.flip().expect("a flip"));
+    world.settle().expect("a snapshot");
+    world.cut().expect("a resume");
+    world.resume_cold();
+    assert_eq!(outcome(&mut world, PAGE, false), Some(FaultOutcome::Wait(WaitReason::PageIn)));
+    assert_eq!(world.step(), StepOutcome::Again, "the read has to reach the disk");
+    assert_eq!(world.step(), StepOutcome::Waiting, "then the disk's answer is waited for");
 }
 
 #[test]
