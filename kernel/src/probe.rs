@@ -13,8 +13,8 @@ use alloc::vec::Vec;
 use revenant_machine::command_line::Options;
 use revenant_vm::{ThreadId, WitnessRecord};
 
-/// Snapshots after a resume that do not count for `idle`: they hold what the resume itself changed.
-const SETTLING: u64 = 3;
+/// Snapshots after a resume that do not count for `idle`: they hold what the resume itself changed, and delete what was before.
+const SETTLING: u64 = 8;
 
 /// What is being measured.
 pub(crate) enum Probe {

@@ -1,7 +1,10 @@
-//! The pause of the flip, and the longest gap that a program sees around it, at several sizes of the dirty set.
+//! The pause of the flip, the longest gap that a program sees around it, and how much slower it stores while the snapshot
+//! is written, at several sizes of the dirty set.
 //!
 //! The sizes are interleaved, because an emulator's speed drifts. During and after each flip the program stores over the
-//! whole set, so that every page is copied or made writable again.
+//! whole set, so that every page is copied or made writable again. The slow-down is its time for a store between the flip
+//! and the end of the snapshot, faults and the processor time of the writer included, over that just before, when every
+//! page is writable and no snapshot is under way; a store is one word of the next page and a look at the clock.
 
 use super::{Bench, copies_of_64_pages, distribution, metric, page, ratio, word};
 use crate::space;
@@ -22,6 +25,8 @@ const PAGES_PER_MIB: u64 = 256;
 const STORES_PER_SLICE: u32 = 4096;
 /// Gaps count until this long after the flip.
 const GAP_WINDOW_NS: u64 = 100_000_000;
+/// How long stores are timed before the snapshot.
+const BASELINE_NS: u64 = 20_000_000;
 /// Page-ins that are kept under way by the busy variant.
 const BUSY_FAULTS: u64 = 8;
 
@@ -32,6 +37,8 @@ struct Figures {
     flip: Vec<u64>,
     gap: Vec<u64>,
     durable: Vec<u64>,
+    /// Time of a store without a snapshot and with one, in thousandths of a nanosecond.
+    store: [Vec<u64>; 2],
 }
 
 /// A program that stores over the set and watches the clock.
@@ -61,25 +68,58 @@ impl Ticker {
         });
         self.next = first + u64::from(stored.get());
     }
+
+    /// Stores for [`BASELINE_NS`] without a snapshot; thousandths of a nanosecond a store.
+    fn baseline(&mut self, bench: &mut Bench, count: u64) -> u64 {
+        let (begin, first) = (bench.now(), self.next);
+        while bench.now() < begin + BASELINE_NS {
+            attention::take();
+            bench.event_loop.pass();
+            self.slice(bench, count);
+        }
+        self.per_store(bench, begin, first)
+    }
+
+    /// Thousandths of a nanosecond a store since `begin`, when `first` was the next one.
+    fn per_store(&self, bench: &Bench, begin: u64, first: u64) -> u64 {
+        (bench.now() - begin).saturating_mul(1000) / (self.next - first).max(1)
+    }
 }
 
 /// One dirty set, one snapshot, with the program going on.
 fn round(bench: &mut Bench, pages: u64, figures: &mut Figures, mut also: impl FnMut(&mut Bench)) {
     bench.dirty(pages);
     let mut ticker = Ticker { next: 0, last: Cell::new(bench.now()), longest: Cell::new(0) };
-    let mut gap = None;
+    let plain = ticker.baseline(bench, pages);
+    ticker.longest.set(0);
+    let (mut gap, mut first) = (None, None);
     let times = bench.snapshot(|bench| {
         also(bench);
+        let before = (bench.now(), ticker.next);
         ticker.slice(bench, pages);
         let flipped = bench.event_loop.snapshots.last_flip.map(|times| times.released.get());
         if gap.is_none() && flipped.is_some_and(|at| at + GAP_WINDOW_NS < bench.now()) {
             gap = Some(ticker.longest.get());
         }
+        if flipped.is_some() {
+            first.get_or_insert(before);
+        }
     });
+    if let Some((begin, first)) = first {
+        let [without, with] = &mut figures.store;
+        without.push(plain);
+        with.push(ticker.per_store(bench, begin, first));
+    }
     figures.pause.push(times.pause.get());
     figures.flip.push(times.flip.get());
     figures.gap.push(gap.unwrap_or(ticker.longest.get()));
     figures.durable.push(times.durable_after.map_or(0, |after| after.get()));
+}
+
+/// The median by nearest rank; 0 of nothing.
+fn median_of(values: &mut [u64]) -> u64 {
+    values.sort_unstable();
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(0)
 }
 
 /// `bench=flip`.
@@ -109,6 +149,8 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
         ratio(&format!("flip_pause_growth.{size}mib"), median, smallest);
         ratio(&format!("program_gap_growth.{size}mib"), gap, smallest_gap);
         ratio(&format!("flip_pause_copies.{size}mib"), high, copies);
+        let [without, with] = figures.store.each_mut().map(|times| median_of(times));
+        ratio(&format!("snapshot_slowdown.{size}mib"), with, without);
     }
     let counters = space::with(|space| space.statistics());
     metric("copies_during_snapshots", counters.faults_copy, "pages");
