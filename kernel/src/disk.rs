@@ -6,8 +6,8 @@
 use crate::{detail, log, space};
 use alloc::format;
 use alloc::string::String;
-use revenant_hal::{Disk, Epoch, PAGE_SIZE};
-use revenant_machine::command_line::Options;
+use revenant_hal::{Disk, Epoch, Generation, PAGE_SIZE};
+use revenant_machine::command_line::{GoBack, Options};
 use revenant_machine::frames::FramePool;
 use revenant_machine::virtio::VirtioDisk;
 use revenant_machine::{cpu, heap};
@@ -51,12 +51,15 @@ pub(crate) fn open(
     options: &Options,
     vm_abi: u32,
 ) -> Result<(Store, OpenReport), String> {
-    let from = match options.rollback {
-        Some(rollback) => OpenFrom::Rollback {
-            epoch: Epoch(rollback.epoch),
-            restore_generation: rollback.restore_generation,
+    let from = match (options.rollback, options.generation) {
+        (Some(GoBack { to, restore_generation }), _) => {
+            OpenFrom::Rollback { epoch: Epoch(to), restore_generation }
+        }
+        (None, Some(GoBack { to, restore_generation })) => OpenFrom::Generation {
+            generation: Generation(to),
+            restore_generation: Some(restore_generation),
         },
-        None => OpenFrom::Newest,
+        (None, None) => OpenFrom::Newest,
     };
     let (store, report) = open_from(disk, options, vm_abi, from)?;
     let Some(epitaph) = &report.epitaph else { return Ok((store, report)) };
@@ -64,7 +67,7 @@ pub(crate) fn open(
         log!("epitaph resumed={} epoch={} {line}", epitaph.resumed, epitaph.epoch);
     }
     // Only if nothing newer than what that kernel resumed has become durable is this snapshot to blame.
-    if epitaph.resumed != report.epoch || options.rollback.is_some() {
+    if epitaph.resumed != report.epoch || from != OpenFrom::Newest {
         return Ok((store, report));
     }
     let failed = report.epoch;
@@ -93,8 +96,9 @@ fn open_from(
         options: StoreOptions {
             retention: Retention {
                 last: options.retain.max(1),
+                hourly: options.retain_hourly,
+                daily: options.retain_daily,
                 together: DELETED_TOGETHER,
-                ..Retention::default()
             },
             queue_depth: depth,
             cached_nodes: heap::size_bytes() / CACHE_SHARE / NODE_BYTES,

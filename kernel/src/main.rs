@@ -54,6 +54,10 @@ fn kernel_main(mut handover: revenant_machine::boot::Handover) -> ! {
     let line = fw_cfg::read_text(command_line::FILE).unwrap_or_default();
     let (options, problems) = command_line::parse(&line);
     for problem in &problems {
+        if problem.is_fatal() {
+            log!("refused {problem}"); // a state to go back to is not guessed, and no disk touched
+            exit::exit(exit::ExitCode::Failure)
+        }
         log!("{problem}"); // a typing mistake is said and passed over
     }
     if options.quiet {

@@ -4,7 +4,9 @@
 //! |---|---|---|---|
 //! | `snapshot_interval_ms` | number, at least 10 | 1000 | time from one flip to the next request |
 //! | `retain` | number | 8 | snapshots kept beside the newest |
-//! | `rollback` | `N@R` | none | resume snapshot N, if the store's restore generation is R |
+//! | `retain_hourly`, `retain_daily` | number | 0 | besides, the newest snapshot of each of the last so many hours, or days, that have one |
+//! | `rollback` | `N@R` | none | resume snapshot N, if the store's restore generation is R (`revenant disk snapshots` prints the word) |
+//! | `generation` | `G@R` | none | open the older generation G of a damaged disk, if every block it reaches is whole and the store's restore generation is R (`revenant disk check` prints the word) |
 //! | `safe` | 0 or 1 | 0 | resume, but run no program: only the console |
 //! | `quiet` | 0 or 1 | 0 | log only what is wrong |
 //! | `exit_on_main` | 0 or 1 | 0 | leave the emulator when the main program ends |
@@ -15,7 +17,8 @@
 //! | `rounds` | number | 100 | repetitions of a test or measurement |
 //!
 //! An unknown key or a bad value is reported and the rest is used: a machine that will not start because of a typing
-//! mistake helps nobody. `rollback` is the exception: a rollback that cannot be read stops the boot.
+//! mistake helps nobody. `rollback` and `generation` are the exception: one that cannot be read, or both, stop the boot before
+//! the disk is touched. Running on from the wrong state would overwrite what was to be gone back to.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -32,8 +35,14 @@ pub struct Options {
     pub snapshot_interval_ms: u64,
     /// Snapshots kept beside the newest.
     pub retain: u32,
+    /// Hours of which the newest snapshot is kept.
+    pub retain_hourly: u32,
+    /// Days of which the newest snapshot is kept.
+    pub retain_daily: u32,
     /// The snapshot to go back to.
-    pub rollback: Option<Rollback>,
+    pub rollback: Option<GoBack>,
+    /// The generation of a damaged disk to go back to.
+    pub generation: Option<GoBack>,
     /// Run no program.
     pub safe: bool,
     /// Log only what is wrong.
@@ -57,7 +66,10 @@ impl Default for Options {
         Self {
             snapshot_interval_ms: 1000,
             retain: 8,
+            retain_hourly: 0,
+            retain_daily: 0,
             rollback: None,
+            generation: None,
             safe: false,
             quiet: false,
             exit_on_main: false,
@@ -70,12 +82,11 @@ impl Default for Options {
     }
 }
 
-/// Which snapshot to resume, and the restore generation for which the wish holds: a forgotten command line does not roll
-/// back twice.
+/// What to go back to, and the restore generation for which the wish holds: a forgotten command line does not go back twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rollback {
-    /// The snapshot's epoch.
-    pub epoch: u64,
+pub struct GoBack {
+    /// The snapshot's epoch, or the generation.
+    pub to: u64,
     /// The store's restore generation.
     pub restore_generation: u64,
 }
@@ -87,13 +98,19 @@ pub enum Problem {
     UnknownKey(String),
     /// The key exists; the value is not what it takes.
     BadValue(String),
+    /// Both `rollback` and `generation`.
+    TwoStates,
 }
 
 impl Problem {
     /// Whether to stop instead of going on without the word.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        matches!(self, Self::BadValue(word) if word.starts_with("rollback="))
+        match self {
+            Self::UnknownKey(_) => false,
+            Self::BadValue(word) => is_going_back(word),
+            Self::TwoStates => true,
+        }
     }
 }
 
@@ -101,7 +118,14 @@ impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownKey(word) => write!(formatter, "command line: no such key: {word}"),
+            Self::BadValue(word) if is_going_back(word) => write!(
+                formatter,
+                "command line: bad value: {word}; expected KEY=NUMBER@NUMBER, as `revenant disk snapshots` or `revenant disk check` prints it"
+            ),
             Self::BadValue(word) => write!(formatter, "command line: bad value: {word}"),
+            Self::TwoStates => formatter.write_str(
+                "command line: rollback and generation name two states to go back to; leave one of them",
+            ),
         }
     }
 }
@@ -119,7 +143,16 @@ pub fn parse(line: &str) -> (Options, Vec<Problem>) {
             None => problems.push(Problem::UnknownKey(word.to_string())),
         }
     }
+    if options.rollback.is_some() && options.generation.is_some() {
+        problems.push(Problem::TwoStates);
+    }
     (options, problems)
+}
+
+/// Whether a word is to name an older state.
+fn is_going_back(word: &str) -> bool {
+    let key = word.split('=').next();
+    matches!(key, Some("rollback" | "generation"))
 }
 
 impl Options {
@@ -131,7 +164,10 @@ impl Options {
                 value.parse().ok().filter(|interval| *interval >= MIN_INTERVAL_MS),
             ),
             "retain" => store(&mut self.retain, value.parse().ok()),
-            "rollback" => store(&mut self.rollback, parse_rollback(value).map(Some)),
+            "retain_hourly" => store(&mut self.retain_hourly, value.parse().ok()),
+            "retain_daily" => store(&mut self.retain_daily, value.parse().ok()),
+            "rollback" => store(&mut self.rollback, parse_going_back(value).map(Some)),
+            "generation" => store(&mut self.generation, parse_going_back(value).map(Some)),
             "safe" => store(&mut self.safe, parse_switch(value)),
             "quiet" => store(&mut self.quiet, parse_switch(value)),
             "exit_on_main" => store(&mut self.exit_on_main, parse_switch(value)),
@@ -163,9 +199,9 @@ fn parse_switch(value: &str) -> Option<bool> {
     }
 }
 
-fn parse_rollback(value: &str) -> Option<Rollback> {
-    let (epoch, generation) = value.split_once('@')?;
-    Some(Rollback { epoch: epoch.parse().ok()?, restore_generation: generation.parse().ok()? })
+fn parse_going_back(value: &str) -> Option<GoBack> {
+    let (to, restore_generation) = value.split_once('@')?;
+    Some(GoBack { to: to.parse().ok()?, restore_generation: restore_generation.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -178,14 +214,22 @@ mod tests {
             parse(" snapshot_interval_ms=50  rollback=12@3 safe exit_on_main=1 test=paging ");
         assert_eq!(problems, []);
         assert_eq!(options.snapshot_interval_ms, 50);
-        assert_eq!(options.rollback, Some(Rollback { epoch: 12, restore_generation: 3 }));
+        assert_eq!(options.rollback, Some(GoBack { to: 12, restore_generation: 3 }));
+        let (options_of_years, _) = parse("retain=3 retain_hourly=24 retain_daily=7");
+        let kept = (options_of_years.retain, options_of_years.retain_hourly);
+        assert_eq!((kept, options_of_years.retain_daily), ((3, 24), 7));
+        let (options_of_damaged, problems) = parse("generation=40@2");
+        assert_eq!(
+            (options_of_damaged.generation, problems.len()),
+            (Some(GoBack { to: 40, restore_generation: 2 }), 0)
+        );
         assert!(options.safe && options.exit_on_main);
         assert_eq!((options.test.as_deref(), options.bench), (Some("paging"), None));
         assert_eq!(options.retain, Options::default().retain);
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_and_only_a_bad_rollback_is_fatal() {
+    fn what_cannot_be_read_is_named_and_only_a_bad_wish_to_go_back_is_fatal() {
         let (options, problems) = parse("snapshot_interval_ms=1 retian=3 safe=yes rollback=12");
         assert_eq!(options, Options::default());
         let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
@@ -195,9 +239,13 @@ mod tests {
                 "command line: bad value: snapshot_interval_ms=1",
                 "command line: no such key: retian=3",
                 "command line: bad value: safe=yes",
-                "command line: bad value: rollback=12",
+                "command line: bad value: rollback=12; expected KEY=NUMBER@NUMBER, as `revenant disk snapshots` or `revenant disk check` prints it",
             ]
         );
         assert_eq!(problems.iter().filter(|problem| problem.is_fatal()).count(), 1);
+        for line in ["rollback", "generation=7", "generation=x@1", "rollback=3@0 generation=5@0"] {
+            let (_, problems) = parse(line);
+            assert!(problems.len() == 1 && problems[0].is_fatal(), "{line}");
+        }
     }
 }

@@ -75,8 +75,14 @@ pub enum OpenFrom {
         /// The epoch whose resume failed.
         failed: Epoch,
     },
-    /// An older generation, on explicit request, after a walk that verifies every block it reaches.
-    Generation(Generation),
+    /// `generation=G@R`: an older generation, on explicit request, after a walk that verifies every block it reaches.
+    Generation {
+        /// G.
+        generation: Generation,
+        /// R: the highest restore generation in the ring, so that a forgotten command line does not go back twice. None to
+        /// go back whatever it is: for reading.
+        restore_generation: Option<u64>,
+    },
 }
 
 /// Everything an opening needs to know.

@@ -36,6 +36,8 @@ pub enum Refusal {
         /// The newest generation found, if any slot verified.
         newest: Option<Generation>,
     },
+    /// The generation that was asked for is not whole.
+    GenerationDamaged(Generation),
     /// The generation that was asked for is not in the ring.
     NoSuchGeneration(Generation),
     /// The snapshot that was asked for is not on the disk.
@@ -95,10 +97,14 @@ impl fmt::Display for Refusal {
             ),
             Self::Damaged { newest: Some(generation) } => write!(
                 formatter,
-                "disk damaged: generation {generation} and the one before it are not whole; run `revenant disk check`, or open an older generation on purpose"
+                "disk damaged: generation {generation} and the one before it are not whole; `revenant disk check` names older ones that are, and the word that opens one"
             ),
             Self::Damaged { newest: None } => formatter.write_str(
-                "disk damaged: no superblock is whole; run `revenant disk check` and restore a copy",
+                "disk damaged: no superblock is whole, `revenant disk info` shows what stands there; restore a copy",
+            ),
+            Self::GenerationDamaged(generation) => write!(
+                formatter,
+                "generation {generation} is not whole; `revenant disk check` names those that are"
             ),
             Self::NoSuchGeneration(generation) => write!(
                 formatter,

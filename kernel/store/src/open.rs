@@ -213,13 +213,17 @@ impl Opening {
             return refuse(refusal);
         }
         let tried = match (self.request.from, self.planted) {
-            (OpenFrom::Generation(_), _) => usize::MAX,
+            (OpenFrom::Generation { .. }, _) => usize::MAX,
             (_, Planted::StepBackByThree) => 4,
             _ => 2,
         };
         self.damaged.clear(); // the ring may have changed since it was read the first time
         self.candidates = ring.superblocks().into_iter().take(tried).cloned().collect();
-        if let OpenFrom::Generation(generation) = self.request.from {
+        if let OpenFrom::Generation { generation, restore_generation } = self.request.from {
+            let current = ring.restore_generation();
+            if restore_generation.is_some_and(|wanted| wanted != current) {
+                return refuse(Refusal::RollbackAlreadyApplied { current });
+            }
             self.candidates.retain(|candidate| candidate.generation == generation);
             if self.candidates.is_empty() {
                 return refuse(Refusal::NoSuchGeneration(generation));
@@ -232,6 +236,9 @@ impl Opening {
     /// Takes the next candidate and reads the roots that it names.
     fn choose(&mut self, io: &mut Io) -> Next {
         if self.candidates.is_empty() {
+            if let OpenFrom::Generation { generation, .. } = self.request.from {
+                return refuse(Refusal::GenerationDamaged(generation));
+            }
             let newest = self.ring.as_ref().and_then(|ring| ring.newest()).map(|s| s.generation);
             return refuse(Refusal::Damaged { newest });
         }
@@ -285,7 +292,7 @@ impl Opening {
     fn needs_walk(&self, chosen: &Superblock) -> bool {
         let second = !self.damaged.is_empty();
         let hidden = self.ring.as_ref().is_some_and(|ring| ring.may_hide_newer(chosen));
-        matches!(self.request.from, OpenFrom::Generation(_)) || second && hidden
+        matches!(self.request.from, OpenFrom::Generation { .. }) || second && hidden
     }
 
     /// Such a generation is opened only if every block it reaches is whole.
@@ -295,11 +302,7 @@ impl Opening {
             CheckOutcome::Waiting => Next::Wait(Phase::Walk(check)),
             CheckOutcome::Done(report) if report.damage().is_none() => self.accepted(),
             CheckOutcome::Done(_) => {
-                let newest = self.chosen.as_ref().map(|chosen| chosen.generation);
-                if matches!(self.request.from, OpenFrom::Generation(_)) {
-                    return refuse(Refusal::Damaged { newest });
-                }
-                self.damaged.extend(newest);
+                self.damaged.extend(self.chosen.as_ref().map(|chosen| chosen.generation));
                 Next::Phase(Phase::Choose)
             }
         }
@@ -396,10 +399,8 @@ impl Opening {
         let Some(chosen) = &self.chosen else { return Err(Refusal::Damaged { newest: None }) };
         match self.request.from {
             OpenFrom::Newest => Ok((chosen.epoch, !self.damaged.is_empty())),
-            OpenFrom::Generation(generation) => {
-                let newest = self.ring.as_ref().and_then(|ring| ring.newest());
-                Ok((chosen.epoch, newest.is_none_or(|newest| newest.generation != generation)))
-            }
+            // Even if it is the newest: later, when it is not, the same words must not go back to it.
+            OpenFrom::Generation { .. } => Ok((chosen.epoch, true)),
             OpenFrom::Rollback { epoch, restore_generation } => {
                 if restore_generation != chosen.restore_generation {
                     let current = chosen.restore_generation;
@@ -438,7 +439,7 @@ impl Opening {
             chosen.epoch = epoch;
         }
         if restored {
-            chosen.restore_generation += 1;
+            chosen.restore_generation = ring.restore_generation() + 1;
         }
         let second = ring.second(&chosen).map(|second| second.generation);
         let report = OpenReport {

@@ -191,6 +191,13 @@ impl Ring {
         self.superblocks().first().copied()
     }
 
+    /// How often this store went back to something older, as far as verified superblocks know.
+    #[must_use]
+    pub fn restore_generation(&self) -> u64 {
+        let all = self.superblocks().into_iter().map(|superblock| superblock.restore_generation);
+        all.max().unwrap_or(0)
+    }
+
     /// The newest verified superblock older than `chosen`.
     pub(crate) fn second(&self, chosen: &Superblock) -> Option<&Superblock> {
         self.superblocks().into_iter().find(|other| other.generation < chosen.generation)

@@ -6,7 +6,9 @@
 use super::file_disk::{FileDisk, Mode, OpenError};
 use super::frames::HostFrames;
 use core::borrow::Borrow;
-use revenant_hal::{BlockIndex, Epoch, FrameIndex, FrameMemory, Nanoseconds, PageBytes, PageIndex};
+use revenant_hal::{
+    BlockIndex, Epoch, FrameIndex, FrameMemory, Generation, Nanoseconds, PageBytes, PageIndex,
+};
 use revenant_store::{
     AbandonReason, Access, Check, CheckOutcome, CheckReport, Copies, DamagedBlock, FormatOutcome,
     Formatting, OpenFrom, OpenOutcome, OpenReport, OpenRequest, Opening, PageContent, Refusal,
@@ -133,6 +135,16 @@ impl Image {
         };
         let disk = FileDisk::open(path, mode).map_err(ImageError::Open)?;
         Self::open_disk(disk, vm_abi, access, OpenFrom::Newest)
+    }
+
+    /// Opens an older generation for reading, after every block that it reaches was found whole.
+    ///
+    /// # Errors
+    /// The file or the store is refused, or the generation is not there, or not whole.
+    pub fn open_generation(path: &Path, generation: Generation) -> Result<Self, ImageError> {
+        let disk = FileDisk::open(path, Mode::Read).map_err(ImageError::Open)?;
+        let from = OpenFrom::Generation { generation, restore_generation: None };
+        Self::open_disk(disk, 0, Access::ReadOnly, from)
     }
 
     fn open_disk(

@@ -12,6 +12,7 @@ mod frames;
 mod image;
 mod lay;
 mod pages;
+mod ring;
 mod usage;
 
 pub use bench::bench;
@@ -27,9 +28,9 @@ pub use usage::{Usage, usage};
 use crate::modules::finish;
 use clap::{Args, Subcommand};
 use revenant_hal::{Epoch, Generation};
-use revenant_store::{BranchId, Ring, SlotContent, Snapshot, Superblock};
+use revenant_store::{BranchId, Snapshot, Superblock};
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The version of the virtual machine whose objects these tools make and change.
@@ -47,11 +48,11 @@ pub enum DiskCommand {
     /// One number for everything that a snapshot holds
     Digest(DigestArguments),
     /// Show superblocks, snapshots, sizes and what they share
-    Info(ImageArgument),
+    Info(StateArguments),
     /// List snapshots, each with the word that rolls back to it
-    Snapshots(ImageArgument),
+    Snapshots(StateArguments),
     /// Read every block, compare every checksum, and the allocator with what is reached
-    Check(ImageArgument),
+    Check(StateArguments),
     /// Keep a snapshot until it is unpinned
     Pin(SnapshotArguments),
     /// Leave a snapshot to retention again
@@ -64,11 +65,14 @@ pub enum DiskCommand {
     Bench,
 }
 
-/// An image.
+/// An image as it is, or as it was.
 #[derive(Args, Debug)]
-pub struct ImageArgument {
+pub struct StateArguments {
     /// The disk image
     pub image: PathBuf,
+    /// Open this generation instead of the newest, if every block that it reaches is whole; `disk info` lists them
+    #[arg(long)]
+    pub generation: Option<u64>,
 }
 
 /// A snapshot of an image.
@@ -100,9 +104,9 @@ pub fn run(command: &DiskCommand) -> ExitCode {
         DiskCommand::Cat(arguments) => return finish(cat::cat(arguments)),
         DiskCommand::Pages(arguments) => return finish(pages::pages(arguments)),
         DiskCommand::Digest(arguments) => return finish(digest::digest(arguments)),
-        DiskCommand::Info(arguments) => (&arguments.image, info(&arguments.image)),
-        DiskCommand::Snapshots(arguments) => (&arguments.image, list(&arguments.image)),
-        DiskCommand::Check(arguments) => (&arguments.image, check_image(&arguments.image)),
+        DiskCommand::Info(arguments) => (&arguments.image, info(arguments)),
+        DiskCommand::Snapshots(arguments) => (&arguments.image, list(arguments)),
+        DiskCommand::Check(arguments) => (&arguments.image, check_image(arguments)),
         DiskCommand::Pin(arguments) => {
             (&arguments.image, change(arguments, |image, epoch| image.store.pin(epoch)))
         }
@@ -145,15 +149,19 @@ fn release(arguments: &BranchArguments) -> Result<ExitCode, ImageError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens for reading, so that every refusal is told, and hands back the file and its newest whole superblock.
-fn newest(path: &Path) -> Result<(Image, Superblock), ImageError> {
-    let image = Image::open(path, Mode::Read, VM_ABI)?;
+/// Opens for reading, so that every refusal is told, and hands back the file and the superblock opened: the newest whole one,
+/// if no other was asked for.
+fn open(arguments: &StateArguments) -> Result<(Image, Superblock), ImageError> {
+    let image = match arguments.generation {
+        None => Image::open(&arguments.image, Mode::Read, VM_ABI)?,
+        Some(generation) => Image::open_generation(&arguments.image, Generation(generation))?,
+    };
     let superblock = image.store.superblock().clone();
     Ok((image, superblock))
 }
 
-fn list(path: &Path) -> Result<ExitCode, ImageError> {
-    let (_, superblock) = newest(path)?;
+fn list(arguments: &StateArguments) -> Result<ExitCode, ImageError> {
+    let (_, superblock) = open(arguments)?;
     for snapshot in superblock.snapshots.entries() {
         println!("{}", snapshot_line(snapshot, &superblock));
     }
@@ -182,11 +190,13 @@ fn snapshot_line(snapshot: &Snapshot, superblock: &Superblock) -> String {
     words.join(" ")
 }
 
-fn info(path: &Path) -> Result<ExitCode, ImageError> {
-    let (mut image, superblock) = newest(path)?;
+fn info(arguments: &StateArguments) -> Result<ExitCode, ImageError> {
+    let path = &arguments.image;
+    let opened = open(arguments).map_err(|refusal| ring::show_refused(path, refusal));
+    let (mut image, superblock) = opened?;
     let ring = read_ring(image.disk())?;
     print_store(&superblock, &image);
-    print_ring(&ring, superblock.generation);
+    ring::print(&ring, Some(superblock.generation));
     println!("snapshots");
     for (snapshot, (_, usage)) in
         superblock.snapshots.entries().iter().zip(usage(image.disk(), &superblock))
@@ -232,36 +242,18 @@ fn print_store(superblock: &Superblock, image: &Image) {
     }
 }
 
-fn print_ring(ring: &Ring, opened: Generation) {
-    println!("superblocks");
-    for (number, slot) in ring.slots.iter().enumerate() {
-        let place = ring.layout.slot(number as u64);
-        let text = match slot {
-            None => "unreadable".into(),
-            Some(SlotContent::Foreign) => "not ours".into(),
-            Some(SlotContent::Torn { .. }) => "torn or damaged".into(),
-            Some(SlotContent::OtherVersion(version)) => format!("format version {version}"),
-            Some(SlotContent::Tombstone { generation, .. }) => {
-                format!("tombstone generation={generation}")
-            }
-            Some(SlotContent::Superblock(found)) => format!(
-                "generation={} epoch={} snapshots={}{}",
-                found.generation,
-                found.epoch,
-                found.snapshots.entries().len(),
-                if found.generation == opened { " opened" } else { "" }
-            ),
-        };
-        println!("  slot={number} block={place} {text}");
-    }
-}
-
-fn check_image(path: &Path) -> Result<ExitCode, ImageError> {
-    let (mut image, superblock) = newest(path)?;
+fn check_image(arguments: &StateArguments) -> Result<ExitCode, ImageError> {
+    let mut bar = ProgressBar::new();
+    let opened = open(arguments).map_err(|refusal| {
+        let refusal =
+            ring::check_refused(&arguments.image, refusal, |done, total| bar.show(done, total));
+        bar.clear();
+        refusal
+    });
+    let (mut image, superblock) = opened?;
     for generation in &image.report.damaged {
         println!("generation {generation}: its slot is whole but its root is not; passed over");
     }
-    let mut bar = ProgressBar::new();
     let report = check(image.disk(), superblock, |done, total| bar.show(done, total));
     bar.clear();
     for problem in &report.problems {

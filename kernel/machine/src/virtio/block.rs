@@ -56,11 +56,11 @@ pub enum DiskOpenError {
 impl fmt::Display for DiskOpenError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::NotFound => "no virtio block device: add -device virtio-blk-pci,drive=...",
-            Self::Transport => "the virtio block device's registers cannot be found",
-            Self::Features => "the virtio block device does not speak virtio 1.0",
-            Self::Segments => "the virtio block device takes less than a page at a time",
-            Self::Queue => "the virtio block device has no queue, or there is no memory for it",
+            Self::NotFound => "no disk: make one with `revenant disk create` and attach it by -device virtio-blk-pci,drive=...",
+            Self::Transport => "the virtio block device's registers cannot be found; attach the disk by virtio-blk-pci",
+            Self::Features => "the virtio block device does not speak virtio 1.0; attach the disk by virtio-blk-pci with disable-modern=off",
+            Self::Segments => "the virtio block device takes less than a page at a time; attach the disk by virtio-blk-pci as it comes",
+            Self::Queue => "the virtio block device has no queue, or there is no memory for it; attach the disk by virtio-blk-pci, or give the machine more memory",
         })
     }
 }

@@ -7,6 +7,7 @@ mod memory;
 mod openers;
 mod opening;
 mod pages;
+mod refusals;
 mod rot;
 mod snapshots;
 mod space;

@@ -1,16 +1,15 @@
-//! Opening: which disks are refused and why (and never written to), what a step back leaves behind, and the bugs planted
-//! in it.
+//! Opening: what is taken for the newest state, what a step back leaves behind, and the bugs planted in it. Which disks are
+//! refused stands in `refusals`.
 
 use crate::common::{End, Machine, apply, content, formatted, options, pages, request};
 use revenant_hal::{BlockIndex, DiskOperation, Epoch, Generation};
 use revenant_sim::{Fault, FaultEffect, FaultTarget, Image, KeepAll, SimDiskOptions};
 use revenant_store::{
-    Access, Epitaph, FORMAT_VERSION, OpenFrom, OpenRequest, Planted, RING_SLOTS, Refusal, Store,
-    encode_epitaph,
+    Access, Epitaph, OpenFrom, OpenRequest, Planted, Refusal, Store, encode_epitaph,
 };
 
 /// A disk with four snapshots: page 1 holds 1, 2, 3, 4.
-fn history(seed: u64, blocks: u64) -> (Machine, Store, Vec<Epoch>) {
+pub(crate) fn history(seed: u64, blocks: u64) -> (Machine, Store, Vec<Epoch>) {
     let mut machine = formatted(blocks, seed);
     let mut first = request(1);
     first.options = options(4);
@@ -26,62 +25,8 @@ fn history(seed: u64, blocks: u64) -> (Machine, Store, Vec<Epoch>) {
     (machine, store, epochs)
 }
 
-fn slot_block(store: &Store, generation: Generation) -> BlockIndex {
+pub(crate) fn slot_block(store: &Store, generation: Generation) -> BlockIndex {
     store.superblock().layout.slot(generation.0)
-}
-
-/// Whether opening this image for writing is refused as wanted, and leaves every bit as it was.
-fn refused(image: &Image, options: SimDiskOptions, request: OpenRequest) -> Refusal {
-    let mut machine = Machine::with_options(image.clone(), options);
-    let refusal = machine.open(request).expect_err("refused");
-    assert_eq!(machine.disk.operation_counts()[1..], [0, 0], "{refusal}: nothing is written");
-    assert!(!refusal.to_string().contains('\n'), "one line");
-    refusal
-}
-
-#[test]
-fn every_refusal_has_its_reason_and_writes_nothing() {
-    let (machine, store, _) = history(31, 2048);
-    let good = machine.disk.durable();
-    let fine = SimDiskOptions::default();
-    let blank = Image::new(2048);
-    assert_eq!(refused(&blank, fine, request(2)), Refusal::NotOurs);
-    let tiny = Refusal::TooSmall { blocks: 100, needed: 1024 };
-    assert_eq!(refused(&Image::new(100), fine, request(2)), tiny);
-    let options = SimDiskOptions { flush: false, ..fine };
-    assert_eq!(refused(&good, options, request(2)), Refusal::NoFlush);
-    let options = SimDiskOptions { read_only: true, ..fine };
-    assert_eq!(refused(&good, options, request(2)), Refusal::ReadOnly);
-    let vm = |vm_abi| OpenRequest { vm_abi, ..request(2) };
-    assert_eq!(refused(&good, fine, vm(9)), Refusal::VmOlder { found: 1 });
-    assert_eq!(refused(&good, fine, vm(0)), Refusal::VmNewer { found: 1 });
-    let from = OpenFrom::Generation(Generation(7777));
-    let missing = OpenRequest { from, ..request(2) };
-    assert_eq!(refused(&good, fine, missing), Refusal::NoSuchGeneration(Generation(7777)));
-
-    // A truncated image: the head of the ring says how large the store is.
-    let mut cut = Image::new(1500);
-    for block in good.written().filter(|block| block.0 < 1500) {
-        cut.damage(block, |bytes| *bytes = good.read(block).0);
-    }
-    let small = Refusal::TooSmall { blocks: 1500, needed: 2048 };
-    assert_eq!(refused(&cut, fine, request(2)), small);
-
-    let mut newer = good.clone();
-    newer.damage(slot_block(&store, store.generation()), |bytes| {
-        bytes[8..12].copy_from_slice(&(FORMAT_VERSION + 1).to_le_bytes());
-        bytes[24..32].fill(0);
-        let checksum = xxhash_rust::xxh3::xxh3_64(bytes);
-        bytes[24..32].copy_from_slice(&checksum.to_le_bytes());
-    });
-    let found = FORMAT_VERSION + 1;
-    assert_eq!(refused(&newer, fine, request(2)), Refusal::FormatNewer { found });
-
-    let mut rotten = good.clone();
-    for slot in 0..RING_SLOTS {
-        rotten.damage(store.superblock().layout.slot(slot), |bytes| bytes[100] ^= 1);
-    }
-    assert_eq!(refused(&rotten, fine, request(2)), Refusal::Damaged { newest: None });
 }
 
 #[test]
@@ -302,25 +247,6 @@ fn planted_bugs_of_opening_and_allocation_are_caught() {
             assert!(violation.is_err(), "{planted:?} was not caught");
         }
     }
-}
-
-#[test]
-fn an_older_generation_opens_on_request_if_every_block_is_whole() {
-    let (mut machine, mut store, _) = history(42, 2048);
-    let older = Generation(store.generation().0 - 1);
-    let from = OpenFrom::Generation(older);
-    let (_, report) = {
-        let mut copy = Machine::new(machine.disk.durable(), 3);
-        copy.open(OpenRequest { from, ..request(5) }).expect("whole")
-    };
-    assert_eq!((report.generation, report.restored, report.tombstones), (older, true, 1));
-    // One rotten page of it is enough to refuse.
-    let visible = machine.disk.visible();
-    let block = visible.written().find(|block| *visible.read(*block) == content(3));
-    machine.disk.damage(block.expect("it is there"), |bytes| bytes[0] ^= 1);
-    let refused = machine.open(OpenRequest { from, ..request(6) });
-    assert_eq!(refused.map(|_| ()), Err(Refusal::Damaged { newest: Some(older) }));
-    assert_eq!(machine.read(&mut store, None, 1), Ok(content(4)));
 }
 
 #[test]
