@@ -65,6 +65,13 @@ enum Attempt<V> {
     Blocked,
 }
 
+/// Nothing is to be done: a little of what nobody waits for, or the next interrupt.
+pub(crate) fn rest() {
+    if !space::with(|space| space.use_idle_time()) {
+        attention::wait();
+    }
+}
+
 impl<P: Programs> EventLoop<P> {
     /// A loop over programs that were just resumed.
     pub(crate) fn new(programs: P, clock: MachineClock, options: Options) -> Self {
@@ -119,7 +126,7 @@ impl<P: Programs> EventLoop<P> {
             }
             busy |= self.run_slice();
             if !busy {
-                attention::wait();
+                rest();
             }
         }
     }

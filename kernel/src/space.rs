@@ -191,6 +191,11 @@ impl ObjectSpace {
         if progress { Work::More } else { Work::Waiting }
     }
 
+    /// Work that nobody waits for; whether there was any. Called before the processor would halt.
+    pub(crate) fn use_idle_time(&mut self) -> bool {
+        self.pager.zero_ahead(&mut self.frames)
+    }
+
     /// Keeps what the flip has to drop small.
     fn drop_old_translations(&mut self) {
         let period = clock::ticks() / TRANSLATION_TICKS;

@@ -95,6 +95,16 @@ pub enum Prefetch {
 
 use FaultOutcome::{Served, Wait};
 
+/// Where a page's entry is.
+#[derive(Clone, Copy)]
+struct Place {
+    page: PageIndex,
+    /// The last table.
+    table: FrameIndex,
+    /// See [`Walk`]: stores reach the last table already.
+    path_writable: bool,
+}
+
 impl Pager {
     /// Serves a fault of a program or of the kernel at a page of object space. Bounded; from a trap.
     pub fn fault<M: Mmu, F: FrameMemory, S: PageStore>(
@@ -114,7 +124,8 @@ impl Pager {
                 Served(FaultKind::Spurious)
             }
             (Some(entry), Some(table)) => {
-                self.make_writable(page, table, entry.frame, memory, store)
+                let place = Place { page, table, path_writable: walk.path_writable };
+                self.make_writable(place, entry.frame, memory, store)
             }
             _ => self.bring_in(page, write, &walk, memory, store),
         };
@@ -158,12 +169,12 @@ impl Pager {
     /// A store to a resident page without W.
     fn make_writable<M: Mmu, F: FrameMemory, S: PageStore>(
         &mut self,
-        page: PageIndex,
-        table: FrameIndex,
+        place: Place,
         frame: FrameIndex,
         memory: &mut Memory<'_, M, F>,
         store: &mut S,
     ) -> FaultOutcome {
+        let page = place.page;
         assert_eq!(self.frames.page(frame), page, "tables and frame table agree");
         if self.abandoning && self.belongs_to_snapshot(frame) {
             self.take_back(frame);
@@ -174,7 +185,7 @@ impl Pager {
             FrameState::Dirty if !self.frames.is_frozen(frame) => {}
             FrameState::Writing if self.planted == Planted::CopyOmittedWhileWriting => {}
             FrameState::Dirty | FrameState::Writing => {
-                return self.copy(page, table, frame, memory, store);
+                return self.copy(place, frame, memory, store);
             }
             FrameState::Clean | FrameState::Written => {
                 if self.reserve(page, store).is_err() {
@@ -188,7 +199,7 @@ impl Pager {
             }
             _ => panic!("{page:?} is mapped to {frame:?}, which is {state:?}"),
         }
-        self.map_writable(page, table, frame, memory);
+        self.map_writable(place, frame, memory);
         Served(FaultKind::MakeWritable)
     }
 
@@ -196,12 +207,12 @@ impl Pager {
     /// the front of the writer's queue (A25).
     fn copy<M: Mmu, F: FrameMemory, S: PageStore>(
         &mut self,
-        page: PageIndex,
-        table: FrameIndex,
+        place: Place,
         old: FrameIndex,
         memory: &mut Memory<'_, M, F>,
         store: &mut S,
     ) -> FaultOutcome {
+        let page = place.page;
         if self.frames.free_count() <= self.options.table_reserve {
             // The writer needs no frame to get the page out; then it can be made writable in place.
             self.frames.set_awaited(old, true);
@@ -213,14 +224,14 @@ impl Pager {
         if self.reserve(page, store).is_err() {
             return Wait(WaitReason::Space);
         }
-        let new = self.frames.pop_front(ListName::Free).expect("more free frames than the reserve");
+        let new = self.frames.take_free().expect("more free frames than the reserve");
         memory.frames.copy(old, new);
         self.frames.set_page(new, page);
         self.frames.set_state_and_stamp(new, FrameState::Dirty, self.frames.epoch);
         self.frames.push_back(ListName::Dirty, new);
         self.replacement.moved(old.0, new.0);
         self.split(page, old);
-        self.map_writable(page, table, new, memory);
+        self.map_writable(place, new, memory);
         if self.planted != Planted::InvalidateOmittedAtCopy {
             memory.mmu.invalidate_page(page);
         }
@@ -272,7 +283,8 @@ impl Pager {
         if content != Lookup::Known(PageContent::Zero) {
             let table = ensure_tables(&mut self.frames, memory.mmu, page, self.planted);
             self.frames.add_entry(table);
-            let frame = self.take_frame(page);
+            let frame = self.frames.take_free().expect("free frames were counted");
+            self.frames.set_page(frame, page);
             self.frames.set_state(frame, FrameState::Filling);
             self.pending.request(page, frame);
             return Wait(WaitReason::PageIn);
@@ -285,26 +297,20 @@ impl Pager {
             None => ensure_tables(&mut self.frames, memory.mmu, page, self.planted),
         };
         self.frames.add_entry(table);
-        let frame = self.take_frame(page);
-        memory.frames.zero(frame);
+        let frame = self.take_zeros(memory.frames).expect("free frames were counted");
+        self.frames.set_page(frame, page);
         self.arrived(page, frame);
         if write {
             self.frames.set_state_and_stamp(frame, FrameState::Dirty, self.frames.epoch);
             self.frames.push_back(ListName::Dirty, frame);
-            self.map_writable(page, table, frame, memory);
+            let place = Place { page, table, path_writable: walk.path_writable };
+            self.map_writable(place, frame, memory);
         } else {
             self.frames.set_state(frame, FrameState::Clean);
             let entry = TableEntry { frame, writable: false, accessed: true };
             memory.mmu.set_entry(table, index_at(page, 3), Some(entry));
         }
         Served(FaultKind::ZeroFill)
-    }
-
-    fn take_frame(&mut self, page: PageIndex) -> FrameIndex {
-        let frame = self.frames.pop_front(ListName::Free);
-        let frame = frame.expect("the caller counted the free frames");
-        self.frames.set_page(frame, page);
-        frame
     }
 
     /// No frame for another page: old copies under way will give some back, or pages that can go now, when they have come, or
@@ -318,17 +324,19 @@ impl Pager {
         }
     }
 
-    /// Sets W at the page, having pushed protection down to its table. An entry that only gains W needs no invalidation:
-    /// at worst the access faults once more.
+    /// Sets W at the page, having pushed protection down to its table if that has not been done in this epoch. An entry that
+    /// only gains W needs no invalidation: at worst the access faults once more.
     fn map_writable<M: Mmu, F: FrameMemory>(
         &mut self,
-        page: PageIndex,
-        table: FrameIndex,
+        place: Place,
         frame: FrameIndex,
         memory: &mut Memory<'_, M, F>,
     ) {
-        let protected = push_down(&mut self.frames, memory.mmu, page, self.planted);
-        self.statistics.tables_protected += u64::from(protected);
+        let Place { page, table, path_writable } = place;
+        if !path_writable {
+            let protected = push_down(&mut self.frames, memory.mmu, page, self.planted);
+            self.statistics.tables_protected += u64::from(protected);
+        }
         let entry = TableEntry { frame, writable: true, accessed: true };
         memory.mmu.set_entry(table, index_at(page, 3), Some(entry));
     }

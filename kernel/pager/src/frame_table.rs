@@ -57,8 +57,10 @@ impl FrameState {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub(crate) enum ListName {
-    /// Free frames.
+    /// Free frames, with whatever was in them.
     Free,
+    /// Free frames that hold zeros.
+    Zeroed,
     /// Dirty in the running epoch.
     Dirty,
     /// Frozen by the last flip, not given to the store yet.
@@ -71,7 +73,7 @@ pub(crate) enum ListName {
     Written,
 }
 
-const LISTS: usize = 6;
+const LISTS: usize = 7;
 const NONE: u32 = u32::MAX;
 
 /// Stands on the front list although its state is `Dirty`.
@@ -275,7 +277,12 @@ impl FrameTable {
     }
 
     pub(crate) fn free_count(&self) -> u32 {
-        self.length(ListName::Free)
+        self.length(ListName::Free) + self.length(ListName::Zeroed)
+    }
+
+    /// Takes a free frame whose content will be overwritten: one that holds zeros only if there is no other.
+    pub(crate) fn take_free(&mut self) -> Option<FrameIndex> {
+        self.pop_front(ListName::Free).or_else(|| self.pop_front(ListName::Zeroed))
     }
 
     pub(crate) fn push_back(&mut self, list: ListName, frame: FrameIndex) {

@@ -42,6 +42,7 @@ mod statistics;
 mod tables;
 mod wired;
 mod writer;
+mod zeroed;
 
 pub use fault::{FaultKind, FaultOutcome, Impossible, Prefetch, WaitReason};
 pub use frame_table::{FrameCounts, FrameState};

@@ -35,4 +35,6 @@ pub enum Planted {
     FrozenPageEvicted,
     /// The TLB keeps leading to pages that were let go.
     FlushOmittedAtEviction,
+    /// A frame that was released counts as one that holds zeros.
+    ReleasedFrameTakenForZeros,
 }

@@ -9,7 +9,7 @@
 //!
 //! Neighbours: `fault` calls all of this from a trap; nothing here allocates but table frames out of the pool.
 
-use crate::frame_table::{FrameTable, ListName};
+use crate::frame_table::FrameTable;
 use crate::planted::Planted;
 use revenant_hal::{Epoch, FrameIndex, Mmu, PageIndex, TableEntry};
 
@@ -33,6 +33,8 @@ pub(crate) struct Walk {
     pub(crate) entry: Option<TableEntry>,
     /// W at every level.
     pub(crate) writable: bool,
+    /// W in all tables above the last: none of them was protected since, or it would have been lost at the top.
+    pub(crate) path_writable: bool,
     /// Tables that are missing.
     pub(crate) missing: u32,
 }
@@ -55,18 +57,19 @@ fn store<M: Mmu>(mmu: &mut M, table: Option<FrameIndex>, index: usize, entry: Ta
 
 /// Follows the tables towards a page.
 pub(crate) fn walk<M: Mmu>(mmu: &M, page: PageIndex) -> Walk {
-    let (mut table, mut writable) = (None, true);
+    let (mut table, mut path_writable) = (None, true);
     for level in 0..TABLE_LEVELS {
         let Some(entry) = read(mmu, table, index_at(page, level)) else {
             let missing = [3, 2, 1][level];
-            return Walk { leaf_table: None, entry: None, writable: false, missing };
+            let (leaf_table, entry) = (None, None);
+            return Walk { leaf_table, entry, writable: false, path_writable: false, missing };
         };
-        writable &= entry.writable;
+        path_writable &= entry.writable;
         table = Some(entry.frame);
     }
     let entry = read(mmu, table, index_at(page, TABLE_LEVELS));
-    let writable = writable && entry.is_some_and(|entry| entry.writable);
-    Walk { leaf_table: table, entry, writable, missing: 0 }
+    let writable = path_writable && entry.is_some_and(|entry| entry.writable);
+    Walk { leaf_table: table, entry, writable, path_writable, missing: 0 }
 }
 
 /// Makes every table above a page exist and returns the last. The caller made sure that the pool has a frame for each that
@@ -83,7 +86,7 @@ pub(crate) fn ensure_tables<M: Mmu>(
         let below = match read(mmu, table, index) {
             Some(entry) => entry.frame,
             None => {
-                let below = frames.pop_front(ListName::Free);
+                let below = frames.take_free();
                 let below = below.expect("the caller counted the frames that tables need");
                 mmu.clear_table(below);
                 frames.make_table(below);

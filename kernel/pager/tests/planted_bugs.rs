@@ -115,6 +115,11 @@ fn a_frame_freed_while_frozen() {
 }
 
 #[test]
+fn a_released_frame_taken_for_one_of_zeros() {
+    caught(Planted::ReleasedFrameTakenForZeros);
+}
+
+#[test]
 fn tlb_left_leading_to_pages_that_were_let_go() {
     caught(Planted::FlushOmittedAtEviction);
 }

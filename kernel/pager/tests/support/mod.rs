@@ -175,6 +175,9 @@ impl<B: Backing> World<B> {
     pub(crate) fn step(&mut self) -> StepOutcome {
         let mut memory = Memory { mmu: &mut self.mmu, frames: &mut self.frames };
         let outcome = self.pager.step(&mut memory, self.backing.store());
+        if outcome == StepOutcome::Idle {
+            let _ = self.pager.zero_ahead(&mut self.frames);
+        }
         self.deliver_wakes();
         outcome
     }

@@ -20,7 +20,7 @@ mod flip;
 
 use super::Machine;
 use super::synthetic::{Nobody, TEST_ABI, format_if_empty};
-use crate::event_loop::EventLoop;
+use crate::event_loop::{self, EventLoop};
 use crate::probe::distribution;
 use crate::snapshot::FlipTimes;
 use crate::{disk, log, space};
@@ -126,7 +126,7 @@ impl Bench {
             });
             let busy = self.event_loop.pass();
             if done.is_none() && !busy {
-                attention::wait();
+                event_loop::rest();
             }
         }
     }
@@ -145,7 +145,7 @@ impl Bench {
             }
             meanwhile(self);
             if !busy {
-                attention::wait();
+                event_loop::rest();
             }
         }
     }
