@@ -23,6 +23,7 @@ use crate::memory::layout::system::{counting, root};
 use crate::memory::layout::{BLOCK, GRANULE, PAGE, SLOT, area, block, class, object, thread};
 use crate::memory::{AddressExt, Space};
 
+const COUNTERS: u32 = counting::HELD_BLOCKS_COUNT;
 /// Findings after which the checker reports no more.
 pub const MOST_FINDINGS: usize = 50;
 
@@ -380,6 +381,18 @@ impl Checker {
         Table::held().for_each(self.space, |key, value| {
             held.insert(key, value & !KEPT);
         });
+        let mut by_block = BTreeMap::new();
+        for key in held.keys() {
+            *by_block.entry(BlockNumber::of(ObjectAddress(*key)).0 % COUNTERS).or_insert(0) += 1;
+        }
+        for block in 0..COUNTERS {
+            let key = u64::from(block) * BLOCK;
+            let counted = Table::held().keys_by_block(self.space, key).unwrap_or(0);
+            let real = by_block.get(&block).copied().unwrap_or(0);
+            if counted != real {
+                self.report.find(format!("counter {block} of held keys: {counted}, not {real}"));
+            }
+        }
         if held != frozen_slots {
             let keys: BTreeSet<u64> = held.keys().chain(frozen_slots.keys()).copied().collect();
             for key in keys.iter().filter(|key| held.get(key) != frozen_slots.get(key)) {

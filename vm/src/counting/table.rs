@@ -10,6 +10,7 @@
 use revenant_hal::ObjectAddress;
 
 use crate::heap::AllocationError;
+use crate::heap::runs::BlockNumber;
 use crate::memory::layout::area;
 use crate::memory::layout::system::{counting, table};
 use crate::memory::{AddressExt, Space};
@@ -26,6 +27,9 @@ const PROBES: u64 = 1 << 14;
 pub struct Table {
     state: ObjectAddress,
     arenas: u64,
+    /// Counters of keys by block, if there are any: most blocks have none, and a search there ends before it has begun. What a
+    /// grace frees is mostly not where parked threads hold something; without this each object freed missed the cache.
+    blocks: Option<ObjectAddress>,
 }
 
 /// A place found by a search.
@@ -67,13 +71,21 @@ impl Table {
     /// The held table: object to number of frozen slots (low 32 bits) and [`super::frozen::KEPT`].
     #[must_use]
     pub const fn held() -> Self {
-        Self { state: ObjectAddress(area::COUNTING + counting::HELD), arenas: area::HELD_TABLE }
+        Self {
+            state: ObjectAddress(area::COUNTING + counting::HELD),
+            arenas: area::HELD_TABLE,
+            blocks: Some(ObjectAddress(area::COUNTING + counting::HELD_BLOCKS)),
+        }
     }
 
     /// The weak table: object to its weak reference.
     #[must_use]
     pub const fn weak() -> Self {
-        Self { state: ObjectAddress(area::COUNTING + counting::WEAK), arenas: area::WEAK_TABLE }
+        Self {
+            state: ObjectAddress(area::COUNTING + counting::WEAK),
+            arenas: area::WEAK_TABLE,
+            blocks: None,
+        }
     }
 
     fn word(self, space: Space, offset: u64) -> u64 {
@@ -106,7 +118,7 @@ impl Table {
     #[inline]
     #[must_use]
     pub fn find(self, space: Space, key: u64) -> Option<Entry> {
-        if self.word(space, table::LIVE) == 0 {
+        if self.word(space, table::LIVE) == 0 || self.keys_by_block(space, key) == Some(0) {
             return None;
         }
         let found = [self.current(space), self.old(space)]
@@ -114,6 +126,26 @@ impl Table {
             .flatten()
             .find_map(|arena| probe(space, arena, key).filter(|entry| entry.exists));
         if key <= table::REMOVED { None } else { found }
+    }
+
+    /// The counter of keys in a key's block.
+    fn counter(self, key: u64) -> Option<ObjectAddress> {
+        let block = BlockNumber::of(ObjectAddress(key)).0 % counting::HELD_BLOCKS_COUNT;
+        self.blocks.map(|counters| counters.plus(u64::from(block) * 4))
+    }
+
+    /// Keys in the block of this key, and in the blocks that share its counter; none for a table that does not count them.
+    #[inline]
+    #[must_use]
+    pub fn keys_by_block(self, space: Space, key: u64) -> Option<u32> {
+        self.counter(key).map(|counter| space.load(counter))
+    }
+
+    /// Part of a step that changes an entry.
+    fn count_key(self, space: Space, key: u64, change: impl FnOnce(u32) -> u32) {
+        if let Some(counter) = self.counter(key) {
+            space.store(counter, change(space.load(counter)));
+        }
     }
 
     /// The word of an entry that exists.
@@ -140,6 +172,7 @@ impl Table {
     pub fn insert(self, space: Space, entry: Entry, key: u64, value: u64) {
         if !entry.exists {
             self.set_word(space, table::LIVE, self.word(space, table::LIVE) + 1);
+            self.count_key(space, key, |count| count.saturating_add(1));
             if entry.fresh {
                 self.set_word(space, table::USED, self.word(space, table::USED) + 1);
             }
@@ -151,6 +184,8 @@ impl Table {
     /// Removes an entry: part of a step that touched the place and the counting page.
     pub fn remove(self, space: Space, entry: Entry) {
         self.set_word(space, table::LIVE, self.word(space, table::LIVE).saturating_sub(1));
+        let key = space.load::<u64>(entry.address);
+        self.count_key(space, key, |count| count.saturating_sub(1));
         space.store(entry.address, table::REMOVED);
         space.store(entry.address.plus(8), 0_u64);
     }

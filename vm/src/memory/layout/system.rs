@@ -118,6 +118,10 @@ pub mod counting {
     pub const WEAK: u64 = 320;
     /// State of the extension table. Reserved.
     pub const EXTENSION: u64 = 384;
+    /// Keys of the held table by block: u32 each, of the blocks whose number is the index modulo their count.
+    pub const HELD_BLOCKS: u64 = 1024;
+    /// How many of these there are.
+    pub const HELD_BLOCKS_COUNT: u32 = 512;
 
     /// No batch is closed.
     pub const PHASE_IDLE: u64 = 0;
@@ -216,3 +220,5 @@ const _: () = assert!(root::SPARE_REFERENCES < root::REFERENCES_END);
 const _: () = assert!(counting::SLOTS_THAWED < counting::HELD);
 const _: () = assert!(counting::HELD + table::SIZE == counting::WEAK);
 const _: () = assert!(counting::WEAK + table::SIZE == counting::EXTENSION);
+const _: () = assert!(counting::EXTENSION + table::SIZE <= counting::HELD_BLOCKS);
+const _: () = assert!(counting::HELD_BLOCKS + counting::HELD_BLOCKS_COUNT as u64 * 4 <= 4096);
