@@ -37,7 +37,7 @@ pub use module::{
     Handler, Line, Method, MethodBody, Module, RAW_REGISTERS_MAX, REFERENCE_REGISTERS_MAX,
     RegisterType,
 };
-pub use native::{NATIVES, Native, NativeInfo, NativeKind};
+pub use native::{NATIVES, Native, NativeInfo, NativeKind, THROWN_BY_ALL};
 pub use opcode::{Literal, OPCODES, Opcode, OpcodeInfo, Operand, Properties, number};
 pub use types::{ClassReference, ElementKind, Signature, ValueType, WindowSize};
 pub use verify::{

@@ -35,6 +35,8 @@ mod scheduler;
 mod system;
 mod thread;
 
+#[cfg(all(feature = "host", debug_assertions))]
+pub use natives::{Answer, NativeAnswers};
 pub use system::script;
 pub use system::{
     Creation, CreationError, DiskSpace, Environment, ExitStatus, InspectError, PageVerdict,

@@ -40,6 +40,19 @@ pub(crate) enum Thrown {
     StackOverflow,
 }
 
+impl Thrown {
+    /// Its class; none for an object that a program made.
+    pub(crate) const fn class(self) -> Option<Builtin> {
+        match self {
+            Self::Object(_) => None,
+            Self::New(class, _) => Some(class),
+            Self::OutOfMemory => Some(Builtin::OutOfMemoryException),
+            Self::DiskFull => Some(Builtin::DiskFullException),
+            Self::StackOverflow => Some(Builtin::StackOverflowException),
+        }
+    }
+}
+
 impl From<Builtin> for Thrown {
     fn from(class: Builtin) -> Self {
         Self::New(class, 0)

@@ -1,15 +1,7 @@
 //! Natives 1 to 35: environment, console, clocks, restart, commit, witness, threads, sleep, locks, conditions, semaphores.
 //!
-//! | native | one step or waits | over a restart |
-//! |---|---|---|
-//! | environment.*, clock.*, epoch, entropy, restart.generation | step | answers anew |
-//! | console.print | waits while the ring is too full; over 4 KiB stepped | the text is in the ring or it is not; a long one goes on |
-//! | console.read_line, mutex, condition, semaphore, join | waits | goes on waiting |
-//! | sleep, sleep.until | waits | the machine clock goes on from the snapshot's value |
-//! | sleep.until_wall | waits, looks at the wall clock again when it wakes | may wake late by the time the machine was off |
-//! | restart.wait | waits | is what wakes it |
-//! | commit | waits; throws if the snapshot is given up | complete if its epoch is at or below the resumed one |
-//! | thread.spawn | stepped, in the thread's cursor | goes on |
+//! What each does when it cannot finish at once, what it throws and what becomes of it over a restart stands in the table of
+//! `revenant_bytecode` and in ISA.md 9.
 
 use revenant_bytecode::{Builtin, Native};
 use revenant_hal::ObjectAddress;

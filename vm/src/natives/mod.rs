@@ -1,23 +1,28 @@
 //! Native operations: what `call.native` calls, by number, never calling bytecode.
 //!
 //! A native is one step (all or, with an exception, nothing), stepped (called again, its progress in the thread), or it parks the thread and
-//! its waker completes it. The table of `revenant_bytecode` says which; numbers and signatures are a disk format.
+//! its waker completes it. The table of `revenant_bytecode` says which, and what each throws: in builds with debug assertions every call is
+//! held against it ([`is_promised`]). Numbers and signatures are a disk format.
 //!
 //! ```text
 //!   window    the caller: arguments, results, cursor       control   threads, locks, time, console, commit, environment
+//!   answers   what was answered, for the tests
 //!   values    strings, builders, vectors, maps, boxes, arrays, buffers, weak references, mathematics
 //! ```
 
+mod answers;
 mod control;
 mod values;
 mod window;
 
-use revenant_bytecode::{Builtin, Native};
+use revenant_bytecode::{Builtin, Native, NativeKind};
 
 use crate::dispatch::{SliceEnd, Worker};
 use crate::exception;
-use crate::thread::Outcome;
+use crate::thread::{NativeResult, Outcome};
 
+#[cfg(all(feature = "host", debug_assertions))]
+pub use answers::{Answer, NativeAnswers};
 pub(crate) use values::{abandon, description};
 pub(crate) use window::Context;
 
@@ -41,6 +46,8 @@ pub(crate) fn call(worker: &mut Worker) -> bool {
         None => values::call(native, &context),
     };
     worker.space.end_step();
+    debug_assert!(is_promised(native, &result), "{native:?} answers {result:?}");
+    answers::note(native, &result);
     match result {
         Ok(Outcome::Done) => {
             worker.advance(1);
@@ -59,5 +66,24 @@ pub(crate) fn call(worker: &mut Worker) -> bool {
             false
         }
         Err(thrown) => exception::throw(worker, thrown),
+    }
+}
+
+/// The wait of the native that a call word names has ended with this exception.
+pub(crate) fn note_thrown(word: u64, class: Builtin) {
+    if let Some(native) = u16::try_from(word >> 48).ok().and_then(Native::from_number) {
+        answers::note(native, &Err(class.into()));
+    }
+}
+
+/// Whether the table of natives allows this answer: programs rely on what it says.
+pub(crate) fn is_promised(native: Native, result: &NativeResult) -> bool {
+    let info = native.info();
+    match result {
+        Ok(Outcome::Done) => true,
+        Ok(Outcome::Again) => info.kind != NativeKind::Step,
+        Ok(Outcome::Yield) => info.kind != NativeKind::Stepped,
+        Ok(Outcome::Parked) => info.kind == NativeKind::Waits,
+        Err(thrown) => thrown.class().is_some_and(|class| info.may_throw(class)),
     }
 }

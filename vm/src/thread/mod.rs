@@ -20,6 +20,7 @@ use crate::memory::layout::thread::{
     STATE_DAMAGED, STATE_RUNNABLE, STATE_WAITING, WAIT_KIND, WAIT_OBJECT, WAIT_PREVIOUS,
     WAIT_QUEUE, WAIT_RESULT,
 };
+use crate::natives;
 use crate::scheduler::queue::Queue;
 use crate::scheduler::{RUN_LENGTH, RUN_QUEUE, timers};
 
@@ -313,7 +314,9 @@ pub(crate) fn deliver_result(worker: &mut Worker) -> bool {
         }
         RESULT_THROWS => {
             let class = u32::try_from(result >> 32).ok().and_then(Builtin::from_number);
-            exception::throw(worker, class.unwrap_or(Builtin::Exception).into())
+            let class = class.unwrap_or(Builtin::Exception);
+            natives::note_thrown(worker.word(), class);
+            exception::throw(worker, class.into())
         }
         // A completed wait comes first; an interruption that came after it waits for the next poll.
         _ if is_interrupted(worker) => {

@@ -2,7 +2,7 @@
 //!
 //! The progress of a copy is kept in the step that copies: with overlap, a piece must not be copied twice.
 
-use revenant_bytecode::Native;
+use revenant_bytecode::{Builtin, Native};
 use revenant_hal::ObjectAddress;
 
 use super::long::{PIECE, PIECES};
@@ -24,13 +24,18 @@ const REFERENCES: u64 = 64;
 /// Executes a native on arrays or buffers.
 pub(super) fn call(native: Native, c: &Context) -> NativeResult {
     match native {
-        Native::ArrayCopy | Native::BufferCopy => copy(c),
-        Native::ArrayFill => fill(c, c.raw(2)),
-        Native::BufferFill => fill(c, c.raw(2)),
+        Native::ArrayCopy => copy(c, INVALID),
+        Native::ArrayFill => fill(c, c.raw(2), INVALID),
+        // That it is a buffer, the verifier knows.
+        Native::BufferCopy => copy(c, DAMAGED),
+        Native::BufferFill => fill(c, c.raw(2), DAMAGED),
         Native::ArrayCompare => search::compare_arrays(c),
         _ => grow(c),
     }
 }
+
+/// What the verifier knows of an object does not hold.
+const DAMAGED: Thrown = Thrown::New(Builtin::DamagedObjectException, 0);
 
 /// Elements of an array as the machine sees them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,13 +65,14 @@ fn holds(space: Space, subject: ObjectAddress, start: u64, count: u64) -> bool {
     start.checked_add(count).is_some_and(|end| end <= array::length(space, subject))
 }
 
-fn copy(c: &Context) -> NativeResult {
+/// Copies elements; `unfit` is thrown if those are no arrays of one class.
+fn copy(c: &Context, unfit: Thrown) -> NativeResult {
     let (source, target) = (object(c, 0)?, object(c, 1)?);
     let (from, to, count) = (c.raw(0), c.raw(1), c.raw(2));
     let class = |subject: ObjectAddress| c.space.load::<u32>(subject.plus(CLASS));
-    let kind = elements(c.space, source).ok_or(INVALID)?;
+    let kind = elements(c.space, source).ok_or(unfit)?;
     if class(source) != class(target) {
-        return Err(INVALID);
+        return Err(unfit);
     }
     if !holds(c.space, source, from, count) || !holds(c.space, target, to, count) {
         return Err(OUTSIDE);
@@ -153,9 +159,9 @@ fn copy_references(
     Ok(Outcome::Again)
 }
 
-fn fill(c: &Context, value: u64) -> NativeResult {
+fn fill(c: &Context, value: u64, unfit: Thrown) -> NativeResult {
     let (subject, start, count) = (object(c, 0)?, c.raw(0), c.raw(1));
-    let Some(Elements::Raw(shift)) = elements(c.space, subject) else { return Err(INVALID) };
+    let Some(Elements::Raw(shift)) = elements(c.space, subject) else { return Err(unfit) };
     if !holds(c.space, subject, start, count) {
         return Err(OUTSIDE);
     }

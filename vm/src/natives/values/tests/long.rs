@@ -7,8 +7,10 @@ use revenant_hal::ObjectAddress;
 
 use super::cases::{case, long_text};
 use super::world::{Case, World};
-use crate::memory::HostSpace;
+use crate::loader::layout::EXCEPTION_TRACE;
 use crate::memory::layout::object::PAYLOAD;
+use crate::memory::{AddressExt, HostSpace};
+use crate::natives::description::FRAMES_MAX;
 use crate::object::{map, string};
 
 /// Two equal texts but for the last byte of the second.
@@ -174,6 +176,72 @@ pub(super) const LONG: &[Case] = &[
         "[{<26003 bytes, 564a7ecb>:1 <26003 bytes, 564a7eaa>:5}] [<26003 bytes, 564a7eaa>] [5]",
     ),
     case(Native::MapContains, long_key, "0 [{}] [<26002 bytes, 5030cd49>] [5]"),
+];
+
+/// Bytes that no call looks at or changes as a whole.
+const VERY_LONG_BYTES: u64 = 70_000;
+
+/// Two equal texts that take several calls.
+fn very_long_pair(world: &World<'_>) {
+    let text = "abcdefg ".repeat(9_000);
+    world.references(&[world.string(&text), world.string(&text)]);
+}
+
+fn very_long_buffers(world: &World<'_>) {
+    let source = world.buffer(VERY_LONG_BYTES, VERY_LONG_BYTES);
+    world.space.store(source.plus(PAYLOAD + VERY_LONG_BYTES - 1), 9_u8);
+    world.space.end_step();
+    world.references(&[source, world.buffer(VERY_LONG_BYTES, VERY_LONG_BYTES)]);
+    world.raws(&[0, 0, VERY_LONG_BYTES]);
+}
+
+/// An exception with a trace of sixteen frames that cannot be read.
+fn traced(world: &World<'_>) {
+    let made = world.plain(Builtin::Exception);
+    let trace = world.longs(&[0; 2 * FRAMES_MAX]);
+    world.refer(made.plus(EXCEPTION_TRACE), trace);
+    world.references(&[made]);
+}
+
+/// Natives that go in steps where the cases above take one call.
+pub(super) const VERY_LONG: &[Case] = &[
+    case(
+        Native::StringEquals,
+        very_long_pair,
+        "1 [<72002 bytes, 99c48d29>] [<72002 bytes, 99c48d29>]",
+    ),
+    case(
+        Native::StringCompare,
+        very_long_pair,
+        "0 [<72002 bytes, 99c48d29>] [<72002 bytes, 99c48d29>]",
+    ),
+    case(
+        Native::StringHash,
+        very_long_pair,
+        "2710500005 [<72002 bytes, 99c48d29>] [<72002 bytes, 99c48d29>]",
+    ),
+    case(
+        Native::ArrayCompare,
+        |w| {
+            let make = || w.array(Builtin::ByteArray, VERY_LONG_BYTES);
+            w.references(&[make(), make()]);
+        },
+        "0 [<139999 bytes, a67f6b45>] [<139999 bytes, a67f6b45>]",
+    ),
+    case(
+        Native::BufferCopy,
+        very_long_buffers,
+        "[<139999 bytes, a67f6b4e>] [<139999 bytes, a67f6b4e>]",
+    ),
+    case(
+        Native::BufferFill,
+        |w| {
+            very_long_buffers(w);
+            w.raws(&[0, VERY_LONG_BYTES, 3]);
+        },
+        "[<139999 bytes, 2a2ed595>] [<139999 bytes, a67f6b45>]",
+    ),
+    case(Native::ExceptionDescribe, traced, "\"Exception\""),
 ];
 
 /// A hash made in steps is the one that maps make of short keys: it is part of the disk format.

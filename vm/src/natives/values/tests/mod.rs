@@ -13,7 +13,7 @@ use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
-use revenant_bytecode::NATIVES;
+use revenant_bytecode::{NATIVES, Native, NativeKind};
 
 use crate::memory::{Attempts, HostSpace};
 use world::{Case, World};
@@ -45,10 +45,14 @@ fn every_native_on_values_has_a_case() {
 fn answers() {
     let host = HostSpace::take().unwrap();
     let mut wrong = Vec::new();
-    for case in cases() {
+    let mut stepped = BTreeSet::new();
+    for case in cases().chain(long::VERY_LONG.iter().copied()) {
         let world = World::new(&host, case);
         Attempts::check(true);
         let found = world.run();
+        if world.went_in_steps() {
+            stepped.insert(case.native);
+        }
         Attempts::check(false);
         if found != case.expected {
             wrong.push(format!("{case:?}, not {found}"));
@@ -59,6 +63,10 @@ fn answers() {
         world.sound();
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let on_values = NATIVES.iter().filter(|info| info.native.number() >= 36);
+    let promised = on_values.filter(|info| info.kind == NativeKind::Stepped);
+    let promised: BTreeSet<Native> = promised.map(|info| info.native).collect();
+    assert_eq!(stepped, promised, "natives that go in steps, and those of which the table says so");
 }
 
 #[test]
@@ -95,7 +103,7 @@ fn an_attempt_that_ends_anywhere_changes_nothing_that_is_seen() {
 #[test]
 fn attempts_that_end_again_and_again_get_through() {
     let host = HostSpace::take().unwrap();
-    for case in cases() {
+    for case in cases().chain(long::VERY_LONG.iter().copied()) {
         let world = World::new(&host, case);
         let mut touches = 0;
         let found = loop {

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::fmt;
 
 use revenant_bytecode::{Builtin, Native, ValueType, assemble, encode};
@@ -14,8 +15,7 @@ use crate::heap::{self, Allocator};
 use crate::loader;
 use crate::memory::layout::object::{BOX_VALUE, CLASS, PAYLOAD};
 use crate::memory::{AddressExt, Attempts, HostSpace, Space};
-use crate::natives::Context;
-use crate::natives::values;
+use crate::natives::{Context, answers, is_promised, values};
 use crate::object::map::{self, Next};
 use crate::object::{array, string, vector};
 use crate::system::Creation;
@@ -54,6 +54,7 @@ pub(super) struct World<'h> {
     thread: ObjectAddress,
     references: ObjectAddress,
     raws: ObjectAddress,
+    went_on: Cell<bool>,
 }
 
 const MODULE: &str = "
@@ -82,7 +83,8 @@ impl<'h> World<'h> {
         let window = || keep(array::allocate(space, allocator, longs, REGISTERS).unwrap());
         let (references, raws) = (window(), window());
         let thread = keep(heap::allocate_plain(space, allocator, threads).unwrap());
-        let world = Self { host, space, allocator, case, thread, references, raws };
+        let went_on = Cell::new(false);
+        let world = Self { host, space, allocator, case, thread, references, raws, went_on };
         (case.arguments)(&world);
         world
     }
@@ -115,6 +117,11 @@ impl<'h> World<'h> {
     fn step(&self) -> Result<Outcome, Thrown> {
         let result = values::call(self.case.native, &self.context());
         self.space.end_step();
+        assert!(is_promised(self.case.native, &result), "{:?} answers {result:?}", self.case);
+        answers::note(self.case.native, &result);
+        if result == Ok(Outcome::Again) {
+            self.went_on.set(true);
+        }
         if result.is_err() {
             values::abandon(self.space, self.thread);
         }
@@ -130,6 +137,11 @@ impl<'h> World<'h> {
             }
         }
         String::from("never done")
+    }
+
+    /// Whether the native asked to be called again.
+    pub(super) fn went_in_steps(&self) -> bool {
+        self.went_on.get()
     }
 
     /// Ends the attempt at a touch; false if the native got through before, in however many calls.
