@@ -128,7 +128,7 @@ define_natives! {
     16 ThreadCurrent "thread.current" () -> (r(Thread)) Step "The calling thread.";
     17 ThreadJoin "thread.join" (r(Thread)) -> (n(Exception)) Waits "Waits for the thread's end; returns the exception that ended it, or null." throws InvalidArgumentException restart "Goes on waiting.";
     18 ThreadYield "thread.yield" () -> () Step "Lets other threads run.";
-    19 ThreadInterrupt "thread.interrupt" (r(Thread)) -> () Step "Throws `InterruptedException` in the thread at its next poll, or out of its wait.";
+    19 ThreadInterrupt "thread.interrupt" (r(Thread)) -> () Step "Throws `InterruptedException` in the thread at its next poll, or out of its wait; in the caller itself, at its next instruction.";
     20 Sleep "sleep" (I64) -> () Waits "Parks the thread for so long by the machine clock." restart "The time off is not slept.";
     21 SleepUntil "sleep.until" (I64) -> () Waits "Parks the thread until this time of the machine clock." restart "The time off is not slept.";
     22 SleepUntilWall "sleep.until_wall" (I64) -> () Waits "Parks the thread until this wall time." restart "The time off counts; it may wake a second late.";

@@ -49,7 +49,8 @@ fn attempts_ended_at_every_touch_change_nothing() {
 /// What stands for the end of a program that has none.
 const ENDLESS: ExitStatus = ExitStatus::Returned(u64::MAX);
 
-/// Eight pages a step at most. The one exception is not met here: a deadline among tens of thousands moves the entries of one path
+/// Eight pages a step at most, besides those that never leave memory. The exception is not met here: steps that link threads whose
+/// neighbours in a list each lie on a page of their own; and a deadline among tens of thousands moves the entries of one path
 /// of a binary heap, of which each level below the eighth may lie on a page of its own, and its place on another: 17 pages
 /// among 10,000 sleepers.
 #[test]

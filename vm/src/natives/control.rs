@@ -62,12 +62,14 @@ pub(super) fn call(native: Native, worker: &mut Worker, context: &Context) -> Op
         Native::ThreadJoin => join(worker, context),
         Native::ThreadYield => Ok(Outcome::Yield),
         Native::ThreadInterrupt => {
-            thread::interrupt(worker.space, context.object(0));
-            Ok(Outcome::Done)
+            let other = context.object(0);
+            thread::interrupt(worker.space, other);
+            // The fast path polls without looking at the thread; the next slice begins by looking.
+            Ok(if other == worker.thread { Outcome::Yield } else { Outcome::Done })
         }
         Native::Sleep => {
-            let now = now(worker);
-            sleep_until(worker, now.saturating_add(positive(context.raw(0))))
+            let deadline = deadline_in(worker, context.raw(0));
+            sleep_until(worker, deadline)
         }
         Native::SleepUntil => sleep_until(worker, positive(context.raw(0))),
         Native::SleepUntilWall => sleep_until_wall(worker, context.raw(0)),
@@ -83,7 +85,7 @@ fn lock_native(native: Native, worker: &mut Worker, context: &Context) -> Option
         Native::MutexNew => make(context, Builtin::Mutex),
         Native::MutexLock => locks::lock(worker, object, NEVER),
         Native::MutexLockFor => {
-            let deadline = now(worker).saturating_add(positive(context.raw(0)));
+            let deadline = deadline_in(worker, context.raw(0));
             // Taken at once: 1. Otherwise whoever wakes it says.
             let free = worker.load(object.0, MUTEX_OWNER) == 0;
             if free {
@@ -106,7 +108,7 @@ fn lock_native(native: Native, worker: &mut Worker, context: &Context) -> Option
         Native::ConditionNew => make_condition(context),
         Native::ConditionWait => locks::wait(worker, object, NEVER),
         Native::ConditionWaitFor => {
-            let deadline = now(worker).saturating_add(positive(context.raw(0)));
+            let deadline = deadline_in(worker, context.raw(0));
             locks::wait(worker, object, deadline)
         }
         Native::ConditionNotifyOne => locks::notify(worker, object).map(|_| Outcome::Done),
@@ -149,6 +151,11 @@ fn now(worker: &mut Worker) -> u64 {
     clock
 }
 
+/// The end of a time that begins now. A step of its own: what comes next touches as much as a step may.
+fn deadline_in(worker: &mut Worker, duration: u64) -> u64 {
+    now(worker).saturating_add(positive(duration))
+}
+
 fn monotonic(worker: &mut Worker, context: &Context) -> NativeResult {
     let clock = now(worker);
     raw(context, clock)
@@ -182,6 +189,7 @@ fn restart_wait(worker: &mut Worker, context: &Context) -> NativeResult {
         return raw(context, generation);
     }
     let event = context.object(0);
+    worker.space.end_step();
     let wait = Wait::in_queue(WaitKind::Restart, event.0.wrapping_add(EVENT_HEAD), event);
     thread::park_worker(worker, wait);
     Ok(Outcome::Parked)
@@ -245,6 +253,7 @@ fn join(worker: &mut Worker, context: &Context) -> NativeResult {
         STATE_DAMAGED => Err(Builtin::DamagedObjectException.into()),
         _ if other == worker.thread => Err(Builtin::InvalidArgumentException.into()),
         _ => {
+            worker.space.end_step();
             let wait = Wait::in_queue(WaitKind::Join, other.0.wrapping_add(JOIN_HEAD), other);
             thread::park_worker(worker, wait);
             Ok(Outcome::Parked)

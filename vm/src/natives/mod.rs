@@ -69,10 +69,10 @@ pub(crate) fn call(worker: &mut Worker) -> bool {
     }
 }
 
-/// The wait of the native that a call word names has ended with this exception.
-pub(crate) fn note_thrown(word: u64, class: Builtin) {
+/// The wait of the native that a call word names is over, with an exception of this class if there is one.
+pub(crate) fn note_end_of_wait(word: u64, thrown: Option<Builtin>) {
     if let Some(native) = u16::try_from(word >> 48).ok().and_then(Native::from_number) {
-        answers::note(native, &Err(class.into()));
+        answers::note(native, &thrown.map_or(Ok(Outcome::Done), |class| Err(class.into())));
     }
 }
 

@@ -295,6 +295,7 @@ pub(crate) fn deliver_result(worker: &mut Worker) -> bool {
     match result & 0xffff_ffff {
         RESULT_COMPLETE => {
             let word = worker.word();
+            natives::note_end_of_wait(word, None);
             let (references, raws) = result_counts(word);
             if references > 0 {
                 let value: u64 = space.load(at(thread, NATIVE_REFERENCE));
@@ -315,7 +316,7 @@ pub(crate) fn deliver_result(worker: &mut Worker) -> bool {
         RESULT_THROWS => {
             let class = u32::try_from(result >> 32).ok().and_then(Builtin::from_number);
             let class = class.unwrap_or(Builtin::Exception);
-            natives::note_thrown(worker.word(), class);
+            natives::note_end_of_wait(worker.word(), Some(class));
             exception::throw(worker, class.into())
         }
         // A completed wait comes first; an interruption that came after it waits for the next poll.

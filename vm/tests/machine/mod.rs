@@ -83,6 +83,8 @@ pub struct Machine {
     pub tick: u64,
     /// Attempts that were ended on purpose.
     pub abandoned: u64,
+    /// After the last turn a snapshot became durable that somebody waited for.
+    pub committed: bool,
 }
 
 impl Machine {
@@ -95,7 +97,7 @@ impl Machine {
         let creation = Creation { modules: &[&file], arguments, epoch: Epoch(1) };
         let vm = Vm::create(&creation, &mut environment).unwrap_or_else(|error| panic!("{error}"));
         let (output, ended) = (String::new(), None);
-        Self { host, vm, environment, output, ended, tick: 10_000, abandoned: 0 }
+        Self { host, vm, environment, output, ended, tick: 10_000, abandoned: 0, committed: false }
     }
 
     /// One turn, undisturbed.
@@ -125,10 +127,27 @@ impl Machine {
         }
     }
 
+    /// One turn whose attempt is ended at a touch; nothing if it was, and time stands still then.
+    pub fn turn_ended_at(&mut self, polls: u32, touches: u64) -> Option<Turn> {
+        let quiet = AtomicBool::new(false);
+        let (vm, environment) = (&mut self.vm, &mut self.environment);
+        let turn = Attempts::run(touches, || vm.turn(environment, &quiet, TurnLimits { polls }));
+        match turn {
+            Some(turn) => self.after(turn),
+            None => {
+                self.abandoned += 1;
+                self.vm.abandoned(PageIndex(7));
+                self.vm.page_arrived(PageIndex(7));
+            }
+        }
+        turn
+    }
+
     fn after(&mut self, turn: Turn) {
         self.environment.clock += self.tick;
         let requests = self.vm.take_requests();
         self.ended = self.ended.or(requests.main_ended);
+        self.committed = requests.commit.is_some();
         if let Turn::Idle { deadline: Some(deadline) } = turn {
             self.environment.clock = self.environment.clock.max(deadline.0);
         }
