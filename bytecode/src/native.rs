@@ -2,7 +2,7 @@
 //!
 //! **Numbers and signatures are a disk format: rows are only appended.** The `vm` implements them; here stands what the
 //! verifier needs, and what each promises about stops ([`NativeKind`]), exceptions and restarts. The `vm` asserts at each call that its
-//! answer is one of that kind and what it throws stands in its row; section 9 of ISA.md is written from here. No native
+//! answer is one of that kind, and its tests that what it throws stands in its row; section 9 of ISA.md is written from here. No native
 //! calls bytecode.
 //!
 //! Times are nanoseconds, lengths and positions of strings are bytes.
