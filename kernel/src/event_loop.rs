@@ -8,7 +8,7 @@
 //! Neighbours: `snapshot` decides when to flip; `programs` is what runs; `space` is where pages come from.
 
 use crate::console::Console;
-use crate::probe::{Probe, Progress};
+use crate::probe::{self, Probe, Progress};
 use crate::programs::Programs;
 use crate::snapshot::Snapshots;
 use crate::space::{self, News, Work};
@@ -356,7 +356,7 @@ impl<P: Programs> EventLoop<P> {
     /// is missing ends the stop, which is tried again later: the stop is never hostage to the disk.
     fn stop_and_flip(&mut self) -> bool {
         let clock = self.world.clock;
-        let begin = clock.monotonic();
+        self.snapshots.stopping(clock.monotonic());
         let mut records = self.snapshots.take_records();
         space::with(|space| space.set_stopping(true));
         let saved =
@@ -377,15 +377,15 @@ impl<P: Programs> EventLoop<P> {
         self.snapshots.give_records(records, count);
         match flipped {
             Ok(report) => {
-                self.snapshots.flipped(&report, begin, witnessed, end);
-                let longest = core::mem::take(&mut self.longest_grace);
-                if self.probe.flipped(longest) == Progress::Complete {
+                let grace = core::mem::take(&mut self.longest_grace);
+                let times = self.snapshots.flipped(&report, Nanoseconds(grace), witnessed, end);
+                if self.probe.flipped(&times) == Progress::Complete {
                     self.end(ExitCode::Success);
                 }
             }
             Err(refused) => {
                 log!("flip refused {refused:?}");
-                self.snapshots.schedule.refused(end);
+                self.snapshots.refused(end);
             }
         }
         true
@@ -422,6 +422,9 @@ impl<P: Programs> EventLoop<P> {
             return false;
         }
         self.look_at_disk_space();
+        if self.probe.yardstick_is_due(self.world.clock) {
+            space::with(|space| probe::time_yardstick(self.world.clock, space.frames()));
+        }
         let pages =
             if self.running { 0 } else { space::with(|space| space.statistics().pages_read) };
         let turn = self.try_attempt(|programs, world| programs.turn(world));

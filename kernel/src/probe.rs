@@ -1,20 +1,29 @@
-//! Measurements of a machine that runs real programs: `bench=resume`, `bench=grace` and `bench=idle`. Everything else runs as
-//! always.
+//! Measurements of a machine that runs real programs: `bench=resume`, `bench=grace`, `bench=idle` and `bench=flip`. Everything else
+//! runs as always.
 //!
 //! - `resume`: pages read before the first program instruction, time from the kernel's entry to it, and time until each of
 //!   `rounds` threads has reported two steps since the resume: all that lies between the two has been done since.
 //! - `grace`: over `rounds` snapshots, the longest single step of the grace before the flip: how long programs stand still
 //!   for the first stop.
 //! - `idle`: blocks that a snapshot writes, over `rounds` snapshots.
+//! - `flip`: what each flip took stands in the log anyway; here is only the yardstick, 64 copies of a page, timed some time after each.
 
+use crate::snapshot::FlipTimes;
 use crate::{detail, log};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use revenant_hal::{Clock, FrameIndex, FrameMemory, Nanoseconds};
+use revenant_machine::clock::MachineClock;
 use revenant_machine::command_line::Options;
+use revenant_machine::frames::FramePool;
 use revenant_vm::{ThreadId, WitnessRecord};
 
 /// Snapshots after a resume that do not count for `idle`: they hold what the resume itself changed, and delete what was before.
 const SETTLING: u64 = 8;
+/// How long after a flip the yardstick is timed: programs look for gaps for 100 ms.
+const AFTER_FLIP: u64 = 120_000_000;
+/// Frames that are set aside for the yardstick: 64 pages and 64 copies.
+const SPARE_FRAMES: u32 = 128;
 
 /// What is being measured.
 pub(crate) enum Probe {
@@ -43,6 +52,11 @@ pub(crate) enum Probe {
         /// Blocks that each has written.
         blocks: Vec<u64>,
     },
+    /// Until the program ends.
+    Flip {
+        /// When the yardstick is due.
+        due: Option<Nanoseconds>,
+    },
 }
 
 /// Whether the measurement is complete.
@@ -66,13 +80,23 @@ impl Probe {
             },
             Some("grace") => Self::Grace { left, longest: Vec::new() },
             Some("idle") => Self::Idle { left, settling: SETTLING, blocks: Vec::new() },
+            Some("flip") => Self::Flip { due: None },
             _ => Self::Off,
+        }
+    }
+
+    /// Sets frames aside before the kernel uses memory, if the measurement needs any.
+    pub(crate) fn prepare(options: &Options, frames: &mut FramePool) {
+        if options.bench.as_deref() == Some("flip") {
+            // Touched once, so that what is measured later is not the emulator's host finding memory for the guest.
+            (0..frames.frame_count()).for_each(|frame| frames.zero(FrameIndex(frame)));
+            frames.set_aside(SPARE_FRAMES);
         }
     }
 
     /// Whether this is a measurement of programs, by its name on the command line.
     pub(crate) fn is_called(name: &str) -> bool {
-        matches!(name, "resume" | "grace" | "idle")
+        matches!(name, "resume" | "grace" | "idle" | "flip")
     }
 
     /// The first program instruction has run, so long after the kernel's entry, with so many pages read before.
@@ -111,10 +135,19 @@ impl Probe {
         Progress::Complete
     }
 
-    /// A flip has happened; the longest step of the grace before it took so long.
-    pub(crate) fn flipped(&mut self, nanoseconds: u64) -> Progress {
+    /// Whether the yardstick is to be timed now; it is not due again before the next flip.
+    pub(crate) fn yardstick_is_due(&mut self, clock: MachineClock) -> bool {
+        let Self::Flip { due } = self else { return false };
+        due.take_if(|at| *at <= clock.monotonic()).is_some()
+    }
+
+    /// A flip has happened.
+    pub(crate) fn flipped(&mut self, times: &FlipTimes) -> Progress {
+        if let Self::Flip { due } = self {
+            *due = Some(Nanoseconds(times.released.0 + AFTER_FLIP));
+        }
         let Self::Grace { left, longest } = self else { return Progress::Going };
-        longest.push(nanoseconds);
+        longest.push(times.grace.0);
         *left = left.saturating_sub(1);
         if *left > 0 {
             return Progress::Going;
@@ -140,6 +173,20 @@ impl Probe {
         *self = Self::Off;
         Progress::Complete
     }
+}
+
+/// Times 64 copies of a page, in frames that nothing else uses: the shorter of two times, for the first finds cold caches.
+pub(crate) fn time_yardstick(clock: MachineClock, frames: &mut FramePool) {
+    let first = frames.frame_count();
+    let mut copies = || {
+        let start = clock.monotonic();
+        for index in first..first + SPARE_FRAMES / 2 {
+            frames.copy(FrameIndex(index), FrameIndex(index + SPARE_FRAMES / 2));
+        }
+        clock.monotonic().0 - start.0
+    };
+    let time = copies().min(copies());
+    log!("copies pages={} ns={time}", SPARE_FRAMES / 2);
 }
 
 /// Prints median, 99th percentile and maximum (by nearest rank); returns the first two.

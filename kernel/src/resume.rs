@@ -1,6 +1,7 @@
 //! The one way to start: resume the snapshot on the disk.
 
 use crate::event_loop::EventLoop;
+use crate::probe::Probe;
 use crate::scenario::Machine;
 use crate::space::Work;
 use crate::world::World;
@@ -21,7 +22,8 @@ use revenant_vm::{Environment, SystemStep, Vm};
 
 /// Opens the disk, resumes its programs and runs them until the machine is to stop.
 pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
-    let Machine { clock, entered, options, frames, tables } = machine;
+    let Machine { clock, entered, options, mut frames, tables } = machine;
+    Probe::prepare(&options, &mut frames);
     let started = clock.monotonic();
     let mut disk = disk::find(&frames)?;
     let (store, report) = disk::open(&mut disk, &options, ABI_VERSION)?;

@@ -19,6 +19,8 @@ pub(crate) struct Snapshots {
     /// When to flip.
     pub(crate) schedule: Schedule,
     flipped_at: Nanoseconds,
+    /// When the stop that is due was asked for, however often it has been tried since.
+    stop_requested: Option<Nanoseconds>,
     /// The last flip: epoch and parts of the pause.
     pub(crate) last_flip: Option<FlipTimes>,
     /// Blocks that the last durable snapshot wrote.
@@ -32,12 +34,12 @@ pub(crate) struct Snapshots {
 pub(crate) struct FlipTimes {
     /// The snapshot.
     pub(crate) epoch: Epoch,
-    /// From the request of the stop to the release of the threads.
+    /// From the first request of the stop, also if it had to be tried again, to the release of the threads.
     pub(crate) pause: Nanoseconds,
     /// The flip alone.
     pub(crate) flip: Nanoseconds,
-    /// Pages frozen.
-    pub(crate) dirty: u32,
+    /// The longest step of the grace before: how long programs stood still for the first stop.
+    pub(crate) grace: Nanoseconds,
     /// When the threads were released, on the monotonic clock.
     pub(crate) released: Nanoseconds,
     /// How long until it was durable, once it is.
@@ -52,6 +54,7 @@ impl Snapshots {
         Self {
             schedule: Schedule::new(interval, now),
             flipped_at: now,
+            stop_requested: None,
             last_flip: None,
             last_blocks: 0,
             records: vec![nobody; WITNESSES].into_boxed_slice(),
@@ -70,33 +73,49 @@ impl Snapshots {
         self.witnesses = count;
     }
 
-    /// The flip has happened; the threads are released from `end` on.
+    /// The stop is tried now.
+    pub(crate) fn stopping(&mut self, now: Nanoseconds) {
+        self.stop_requested.get_or_insert(now);
+    }
+
+    /// There was no flip.
+    pub(crate) fn refused(&mut self, now: Nanoseconds) {
+        self.stop_requested = None;
+        self.schedule.refused(now);
+    }
+
+    /// The flip has happened; the threads were at rest and their counters taken at `witnessed`, and are released from `end` on. Returns what
+    /// it took.
     pub(crate) fn flipped(
         &mut self,
         report: &FlipReport,
-        begin: Nanoseconds,
+        grace: Nanoseconds,
         witnessed: Nanoseconds,
         end: Nanoseconds,
-    ) {
+    ) -> FlipTimes {
+        let requested = self.stop_requested.take().unwrap_or(witnessed);
         self.schedule.flipped(end);
         self.flipped_at = end;
         let times = FlipTimes {
             epoch: report.ended,
-            pause: Nanoseconds(end.0 - begin.0),
+            pause: Nanoseconds(end.0 - requested.0),
             flip: Nanoseconds(end.0 - witnessed.0),
-            dirty: report.dirty_pages,
+            grace,
             released: end,
             durable_after: None,
         };
         self.last_flip = Some(times);
         detail!(
-            "flip epoch={} dirty={} pause_ns={} flip_ns={} steps={}",
+            "flip epoch={} dirty={} page_ins={} pause_ns={} flip_ns={} grace_ns={} steps={}",
             times.epoch,
-            times.dirty,
+            report.dirty_pages,
+            report.page_ins,
             times.pause,
             times.flip,
+            times.grace,
             Steps(self.records.get(..self.witnesses).unwrap_or(&[]))
         );
+        times
     }
 
     /// The snapshot in the making is durable or given up; returns the time since its flip.

@@ -136,6 +136,25 @@ impl Figures {
         true
     }
 
+    /// Adds a figure.
+    pub fn set(&mut self, name: &str, value: f64, unit: &str) {
+        self.values.insert(name.to_owned(), Figure { value, unit: unit.to_owned() });
+    }
+
+    /// Adds the figures of several runs of one measurement: of each name the median.
+    pub fn take_medians(&mut self, runs: &[Self]) {
+        let mut all: BTreeMap<&String, Vec<&Figure>> = BTreeMap::new();
+        for (name, figure) in runs.iter().flat_map(|run| &run.values) {
+            all.entry(name).or_default().push(figure);
+        }
+        for (name, mut figures) in all {
+            figures.sort_by(|left, right| left.value.total_cmp(&right.value));
+            if let Some(figure) = figures.get((figures.len() - 1) / 2) {
+                self.values.insert(name.clone(), (*figure).clone());
+            }
+        }
+    }
+
     /// A figure by name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Figure> {
@@ -179,11 +198,11 @@ impl Figures {
         self.values.insert(name.to_owned(), figure);
     }
 
-    /// How much more floating point slows down from the host to the machine than integers do (samples/bench/float.rasm).
+    /// How much more floating point slows down from the host to the machine than integers do: the same two programs in both places.
     fn derive_float_penalty(&mut self) {
         let slower = |program: &str| {
-            let time = |place: &str| self.get(&format!("{place}.{program}_time"));
-            Some(time("machine")?.value / time("host")?.value)
+            let time = |name: String| self.get(&name).map(|time| time.value * scale(&time.unit));
+            Some(time(format!("machine.{program}_time"))? / time(format!("vm_{program}"))?)
         };
         if let (Some(nbody), Some(sieve)) = (slower("nbody"), slower("sieve")) {
             self.set_ratio("float_penalty", nbody / sieve);
@@ -249,6 +268,18 @@ mod tests {
     }
 
     #[test]
+    fn of_several_runs_the_median_counts() {
+        let run = |value: u32| {
+            let mut figures = Figures::default();
+            figures.take_line("heap.", &format!("metric resume_time {value} ns"));
+            figures
+        };
+        let mut figures = Figures::default();
+        figures.take_medians(&[run(900), run(100), run(300)]);
+        assert_eq!(figures.get("heap.resume_time").map(|figure| figure.value), Some(300.0));
+    }
+
+    #[test]
     fn both_systems_stand_side_by_side_once_linux_was_measured() {
         let mut figures = Figures::default();
         figures.take_line("", "metric fault_copy.median 7000 ns");
@@ -264,15 +295,15 @@ mod tests {
     fn the_float_penalty_is_a_ratio_of_slow_downs() {
         let mut figures = Figures::default();
         for line in [
-            "metric host.sieve_time 10 ns",
-            "metric host.nbody_time 20 ns",
-            "metric machine.sieve_time 100 ns",
+            "metric vm_sieve 0.1 s",
+            "metric vm_nbody 0.2 s",
+            "metric machine.sieve_time 1 s",
         ] {
             assert!(figures.take_line("", line));
         }
         figures.derive();
         assert!(figures.get("float_penalty").is_none());
-        figures.take_line("machine.", "metric nbody_time 300 ns");
+        figures.take_line("machine.", "metric nbody_time 3000 ms");
         figures.derive();
         assert_eq!(figures.get("float_penalty").map(|figure| figure.value), Some(1.5));
     }

@@ -6,6 +6,7 @@
 //!   harness    a running machine: start, wait for a line, cut its power
 //!   disks      disk images, made and checked by the `revenant` command
 //!   figures    measurements, ratios, bars                             pure
+//!   flips      figures of the flip, from the program's lines and the kernel's      pure, over log lines
 //!   cuts       run, cut, resume, many times, under the witness                  the demo and the kill tests
 //!   tidy       the rules of the house, checked over the source tree             pure, over files
 //! ```
@@ -16,6 +17,7 @@
 pub mod cuts;
 pub mod disks;
 pub mod figures;
+pub mod flips;
 pub mod harness;
 pub mod log_line;
 pub mod machine_code;

@@ -119,6 +119,12 @@ pub fn take_all(handover: Handover) -> (FramePool, ObjectTables) {
 }
 
 impl FramePool {
+    /// Takes so many frames out of the pool, for measurements: from here on the pool counts fewer, and those from its count on are the
+    /// caller's.
+    pub fn set_aside(&mut self, count: u32) {
+        self.map.total = self.map.total.saturating_sub(count);
+    }
+
     /// A second view of the same pool for a driver, which needs addresses and no contents.
     pub(crate) fn addresses(&self) -> FrameAddresses {
         FrameAddresses(self.map.clone())

@@ -68,6 +68,8 @@ pub struct FlipReport {
     pub ended: Epoch,
     /// Pages frozen, to be written.
     pub dirty_pages: u32,
+    /// Page-ins that were under way.
+    pub page_ins: u32,
 }
 
 /// Object space in RAM.
@@ -210,7 +212,8 @@ impl Pager {
         }
         self.making = Making::Draining;
         self.statistics.flips += 1;
-        Ok(FlipReport { ended, dirty_pages })
+        let page_ins = u32::try_from(self.pending.count()).unwrap_or(u32::MAX);
+        Ok(FlipReport { ended, dirty_pages, page_ins })
     }
 
     /// Sets space aside before a page becomes dirty in the running epoch.

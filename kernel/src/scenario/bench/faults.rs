@@ -1,6 +1,6 @@
 //! What a store costs that has to be served by the pager, by kind; measured by the program: trap, policy and return.
 
-use super::{Bench, copies_of_64_pages, distribution, metric, page, word};
+use super::{Bench, distribution, metric, page, word};
 use crate::space;
 use alloc::format;
 use alloc::string::String;
@@ -29,7 +29,6 @@ impl Bench {
 
 /// `bench=faults`. Each round uses fresh pages once, then lets them go through a snapshot.
 pub(super) fn run(bench: &mut Bench) -> Result<(), String> {
-    metric("page_copy_64", copies_of_64_pages(bench.clock).get(), "ns");
     let rounds = bench.rounds.min(u64::from(bench.frames) / (3 * BATCH));
     let mut figures: [Vec<u64>; 4] = Default::default();
     let before = space::with(|space| space.statistics());

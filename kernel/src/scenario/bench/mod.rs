@@ -2,21 +2,18 @@
 //!
 //! | name | what | disk |
 //! |---|---|---|
-//! | `flip` | pause of the flip and the gap a running program sees, by dirty set | empty or of these scenarios |
-//! | `faults` | zero fill, make writable, copy; 64 page copies | the same |
-//! | `prepare` | stores `pages` pages and makes them durable, for the two below | the same |
+//! | `faults` | zero fill, make writable, copy | empty or of these scenarios |
+//! | `prepare` | stores `pages` pages and makes them durable, for the one below | the same |
 //! | `page_in` | faults that wait for the disk, one at a time | made by `prepare` |
-//! | `flip_busy` | pause of the flip with and without page-ins under way | made by `prepare` |
 //! | `bandwidth` | a snapshot of `pages` pages against the driver alone | the same; the second disk, empty, for the driver |
 //! | `blocks` | blocks of an idle snapshot, and of one with one page changed | the same |
-//! | `resume`, `grace`, `idle` | see `probe` | made by `revenant disk create` |
+//! | `resume`, `grace`, `idle`, `flip` | see `probe` | made by `revenant disk create` |
 //!
 //! All times are of the monotonic clock (under QEMU's `-icount` it counts instructions). Where an emulator is noisy,
 //! compare figures of one run.
 
 mod bandwidth;
 mod faults;
-mod flip;
 
 use super::Machine;
 use super::synthetic::{Nobody, TEST_ABI, format_if_empty};
@@ -29,7 +26,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::sync::atomic::Ordering;
-use revenant_hal::{Clock, FrameIndex, FrameMemory, Nanoseconds, ObjectAddress, PageIndex};
+use revenant_hal::{Clock, FrameIndex, FrameMemory, ObjectAddress, PageIndex};
 use revenant_machine::attention;
 use revenant_machine::clock::MachineClock;
 use revenant_machine::exit::ExitCode;
@@ -71,8 +68,6 @@ pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
     let mut bench = Bench { clock, event_loop, pages, rounds, frames: count };
     metric("ram", u64::from(count) * 4 / 1024, "MiB");
     match name.as_str() {
-        "flip" => flip::run(&mut bench),
-        "flip_busy" => flip::run_busy(&mut bench),
         "faults" => faults::run(&mut bench),
         "page_in" => faults::page_in(&mut bench),
         "prepare" => {
@@ -149,22 +144,4 @@ impl Bench {
             }
         }
     }
-}
-
-/// The time of 64 copies of a page through the map of physical memory, the yardstick of the flip.
-fn copies_of_64_pages(clock: MachineClock) -> Nanoseconds {
-    space::with(|space| {
-        let frames = space.frames();
-        let last = frames.frame_count() - 1;
-        // The highest frames are the last that anything uses; at the start of a measurement nothing has.
-        let mut best = u64::MAX;
-        for _ in 0..5 {
-            let start = clock.monotonic();
-            for index in 0..64 {
-                frames.copy(FrameIndex(last - index), FrameIndex(last - 64 - index));
-            }
-            best = best.min(clock.monotonic().get() - start.get());
-        }
-        Nanoseconds(best)
-    })
 }

@@ -3,8 +3,8 @@
 //!
 //!     bench [--quick] [--only SCENARIO]... [METRICS_FILE...]
 //!
-//! The measurements themselves are in the kernel (kernel/src/scenario/bench, kernel/src/probe.rs); `scenarios` says on which machine
-//! each runs. Files hold lines of the same kind from the host's benches and from Linux (scripts/bench.sh). A measurement that
+//! The measurements themselves are in the kernel (kernel/src/scenario/bench, kernel/src/probe.rs), or made here of what the log says;
+//! `scenarios` says on which machine each runs. Files hold lines of the same kind from the host's benches and from Linux (scripts/bench.sh). A measurement that
 //! fails is said, its figures stand in the table as not measured, and the others go on.
 #![forbid(unsafe_code)]
 
@@ -13,10 +13,11 @@ mod scenarios;
 use clap::Parser;
 use core::time::Duration;
 use revenant_tests::figures::Figures;
+use revenant_tests::flips::Flips;
 use revenant_tests::harness::{Running, built_machine, repository, scratch_file};
 use revenant_tools::disk::{self, CreateArguments, DiskCommand};
 use revenant_tools::qemu::{Disk, DiskFilter, Firmware, Machine};
-use scenarios::{Program, SCENARIOS, Scenario};
+use scenarios::{Program, ROUNDS, SCENARIOS, Scenario};
 use std::collections::BTreeSet;
 use std::fs::{File, read_to_string};
 use std::path::PathBuf;
@@ -102,16 +103,40 @@ fn run(
         machine.disks.push(disk);
     }
     if let Some(program) = &scenario.program {
-        machine.disks.push(Disk::new(disk_with(program, scenario.name)?));
+        machine.disks.push(Disk::new(disk_with(program, scenario.name, rounds)?));
         if let Some(line) = program.ready {
             run_until(line, scenario.name, &machine)?;
         }
     }
-    let mut running = Running::start(&format!("bench-{}", scenario.name), &machine)?;
+    let boots = if quick { 1 } else { scenario.boots };
+    let runs: Result<Vec<Figures>, String> = (0..boots).map(|_| boot(scenario, &machine)).collect();
+    figures.take_medians(&runs?);
+    figures.set(&format!("{}.ram", scenario.name), f64::from(scenario.mebibytes()), "MiB");
+    Ok(())
+}
+
+/// One run of the machine, and what it has measured.
+fn boot(scenario: &Scenario, machine: &Machine) -> Result<Figures, String> {
+    let (mut figures, mut flips) = (Figures::default(), Flips::default());
+    let mut started = None;
+    let mut running = Running::start(&format!("bench-{}", scenario.name), machine)?;
     while let Some(line) = running.next_line(LIMIT) {
         figures.take_line(scenario.prefix, &line.text);
+        flips.line(&line.text);
+        match (line.parse().word, scenario.timed, started) {
+            ("running", ..) => started = Some(line.at),
+            ("main_ended", Some(name), Some(started)) => {
+                let seconds = line.at.duration_since(started).as_secs_f64();
+                figures.set(&format!("{}{name}", scenario.prefix), seconds, "s");
+            }
+            _ => {}
+        }
     }
-    running.wait_success(Duration::from_secs(10))
+    running.wait_success(Duration::from_secs(10))?;
+    for line in flips.figures()? {
+        figures.take_line(scenario.prefix, &line);
+    }
+    Ok(figures)
 }
 
 /// Lets the machine run on its disk, without what is to be measured, until a line has come; then pulls the plug.
@@ -124,13 +149,14 @@ fn run_until(line: &str, name: &str, machine: &Machine) -> Result<(), String> {
 }
 
 /// A fresh disk with a program on it.
-fn disk_with(program: &Program, name: &str) -> Result<PathBuf, String> {
+fn disk_with(program: &Program, name: &str, rounds: u32) -> Result<PathBuf, String> {
     let image = scratch_file(&format!("bench-{name}.img"))?;
+    let argument = |text: &&str| text.replace(ROUNDS, &rounds.to_string());
     let create = CreateArguments {
         image: image.clone(),
         size: DISK_BYTES,
         modules: vec![repository().join(program.file)],
-        arguments: program.arguments.iter().map(|&text| text.to_owned()).collect(),
+        arguments: program.arguments.iter().map(argument).collect(),
         force: true,
     };
     if disk::run(&DiskCommand::Create(create)) == ExitCode::SUCCESS {

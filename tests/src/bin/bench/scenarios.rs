@@ -12,6 +12,8 @@ pub(crate) struct Scenario {
     pub(crate) command_line: &'static str,
     pub(crate) rounds: u32,
     pub(crate) rounds_quick: u32,
+    /// How often the machine is started; of each figure the median counts.
+    pub(crate) boots: u32,
     /// Disks by file name; a file that an earlier scenario of this run has made is used again.
     pub(crate) disks: &'static [&'static str],
     pub(crate) throttled: bool,
@@ -19,7 +21,20 @@ pub(crate) struct Scenario {
     pub(crate) instructions: bool,
     /// A program on a disk of its own, instead of `disks`.
     pub(crate) program: Option<Program>,
+    /// The figure that is the time from the program's first instruction to its end, by the host's clock.
+    pub(crate) timed: Option<&'static str>,
 }
+
+impl Scenario {
+    /// The machine's memory in MiB.
+    pub(crate) fn mebibytes(&self) -> u32 {
+        let (number, unit) = self.memory.split_at(self.memory.len().saturating_sub(1));
+        number.parse::<u32>().unwrap_or(0) * if unit == "G" { 1024 } else { 1 }
+    }
+}
+
+/// Stands in a program's arguments for the number of rounds.
+pub(crate) const ROUNDS: &str = "ROUNDS";
 
 /// A program of samples/bench.
 #[derive(Clone, Copy)]
@@ -37,10 +52,12 @@ const PLAIN: Scenario = Scenario {
     command_line: "",
     rounds: 25,
     rounds_quick: 3,
+    boots: 1,
     disks: &[],
     throttled: false,
     instructions: false,
     program: None,
+    timed: None,
 };
 
 const fn program(
@@ -51,8 +68,29 @@ const fn program(
     Some(Program { file, arguments, ready })
 }
 
-const RESUME: Scenario =
-    Scenario { command_line: "bench=resume retain=1", rounds: 32, rounds_quick: 32, ..PLAIN };
+/// Snapshots are those that the program asks for.
+const FLIP: Scenario = Scenario {
+    command_line: "bench=flip exit_on_main=1 retain=1 snapshot_interval_ms=3600000",
+    rounds: 100,
+    ..PLAIN
+};
+
+const RESUME: Scenario = Scenario {
+    command_line: "bench=resume retain=1",
+    rounds: 32,
+    rounds_quick: 32,
+    boots: 3,
+    ..PLAIN
+};
+
+/// One of the programs that are measured on the host, too.
+const WHOLE: Scenario = Scenario {
+    prefix: "machine.",
+    memory: "256M",
+    command_line: "exit_on_main=1 snapshot_interval_ms=3600000",
+    boots: 3,
+    ..PLAIN
+};
 
 const GRACE: Scenario = Scenario {
     command_line: "bench=grace retain=1 snapshot_interval_ms=60000",
@@ -62,18 +100,26 @@ const GRACE: Scenario = Scenario {
     ..PLAIN
 };
 
-/// In `flip` 100 snapshots of each of its four sizes, after a round that is not counted.
-pub(crate) const SCENARIOS: [Scenario; 18] = [
-    Scenario { name: "flip", command_line: "bench=flip", rounds: 100, disks: &["flip"], ..PLAIN },
+/// In `flip` and `flip-busy` 100 snapshots of each set, after a round that is not counted.
+pub(crate) const SCENARIOS: [Scenario; 19] = [
+    Scenario {
+        name: "flip",
+        program: program("samples/bench/flip.rasm", &[ROUNDS, "0", "1", "16", "64", "192"], None),
+        ..FLIP
+    },
     Scenario {
         name: "flip-instructions",
         prefix: "instructions.",
-        command_line: "bench=flip",
         rounds: 3,
         rounds_quick: 1,
-        disks: &["flip-instructions"],
         instructions: true,
-        ..PLAIN
+        program: program("samples/bench/flip.rasm", &[ROUNDS, "0", "1", "16", "64", "192"], None),
+        ..FLIP
+    },
+    Scenario {
+        name: "flip-busy",
+        program: program("samples/bench/flip.rasm", &[ROUNDS, "1", "16"], Some("flip: ready")),
+        ..FLIP
     },
     Scenario { name: "faults", command_line: "bench=faults", disks: &["faults"], ..PLAIN },
     Scenario {
@@ -103,12 +149,6 @@ pub(crate) const SCENARIOS: [Scenario; 18] = [
         command_line: "bench=page_in pages=65536",
         rounds: 2000,
         rounds_quick: 200,
-        disks: &["stored"],
-        ..PLAIN
-    },
-    Scenario {
-        name: "flip-busy",
-        command_line: "bench=flip_busy pages=65536",
         disks: &["stored"],
         ..PLAIN
     },
@@ -180,11 +220,15 @@ pub(crate) const SCENARIOS: [Scenario; 18] = [
         ..PLAIN
     },
     Scenario {
-        name: "float",
-        prefix: "machine.",
-        memory: "256M",
-        command_line: "exit_on_main=1",
-        program: program("samples/bench/float.rasm", &[], None),
-        ..PLAIN
+        name: "float-sieve",
+        program: program("samples/bench/sieve.rasm", &[], None),
+        timed: Some("sieve_time"),
+        ..WHOLE
+    },
+    Scenario {
+        name: "float-nbody",
+        program: program("samples/bench/nbody.rasm", &[], None),
+        timed: Some("nbody_time"),
+        ..WHOLE
     },
 ];
