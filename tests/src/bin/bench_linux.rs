@@ -35,7 +35,7 @@ fn measure() -> Result<(), String> {
     std::fs::write(&initrd, initial_files(probe, modules)?)
         .map_err(|error| format!("{}: {error}", initrd.display()))?;
     let mut machine = Machine::new("", Firmware::Bios);
-    machine.memory = "512M".to_owned();
+    machine.memory = "1G".to_owned(); // as in the scenarios that it is compared with (bench/scenarios.rs)
     machine.direct_kernel = Some(DirectKernel {
         kernel: kernel.clone(),
         initrd,

@@ -1,14 +1,15 @@
-//! A snapshot against the driver alone: the same bytes, the same number of flushes, in turn. And how many blocks a snapshot
-//! costs in which little or nothing has changed.
+//! A snapshot against the driver alone: the same bytes, the same number of flushes, in turn; and random reads by the driver, for
+//! comparison with other systems. And how many blocks a snapshot costs in which little or nothing has changed.
 
 use super::{Bench, distribution, metric, ratio};
 use crate::{log, space};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use revenant_hal::{
     BlockIndex, Buffer, Clock, Disk, DiskOperation, DiskRequest, FrameIndex, PAGE_SIZE_U64,
-    RequestTag,
+    PageBytes, RequestTag,
 };
 use revenant_machine::attention;
 use revenant_machine::clock::MachineClock;
@@ -19,6 +20,10 @@ use revenant_machine::virtio::{DiskOpenError, VirtioDisk};
 /// Request sizes in blocks (64 KiB to 1 MiB) and depths that are tried.
 const SIZES: [u64; 3] = [16, 64, 254];
 const DEPTHS: [usize; 3] = [1, 8, 32];
+/// Random reads of a block each, for each number of them in flight, from so many blocks (512 MiB, as in tests/linux_probe).
+const READS: u64 = 4000;
+const READ_DEPTHS: [usize; 2] = [1, 16];
+const READ_BLOCKS: u64 = 1 << 17;
 /// Flushes of a commit.
 const FLUSHES: u32 = 2;
 const BLOCKS_ROUNDS: usize = 5;
@@ -105,6 +110,31 @@ fn write_all(
     Ok(clock.monotonic().get() - start.get())
 }
 
+/// Reads single blocks in a random order, so many in flight; nanoseconds.
+fn read_randomly(disk: &mut VirtioDisk, clock: MachineClock, depth: usize) -> Result<u64, String> {
+    let start = clock.monotonic();
+    let blocks = READ_BLOCKS.min(disk.geometry().blocks);
+    let (mut submitted, mut random) = (0, 88_172_645_463_325_252_u64);
+    while submitted < READS || disk.in_flight() > 0 {
+        if submitted < READS && disk.in_flight() < depth {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let request = DiskRequest {
+                tag: RequestTag(3 << 56),
+                operation: DiskOperation::Read,
+                block: BlockIndex(random % blocks),
+                buffers: alloc::vec![Buffer::Owned(Box::new(PageBytes::ZERO))],
+            };
+            disk.submit(request).map_err(|_| String::from("the queue is full"))?;
+            submitted += 1;
+            continue;
+        }
+        wait(disk)?;
+    }
+    Ok(clock.monotonic().get() - start.get())
+}
+
 fn wait(disk: &mut VirtioDisk) -> Result<(), String> {
     loop {
         attention::take();
@@ -133,7 +163,12 @@ pub(super) fn run(bench: &mut Bench, mut raw: Option<Raw>) -> Result<(), String>
     let best = snapshots.iter().copied().min().unwrap_or(u64::MAX);
     let (median, _) = distribution("snapshot_latency", &mut snapshots, "ns");
     metric("snapshot_write_bandwidth", rate(bench.pages, median), "KiB/s");
-    if raw.is_some() {
+    if let Some(Raw { disk, .. }) = &mut raw {
+        for depth in READ_DEPTHS {
+            let spent = read_randomly(disk, bench.clock, depth)?;
+            let name = format!("raw_read_depth_{depth}");
+            metric(&name, READS * 1_000_000_000 / spent.max(1), "reads/s");
+        }
         let best_raw = writes.iter().copied().min().unwrap_or(u64::MAX);
         let (median_raw, _) = distribution("raw_write", &mut writes, "ns");
         metric("raw_write_bandwidth", rate(bench.pages, median_raw), "KiB/s");

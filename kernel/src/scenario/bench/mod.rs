@@ -5,7 +5,7 @@
 //! | `faults` | zero fill, make writable, copy | empty or of these scenarios |
 //! | `prepare` | stores `pages` pages and makes them durable, for the one below | the same |
 //! | `page_in` | faults that wait for the disk, one at a time | made by `prepare` |
-//! | `bandwidth` | a snapshot of `pages` pages against the driver alone | the same; the second disk, empty, for the driver |
+//! | `bandwidth` | a snapshot of `pages` pages against the driver alone | the same; the second disk, empty, for the driver; besides, random reads of it |
 //! | `blocks` | blocks of an idle snapshot, and of one with one page changed | the same |
 //! | `resume`, `grace`, `idle`, `flip` | see `probe` | made by `revenant disk create` |
 //!
@@ -66,7 +66,6 @@ pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
     space::install(opened, disk, frames, tables, Vec::new(), || ());
     let event_loop = EventLoop::new(Nobody, clock, options);
     let mut bench = Bench { clock, event_loop, pages, rounds, frames: count };
-    metric("ram", u64::from(count) * 4 / 1024, "MiB");
     match name.as_str() {
         "faults" => faults::run(&mut bench),
         "page_in" => faults::page_in(&mut bench),

@@ -43,6 +43,9 @@ const LIMIT: Duration = Duration::from_secs(1800);
 const DISK_BYTES: u64 = 4 << 30;
 const THROTTLE: DiskFilter =
     DiskFilter::Throttle { bytes_per_second: 100 << 20, requests_per_second: 4000 };
+/// For programs: page-ins queue up, so that at any moment some are on their way.
+const FEW_REQUESTS: DiskFilter =
+    DiskFilter::Throttle { bytes_per_second: 100 << 20, requests_per_second: 500 };
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -103,7 +106,11 @@ fn run(
         machine.disks.push(disk);
     }
     if let Some(program) = &scenario.program {
-        machine.disks.push(Disk::new(disk_with(program, scenario.name, rounds)?));
+        let mut disk = Disk::new(disk_with(program, scenario.name, rounds)?);
+        if scenario.throttled {
+            disk.filter = FEW_REQUESTS;
+        }
+        machine.disks.push(disk);
         if let Some(line) = program.ready {
             run_until(line, scenario.name, &machine)?;
         }
