@@ -37,4 +37,6 @@ pub enum Planted {
     FlushOmittedAtEviction,
     /// A frame that was released counts as one that holds zeros.
     ReleasedFrameTakenForZeros,
+    /// A page that could not be read is taken for one that was never written.
+    ReadErrorAsZeros,
 }

@@ -221,6 +221,10 @@ impl Pager {
         assert_eq!(self.frames.state(frame), FrameState::Filling, "the frame was being filled");
         self.pending.wake(page);
         self.pending.wake_waiting();
+        let result = match result {
+            Err(_) if self.planted == Planted::ReadErrorAsZeros => Ok(PageContent::Zero),
+            result => result,
+        };
         match result {
             Ok(content) => {
                 if content == PageContent::Zero {

@@ -24,8 +24,8 @@ pub mod replacement;
 pub use clock::SimClock;
 pub use disk::{
     CutPolicy, DiskLog, Fault, FaultEffect, FaultTarget, FlushFailure, Image, KeepAll, KeepNone,
-    LogEntry, Order, Replay, SectorAtRisk, SectorFate, Seeded, SimDisk, SimDiskOptions, Subset,
-    cuts_to_try, every_subset,
+    LogEntry, Order, Replay, Scattered, SectorAtRisk, SectorFate, Seeded, SimDisk, SimDiskOptions,
+    Subset, cuts_to_try, every_subset,
 };
 pub use frames::{NoFrames, SimFrames};
 pub use mmu::{DeviceAccess, FrameRole, RuleBroken, SimFault, SimMmu, index_at};

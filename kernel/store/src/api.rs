@@ -290,7 +290,9 @@ pub enum Planted {
     EpochResetOnRollback,
     /// Pins are not written to the superblock.
     PinForgotten,
-    /// The allocator in the superblock is that of the commit before.
+    /// The allocator in the superblock is that of the commit before: one epoch too old. Too new, with what the running epoch
+    /// has taken and given up since the flip, it cannot be: the running epoch only counts (`reservation`), and takes blocks when
+    /// it is written itself. Whoever writes pages of the running epoch early has to plant that, too.
     AllocatorOneEpochOff,
     /// The guard block is not looked at before a superblock.
     GuardIgnored,

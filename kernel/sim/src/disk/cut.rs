@@ -79,6 +79,22 @@ impl CutPolicy for Subset {
     }
 }
 
+/// Some block writes survive whole; each sector of the others ends as the seed wills.
+#[derive(Clone, Debug)]
+pub struct Scattered {
+    /// One element an outstanding block write; writes beyond the end are not kept.
+    pub kept: Vec<bool>,
+    /// How the others end.
+    pub otherwise: Seeded,
+}
+
+impl CutPolicy for Scattered {
+    fn fate(&mut self, sector: &SectorAtRisk) -> SectorFate {
+        let kept = self.kept.get(sector.write).copied().unwrap_or(false);
+        if kept { SectorFate::New } else { self.otherwise.fate(sector) }
+    }
+}
+
 /// Each sector ends as the seed wills. The seed also decides whether fates are drawn for sectors or mostly for whole blocks,
 /// and whether hardly anything, some, most or nearly all of it survives: a commit of many blocks whose last one survives
 /// without one of the first is as likely as its contrary.

@@ -31,7 +31,7 @@ mod tests;
 mod transfer;
 
 pub use cut::{
-    CutPolicy, KeepAll, KeepNone, SectorAtRisk, SectorFate, Seeded, Subset, cuts_to_try,
+    CutPolicy, KeepAll, KeepNone, Scattered, SectorAtRisk, SectorFate, Seeded, Subset, cuts_to_try,
     every_subset,
 };
 pub use faults::{Fault, FaultEffect, FaultTarget};

@@ -13,7 +13,7 @@ use crate::common::{End, Machine, Pages, apply, options, pages, request};
 use revenant_hal::{Checksum, Disk, DiskOperation, Epoch};
 use revenant_sim::{
     CutPolicy, DiskLog, Fault, FaultEffect, FaultTarget, Image, KeepAll, KeepNone, LogEntry, Order,
-    Random, Replay, Seeded, SimDiskOptions, cuts_to_try,
+    Random, Replay, Scattered, Seeded, SimDiskOptions, cuts_to_try,
 };
 use revenant_store::{OpenFrom, OpenRequest, Planted, Refusal, Store, Superblock};
 
@@ -213,6 +213,10 @@ struct Matrix<'run> {
     recut: u64,
 }
 
+/// In one subset in so many, the writes that are not kept end sector by sector as a seed wills; in every one they also end as
+/// if they had never been made.
+const SCATTERED: u64 = 6;
+
 type Verdict = Result<(), String>;
 
 impl Matrix<'_> {
@@ -229,6 +233,13 @@ impl Matrix<'_> {
                 let seed = self.random.next_u64();
                 for mut subset in cuts_to_try(outstanding, exhaustive, samples, seed) {
                     self.judge(&replay, &mut subset, "subset")?;
+                    if !self.random.one_in(SCATTERED) {
+                        continue;
+                    }
+                    let seed = self.random.next_u64();
+                    let (kept, otherwise) = (subset.kept, Seeded::new(seed));
+                    let how = format!("subset, the rest drawn by seed {seed}");
+                    self.judge(&replay, &mut Scattered { kept, otherwise }, &how)?;
                 }
                 judged = outstanding;
             }
@@ -375,7 +386,7 @@ fn failed_flushes_and_writes_cost_a_snapshot_and_nothing_else() {
     let abandoned = recorded.milestones.iter().filter(|m| m.identity.is_none()).count();
     assert!(abandoned >= 4, "{abandoned} snapshots were abandoned");
     let mut matrix = matrix(&recorded, Planted::None, seed, 400);
-    let verdict = matrix.run(9, 20);
+    let verdict = matrix.run(12, 20);
     println!("seed {seed}, {} log entries: {:?}", recorded.log.entries.len(), matrix.tally);
     verdict.expect("every cut recovers");
 }
@@ -398,9 +409,14 @@ fn planted_bugs_of_the_commit_are_caught_by_the_matrix() {
     ] {
         let caught = std::panic::catch_unwind(|| caught(planted, record));
         match caught {
-            Ok(violation) => assert!(violation.is_some(), "{planted:?} was not caught"),
+            Ok(Some(violation)) => println!("{planted:?}: {violation}"),
+            Ok(None) => panic!("{planted:?} was not caught"),
             // An assertion at the persistence boundary is as good a catch.
-            Err(_) => println!("{planted:?}: stopped by an assertion"),
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or(panic.downcast_ref::<&str>().copied());
+                println!("{planted:?}: stopped by an assertion: {}", text.unwrap_or("no text"));
+            }
         }
     }
     let planted = Planted::FlushErrorIgnored;

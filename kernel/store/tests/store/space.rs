@@ -5,7 +5,7 @@ use crate::common::{
     End, FRAMES, Machine, Pages, apply, copies, formatted, options, pages, request,
 };
 use revenant_hal::{Epoch, PageIndex};
-use revenant_sim::{KeepAll, KeepNone, Random, Seeded};
+use revenant_sim::{DiskLog, KeepAll, KeepNone, Random, Seeded};
 use revenant_store::{OpenRequest, Purpose, SpaceState, Store};
 
 fn opened(machine: &mut Machine, session: u128, last: u32) -> Store {
@@ -62,8 +62,14 @@ fn whatever_was_reserved_can_be_committed() {
     }
 }
 
-/// Fills until nothing more can be reserved; history is dropped on the way, allocation refused before stores wait.
-fn fill(machine: &mut Machine, store: &mut Store, model: &mut Pages) -> Vec<SpaceState> {
+/// Fills until nothing more can be reserved; history is dropped on the way, allocation refused before stores wait. `seen` is
+/// shown every commit.
+fn fill(
+    machine: &mut Machine,
+    store: &mut Store,
+    model: &mut Pages,
+    mut seen: impl FnMut(&mut Machine, &Store, &Pages),
+) -> Vec<SpaceState> {
     let mut states = Vec::new();
     let mut page = 0;
     for _ in 0..400 {
@@ -80,6 +86,7 @@ fn fill(machine: &mut Machine, store: &mut Store, model: &mut Pages) -> Vec<Spac
         let end = machine.snapshot_unreserved(store, &changes);
         assert!(matches!(end, End::Committed(..)), "{end:?}");
         *model = apply(model, &changes);
+        seen(machine, store, model);
         if states.last() != Some(&store.space_state()) {
             states.push(store.space_state());
         }
@@ -95,7 +102,7 @@ fn a_full_disk_drops_history_then_refuses_and_gives_half_back() {
     let mut machine = formatted(1500, 61);
     let mut store = opened(&mut machine, 1, 8);
     let mut model = Pages::new();
-    let states = fill(&mut machine, &mut store, &mut model);
+    let states = fill(&mut machine, &mut store, &mut model, |_, _, _| ());
     assert_eq!(states.first(), Some(&SpaceState::Plenty));
     assert!(states.contains(&SpaceState::Short) && states.contains(&SpaceState::Full));
     assert!(states.last() >= Some(&SpaceState::AllocationRefused), "{states:?}");
@@ -122,15 +129,41 @@ fn a_full_disk_drops_history_then_refuses_and_gives_half_back() {
     assert_eq!(machine.check(store.superblock().clone()).problems, []);
 }
 
-/// The same with cuts: every step of filling, discarding and going on is recorded, and cut at every entry.
-#[test]
-fn a_full_disk_survives_cuts_at_every_write_of_its_emptying() {
+/// What a disk was told: its log, the state after each commit in it, and the pinned snapshot.
+struct FullDisk {
+    log: DiskLog,
+    /// Length of the log, newest epoch, content.
+    states: Vec<(usize, Epoch, Pages)>,
+    pinned: Epoch,
+    old: Pages,
+}
+
+/// A snapshot is pinned, then the disk filled. Recorded: the last rounds of filling, the deletion of that snapshot, discarding
+/// half, and going on.
+fn record_full_disk() -> FullDisk {
     let mut machine = formatted(1024, 62);
     let mut store = opened(&mut machine, 1, 3);
-    let mut model = Pages::new();
-    fill(&mut machine, &mut store, &mut model);
-    machine.disk.start_log();
-    let mut states = vec![(0, store.durable_epoch(), model.clone())];
+    let old: Pages = (0..60).map(|page| (page, page + 3000)).collect();
+    assert!(matches!(machine.snapshot(&mut store, &old), End::Committed(..)));
+    let pinned = store.durable_epoch();
+    store.pin(pinned).expect("it exists");
+    assert!(matches!(machine.commit_requests(&mut store), End::Committed(..)));
+    let mut model = old.clone();
+    let mut states = Vec::new();
+    fill(&mut machine, &mut store, &mut model, |machine, store, model| {
+        if states.is_empty() && store.space_state() < SpaceState::AllocationRefused {
+            return;
+        }
+        if states.is_empty() {
+            machine.disk.start_log();
+        }
+        states.push((machine.disk.log_length(), store.durable_epoch(), model.clone()));
+    });
+    assert!(states.len() > 3, "{} rounds on a disk that was nearly full", states.len());
+    let before = store.space().available;
+    store.unpin(pinned).and_then(|()| store.delete(pinned)).expect("it was pinned");
+    assert!(matches!(machine.commit_requests(&mut store), End::Committed(..)));
+    states.push((machine.disk.log_length(), store.durable_epoch(), model.clone()));
     let halves: Vec<u64> = model.keys().copied().collect();
     for part in halves.chunks(halves.len() / 4).take(2) {
         let gone: Pages = part.iter().map(|page| (*page, 0)).collect();
@@ -144,9 +177,17 @@ fn a_full_disk_survives_cuts_at_every_write_of_its_emptying() {
         model = apply(&model, &again);
         states.push((machine.disk.log_length(), store.durable_epoch(), model.clone()));
     }
+    assert!(store.space().available > before + 50, "{:?}", store.space());
     let log = machine.disk.take_log().expect("recorded");
+    FullDisk { log, states, pinned, old }
+}
+
+/// The same with cuts, and with a pinned snapshot that is older than everything else: every step is cut at every entry.
+#[test]
+fn a_full_disk_survives_cuts_at_every_write_of_its_last_filling_and_its_emptying() {
+    let FullDisk { log, states, pinned, old } = record_full_disk();
     let mut replay = log.replay();
-    let mut cuts = 0u64;
+    let (mut cuts, mut kept) = (0u64, 0);
     loop {
         let done = states.iter().rposition(|(at, ..)| *at <= replay.position()).unwrap_or(0);
         let allowed: Vec<Epoch> = states[done..].iter().take(2).map(|state| state.1).collect();
@@ -165,11 +206,16 @@ fn a_full_disk_survives_cuts_at_every_write_of_its_emptying() {
             if cuts.is_multiple_of(40) {
                 let state = states.iter().find(|state| state.1 == epoch).expect("known");
                 assert!(machine.matches(&mut store, None, &state.2));
+                if store.snapshots().get(pinned).is_some() {
+                    kept += 1;
+                    assert!(machine.matches(&mut store, Some(pinned), &old));
+                }
             }
         }
         if !replay.step() {
             break;
         }
     }
-    println!("{cuts} cuts of a disk that was full");
+    println!("{cuts} cuts of a disk that was full, {kept} with the pinned snapshot looked at");
+    assert!(kept > 0 && kept < cuts / 40);
 }
