@@ -6,6 +6,7 @@
 //! Neighbours: the event loop calls this in every pass; `typing` (in the machine) makes lines of what is typed.
 
 use crate::event_loop::EventLoop;
+use crate::log;
 use crate::programs::Programs;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -25,6 +26,10 @@ pub(crate) struct Console {
     typing: Typing,
     /// Input that programs have not taken.
     input: VecDeque<u8>,
+    /// Bytes of input that were dropped because nobody read them, since that was last said.
+    lost: u64,
+    /// How many those were at the last look.
+    lost_before: u64,
     /// There is output to take, or output on its way.
     pub(crate) has_output: bool,
     /// When the end of the machine waits for it no longer.
@@ -42,6 +47,8 @@ impl Console {
         Self {
             typing: Typing::default(),
             input: VecDeque::new(),
+            lost: 0,
+            lost_before: 0,
             has_output: true,
             until: None,
             batch: 0,
@@ -53,6 +60,21 @@ impl Console {
     /// The machine is to stop: whoever listens has had time enough some seconds after `now`.
     pub(crate) fn end_at(&mut self, now: Nanoseconds) {
         self.until = Some(Nanoseconds(now.0 + LISTENER_PATIENCE));
+    }
+
+    /// Programs have dropped so many bytes of input.
+    pub(crate) fn input_lost(&mut self, bytes: u64) {
+        self.lost += bytes;
+    }
+
+    /// Says what input was lost, once no more is being lost: a flood is told of in one line.
+    fn tell_of_loss(&mut self) {
+        self.lost += serial::take_lost_input();
+        if self.lost > 0 && self.lost == self.lost_before {
+            log!("console_lost bytes={} typed, and read by no program in time", self.lost);
+            self.lost = 0;
+        }
+        self.lost_before = self.lost;
     }
 
     /// Takes what was typed, as far as there is room, and shows it.
@@ -74,13 +96,18 @@ impl<P: Programs> EventLoop<P> {
     /// Moves console bytes.
     pub(crate) fn serve_console(&mut self) {
         self.console.take_typed();
-        if !self.console.input.is_empty() {
+        while !self.console.input.is_empty() {
             let mut input = core::mem::take(&mut self.console.input);
             input.make_contiguous();
             let taken = self.attempt(|programs, _| programs.console_input(input.as_slices().0));
-            input.drain(..taken.unwrap_or(0).min(input.len()));
+            let taken = taken.unwrap_or(0).min(input.len());
+            input.drain(..taken);
             self.console.input = input;
+            if taken == 0 {
+                break; // no room, or a page is missing
+            }
         }
+        self.console.tell_of_loss();
         self.serve_output();
     }
 

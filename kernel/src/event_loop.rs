@@ -286,6 +286,7 @@ impl<P: Programs> EventLoop<P> {
     fn serve_requests(&mut self) {
         let requests = self.programs.take_requests();
         self.console.has_output |= requests.console_output;
+        self.console.input_lost(requests.console_input_lost);
         if requests.commit.is_some() || space::with(|space| space.wants_snapshot()) {
             self.snapshots.schedule.request();
         }

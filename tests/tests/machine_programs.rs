@@ -119,3 +119,26 @@ fn what_a_person_noted_is_there_after_the_plug_was_pulled() -> Outcome {
     running.wait_success(BOOT_LIMIT)?;
     check(&image)
 }
+
+/// Nobody reads what is typed: the persistent queue, the kernel's and the port's fill up, 4 KiB each, and what comes then is
+/// dropped. The log says how much; it said nothing.
+#[test]
+#[ignore = "boots QEMU: make test"]
+fn what_is_typed_and_read_by_nobody_is_said_to_be_lost() -> Outcome {
+    const LOST: u64 = 20_000 - 3 * 4096;
+    let image = disk_with("hello", "unread.img", "64M", &[])?;
+    let mut machine = built_machine(Firmware::Bios)?;
+    machine.disks.push(Disk::new(&image));
+    let mut running = Running::start("programs-unread", &machine)?;
+    running.wait_for_text("Hello, I shall be back.", BOOT_LIMIT)?;
+    running.type_text(&"x".repeat(20_000))?;
+    let mut lost = 0;
+    let all = |line: &revenant_tests::harness::TimedLine| {
+        if line.parse().word == "console_lost" {
+            lost += line.parse().number("bytes").unwrap_or(0);
+        }
+        lost >= LOST
+    };
+    running.wait_for("word of all that was lost", Duration::from_secs(30), all)?;
+    if lost == LOST { Ok(()) } else { Err(running.complaint(&format!("{lost} lost"))) }
+}

@@ -56,7 +56,10 @@ fn a_full_queue_of_input_keeps_control_c_from_nobody() {
     }
     let mut behind = b"more".to_vec();
     behind.push(3);
-    assert_eq!(machine.vm.console_input(&behind), 5);
+    assert_eq!(machine.vm.take_requests().console_input_lost, 0);
+    assert_eq!(machine.vm.console_input(&behind), 4);
+    assert_eq!(machine.vm.take_requests().console_input_lost, 4, "dropped, and told");
+    assert_eq!(machine.vm.console_input(&behind[4..]), 1);
     assert_eq!(machine.run(100), ExitStatus::Returned(3));
 }
 

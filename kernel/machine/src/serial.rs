@@ -2,7 +2,7 @@
 //!
 //! Output goes into a ring that the transmit interrupt empties; before interrupts are on, and from a panic, it is sent by
 //! polling. Input goes from the receive interrupt into a ring of its own; bytes that come while it is full are counted,
-//! and the console says so. Newlines are sent as CR LF.
+//! and the event loop says so ([`take_lost_input`]). Newlines are sent as CR LF.
 //!
 //! Nobody may be at the other end: a terminal that was stopped, a pipe that is not read. Every wait for the wire ends, what
 //! does not fit then is counted and lost, and the log says so when the wire takes something again.

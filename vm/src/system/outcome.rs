@@ -118,6 +118,8 @@ pub struct Requests {
     pub grace: bool,
     /// The first program has ended (also reported after a resume in which it had ended before).
     pub main_ended: Option<ExitStatus>,
+    /// Bytes of console input that were dropped since, for want of a reader.
+    pub console_input_lost: u64,
 }
 
 /// A thread's own count of its work, as the outside witness reads it.

@@ -419,14 +419,17 @@ impl Vm {
             if entered > 0 || from.is_empty() {
                 return entered;
             }
-            // The queue is full and nobody reads: an interruption does not wait behind what cannot be entered.
+            // The queue is full and nobody reads: an interruption does not wait behind what cannot be entered. It comes with
+            // the next call: this one may not end at a page after it has counted.
             console::lose(space, before.len());
+            self.worker.requests.console_input_lost += before.len() as u64;
+            return before.len();
         }
         let program = console::foreground(space);
         if !from.is_empty() && program != 0 {
             console::interrupt_foreground(space);
         }
-        before.len() + from.len().min(1)
+        from.len().min(1)
     }
 
     /// The step counters of all threads that report any, in the order of their first report, into `records`; returns how
