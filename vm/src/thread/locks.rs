@@ -28,7 +28,7 @@ use super::{
 /// progress word, else the built-in class to throw.
 /// Damaged threads that a lock passes over at once; a list that is damaged too may have no end.
 const DAMAGED_MAX: u32 = 1 << 10;
-const GRANT: u64 = NATIVE_PROGRESS + 8;
+pub(crate) const GRANT: u64 = NATIVE_PROGRESS + 8;
 
 fn waiters(mutex: ObjectAddress) -> Queue {
     Queue::new(at(mutex, MUTEX_HEAD))

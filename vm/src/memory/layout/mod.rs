@@ -9,6 +9,8 @@
 
 pub mod block;
 pub mod class;
+#[cfg(test)]
+mod golden;
 pub mod map;
 pub mod object;
 pub mod system;
