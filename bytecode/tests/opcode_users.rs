@@ -1,5 +1,6 @@
 //! No operation stands in the instruction set for one benchmark: what a benchmark uses, another program uses too. A fused operation
-//! with a single user would be that benchmark compiled by hand.
+//! with a single user would be that benchmark compiled by hand. Any other program of `samples/` counts as the second user, also
+//! one that is not measured beside Lua.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::{BTreeMap, BTreeSet};

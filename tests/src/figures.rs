@@ -173,7 +173,7 @@ const TARGETS: [Target; 16] = [
         "vm_vs_lua",
         Bar::AtMost(0.6),
         HOST,
-        "time of six programs in the interpreter over Lua 5.4's, geometric mean",
+        "time of six programs in the interpreter over Lua 5.4's, geometric mean; each operation has two users in samples/",
     ),
     printed(
         "float_penalty",

@@ -1,6 +1,5 @@
 //! The golden image of an object space: the digest of what `Vm::create` makes of the smallest sample. With the layout's image
 //! (`memory/layout`) it holds what disks contain: an old disk is read by this kernel as it was meant.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 mod machine;
 

@@ -68,7 +68,7 @@ pub(crate) const MODULE_EXPORTS: u64 = PAYLOAD + 56;
 pub(crate) const MODULE_NAMESPACE: u64 = PAYLOAD + 64;
 /// Module: names of the static variables, an `ObjectArray`, reference.
 pub(crate) const MODULE_STATIC_NAMES: u64 = PAYLOAD + 72;
-/// Module: the bytes of its file, a `ByteArray`: what a newer kernel verifies again, what imports are checked against, and what
+/// Module: the bytes of its file, a `ByteArray`: what imports are checked against, and what
 /// identity is (identical bytes in one namespace are one module); reference.
 pub(crate) const MODULE_FILE: u64 = PAYLOAD + 80;
 /// Module: name of its source file, for traces, reference.
