@@ -45,7 +45,7 @@ const THROTTLE: DiskFilter =
     DiskFilter::Throttle { bytes_per_second: 100 << 20, requests_per_second: 4000 };
 /// For programs: page-ins queue up, so that at any moment some are on their way.
 const FEW_REQUESTS: DiskFilter =
-    DiskFilter::Throttle { bytes_per_second: 100 << 20, requests_per_second: 500 };
+    DiskFilter::Throttle { bytes_per_second: 100 << 20, requests_per_second: 100 };
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
