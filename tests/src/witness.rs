@@ -13,6 +13,7 @@
 //!   flip epoch=F steps=K:N,...      F > E; no counter below its last one; moved only if the first step was seen
 //! ```
 //!
+//! A thread's number is its own: an index that is used again comes with another one, and a thread that has ended is not printed any more.
 //! A thread that is born after the flip that was resumed starts at step 1. A thread that stands still through a whole boot
 //! has no first step, and its counter must not move.
 //!

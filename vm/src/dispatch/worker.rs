@@ -229,6 +229,14 @@ impl Worker {
         }
     }
 
+    /// The entry has been given back: whoever takes it next reports a first step of its own.
+    pub(crate) fn forget_step(&mut self, entry: u64) {
+        let word = usize::try_from(entry / 64).ok().and_then(|w| self.steps_seen.get_mut(w));
+        if let Some(word) = word {
+            *word &= !(1 << (entry % 64));
+        }
+    }
+
     /// Takes the next chunk of polls; 0 when the slice has to end.
     pub(crate) fn refill(&mut self) -> i32 {
         if self.attention() {

@@ -16,13 +16,13 @@ use crate::loader::layout::{
     EVENT_HEAD,
 };
 use crate::memory::layout::area;
-use crate::memory::layout::system::{root, scheduler, witness};
+use crate::memory::layout::system::{root, scheduler};
 use crate::memory::layout::thread::{
-    COMMIT_EPOCH, CONDITION_MUTEX, INDEX, JOIN_HEAD, MUTEX_OWNER, NATIVE_REFERENCE,
-    SEMAPHORE_PERMITS, STATE, STATE_DAMAGED, STATE_ENDED, STEPS, UNCAUGHT,
+    COMMIT_EPOCH, CONDITION_MUTEX, JOIN_HEAD, MUTEX_OWNER, NATIVE_REFERENCE, SEMAPHORE_PERMITS,
+    STATE, STATE_DAMAGED, STATE_ENDED, UNCAUGHT,
 };
 use crate::scheduler::word;
-use crate::thread::{self, NEVER, NativeResult, Outcome, Wait, WaitKind, at, life, locks};
+use crate::thread::{self, NEVER, NativeResult, Outcome, Wait, WaitKind, at, life, locks, witness};
 
 use super::Context;
 
@@ -53,7 +53,10 @@ pub(super) fn call(native: Native, worker: &mut Worker, context: &Context) -> Op
             let entropy = worker.environment().map_or(0, |environment| environment.entropy());
             raw(context, entropy)
         }
-        Native::WitnessStep => witness_step(worker, context.raw(0)),
+        Native::WitnessStep => {
+            witness::report(worker, context.raw(0));
+            Ok(Outcome::Done)
+        }
         Native::ThreadSpawn => spawn(worker, context),
         Native::ThreadCurrent => {
             context.set_reference(0, worker.thread.0);
@@ -207,27 +210,6 @@ fn commit(worker: &mut Worker) -> NativeResult {
     worker.space.store(at(worker.thread, COMMIT_EPOCH), epoch.0);
     worker.requests.commit = Some(epoch);
     Ok(Outcome::Parked)
-}
-
-/// Reports a step to the outside witness: in the thread object and, for the kernel to read in the stop, in the witness page.
-fn witness_step(worker: &mut Worker, step: u64) -> NativeResult {
-    let space = worker.space;
-    let index = u64::from(space.load::<u32>(at(worker.thread, INDEX)));
-    let page = |offset: u64| ObjectAddress(area::WITNESS + offset);
-    let count = space.load_for_change::<u64>(page(witness::COUNT)).min(witness::CAPACITY);
-    let place = |entry: u64| witness::ENTRIES + entry * witness::ENTRY_SIZE;
-    let found = (0..count).find(|entry| space.load::<u64>(page(place(*entry))) == index);
-    let entry = found.unwrap_or(count);
-    thread::touch(space, worker.thread);
-    space.begin_changes();
-    space.store(at(worker.thread, STEPS), step);
-    if entry < witness::CAPACITY {
-        space.store(page(place(entry)), index);
-        space.store(page(place(entry) + 8), step);
-        space.store(page(witness::COUNT), count.max(entry + 1));
-        worker.note_step(entry, index, step);
-    }
-    Ok(Outcome::Done)
 }
 
 fn spawn(worker: &Worker, context: &Context) -> NativeResult {

@@ -438,11 +438,15 @@ impl Vm {
         let space = self.worker.space;
         let page = |offset: u64| space.load::<u64>(ObjectAddress(area::WITNESS + offset));
         let count = page(witness::COUNT).min(witness::CAPACITY);
-        for (entry, record) in (0..count).zip(records.iter_mut()) {
-            let place = witness::ENTRIES + entry * witness::ENTRY_SIZE;
-            *record = WitnessRecord { thread: ThreadId(page(place)), steps: page(place + 8) };
+        let entries = (0..count).map(|entry| witness::ENTRIES + entry * witness::ENTRY_SIZE);
+        let taken =
+            entries.map(|place| (page(place), page(place + 8))).filter(|entry| entry.0 != 0);
+        let mut found = 0;
+        for ((thread, steps), record) in taken.zip(records.iter_mut()) {
+            *record = WitnessRecord { thread: ThreadId(thread), steps };
+            found += 1;
         }
-        usize::try_from(count).unwrap_or(0).min(records.len())
+        found
     }
 
     /// For each thread its first report since this resume, taken once.

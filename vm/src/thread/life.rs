@@ -346,6 +346,7 @@ pub(crate) fn go_on_ending(worker: &mut Worker) -> bool {
         counting::store_reference(space, at(thread, field), ObjectAddress(0));
         space.end_step();
     }
+    super::witness::release(worker, thread);
     leave_run_queue(space, thread);
     worker.thread = ObjectAddress(0);
     worker.end = Some(SliceEnd::Ended);

@@ -7,6 +7,7 @@
 
 pub(crate) mod life;
 pub(crate) mod locks;
+pub(crate) mod witness;
 
 use revenant_bytecode::{Builtin, Native};
 use revenant_hal::ObjectAddress;

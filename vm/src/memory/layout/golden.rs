@@ -73,7 +73,7 @@ constants! {
             OUTPUT_APPENDED, OUTPUT_DRAINED, INPUT_APPENDED, INPUT_TAKEN, INPUT_LOST, READER_HEAD, READER_TAIL,
             WRITER_HEAD, WRITER_TAIL, FOREGROUND, OUTPUT_OWNER, INTERRUPTING, SPARE;
         witness crate::memory::layout::system::witness:
-            COUNT, ENTRIES, ENTRY_SIZE, CAPACITY;
+            COUNT, RELEASED, ENTRIES, ENTRY_SIZE, CAPACITY;
         statistics crate::memory::layout::system::statistics:
             BLOCKS_TAKEN, BLOCKS_RETURNED, LARGE_MADE, LARGE_FREED;
         thread crate::memory::layout::thread:

@@ -193,13 +193,16 @@ pub mod console {
 /// Witness page: which thread reported which step last. The kernel reads it in the stop: one page, whatever the number of
 /// threads.
 pub mod witness {
-    /// Entries in use.
+    /// Entries that were ever in use at the same time.
     pub const COUNT: u64 = 0;
+    /// Entries given back so far.
+    pub const RELEASED: u64 = 8;
     /// First entry.
     pub const ENTRIES: u64 = 16;
-    /// Bytes of an entry: thread index, step.
+    /// Bytes of an entry: number of the thread (its index, and from bit 24 on the entries that were given back before it took this
+    /// one; 0: free), step.
     pub const ENTRY_SIZE: u64 = 16;
-    /// Entries that the page holds; a thread that comes later is not witnessed.
+    /// Entries that the page holds; a thread that finds none free is not witnessed.
     pub const CAPACITY: u64 = 255;
 }
 
