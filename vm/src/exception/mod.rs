@@ -40,6 +40,7 @@ pub(crate) enum Thrown {
     StackOverflow,
 }
 
+#[cfg(any(test, all(feature = "host", debug_assertions)))] // who holds it against the table of natives
 impl Thrown {
     /// Its class; none for an object that a program made.
     pub(crate) const fn class(self) -> Option<Builtin> {
