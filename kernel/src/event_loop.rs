@@ -255,9 +255,16 @@ impl<P: Programs> EventLoop<P> {
     fn serve_steps(&mut self) -> bool {
         while let Some(page) = self.failed_pages.front().copied() {
             let verdict = self.attempt(|programs, world| programs.page_failed(page, world));
-            let Some(verdict) = verdict else { return false };
+            let Some(verdict) = verdict else {
+                self.failed_pages.rotate_left(1); // what it waits for may be another of them
+                return false;
+            };
             self.failed_pages.pop_front();
             log!("page_failed page={page} verdict={verdict:?}");
+            while let Some((page, thread)) = self.programs.take_lost() {
+                let verdict = PageVerdict::ThreadDamaged(thread);
+                log!("page_failed page={page} verdict={verdict:?}");
+            }
             if verdict == PageVerdict::StepBack {
                 panic!("page {page} cannot be read, and nothing runs without it");
             }

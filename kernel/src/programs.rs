@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use revenant_hal::PageIndex;
 use revenant_machine::attention;
 use revenant_vm::{
-    PageVerdict, Requests, StepOutcome, SystemStep, Turn, TurnLimits, Vm, WitnessRecord,
+    PageVerdict, Requests, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits, Vm, WitnessRecord,
 };
 
 /// The loop's view of programs. Its documentation is that of [`Vm`]'s methods with the same names, which overrides all of
@@ -22,6 +22,10 @@ pub(crate) trait Programs {
     /// *Attempt.* The page cannot be read.
     fn page_failed(&mut self, _page: PageIndex, _world: &mut World) -> PageVerdict {
         PageVerdict::StepBack
+    }
+    /// The next thread that was lost with a page.
+    fn take_lost(&mut self) -> Option<(PageIndex, ThreadId)> {
+        None
     }
     /// *Attempt.* Copies the next console output; `sent` bytes of the batch before have left the machine.
     fn console_drain(&mut self, _sent: usize, _buffer: &mut [u8]) -> usize {
@@ -70,6 +74,10 @@ impl Programs for Vm {
 
     fn page_failed(&mut self, page: PageIndex, world: &mut World) -> PageVerdict {
         Self::page_failed(self, page, world)
+    }
+
+    fn take_lost(&mut self) -> Option<(PageIndex, ThreadId)> {
+        Self::take_lost(self)
     }
 
     fn console_drain(&mut self, sent: usize, buffer: &mut [u8]) -> usize {

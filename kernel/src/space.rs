@@ -236,6 +236,16 @@ impl ObjectSpace {
         self.impossible.take()
     }
 
+    /// See [`Pager::is_unreadable`].
+    pub(crate) fn is_unreadable(&self, page: PageIndex) -> bool {
+        self.pager.is_unreadable(page)
+    }
+
+    /// See [`Pager::replace_damaged_page`].
+    pub(crate) fn replace_damaged_page(&mut self, page: PageIndex) {
+        self.pager.replace_damaged_page(page);
+    }
+
     /// How short of disk space programs are.
     pub(crate) fn space_state(&self) -> SpaceState {
         self.store.space_state()

@@ -1,11 +1,13 @@
 //! The world outside object space as programs may ask for it: clocks, the running epoch, room on the disk.
 
-use revenant_hal::{Clock, Epoch, Nanoseconds};
+use crate::space;
+use revenant_hal::{Clock, Epoch, Nanoseconds, PageIndex};
 use revenant_machine::clock::MachineClock;
 use revenant_machine::cpu;
 use revenant_vm::{DiskSpace, Environment};
 
-/// A copy of what a slice may ask for, made by the loop before the slice: a slice cannot open object space's cell.
+/// What a slice may ask for: copies, made by the loop before it. Only what is asked once a lost page opens object space's cell, for
+/// a moment in which nothing touches object space.
 pub(crate) struct World {
     /// The clocks of the machine.
     pub(crate) clock: MachineClock,
@@ -43,6 +45,14 @@ impl Environment for World {
 
     fn makes_snapshots(&self) -> bool {
         !self.read_only
+    }
+
+    fn is_lost(&self, page: PageIndex) -> bool {
+        space::with(|space| space.is_unreadable(page))
+    }
+
+    fn replace_page(&mut self, page: PageIndex) {
+        space::with(|space| space.replace_damaged_page(page));
     }
 
     fn entropy(&mut self) -> u64 {

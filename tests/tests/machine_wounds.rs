@@ -1,8 +1,10 @@
 //! Pages that cannot be read, by what they hold: an object, a thread's frames, a block's metadata, code, and what nothing runs
 //! without. Each is destroyed on the disk, and the machine does what the page's kind asks for, while the others go on.
 //!
-//! The program is wounds.rasm beside this file, with a function of many pages; `revenant disk pages` says which blocks to destroy.
+//! The programs are wounds.rasm beside this file, with a function of many pages, and ghosts.rasm; `revenant disk pages` says which
+//! blocks to destroy.
 
+use core::ops::Range;
 use core::time::Duration;
 use revenant_tests::disks::revenant;
 use revenant_tests::harness::{BOOT_LIMIT, Running, TimedLine, built_machine, scratch_file};
@@ -74,12 +76,16 @@ fn read_error(page: &Page) -> DiskFilter {
 
 /// A disk with the program, and a machine for it.
 fn machine() -> Result<(PathBuf, Machine), String> {
-    let source = scratch_file("wounds.rasm")?;
     let body = "    i64.add.imm number, number, 1\n".repeat(VAST);
     let vast = format!("\nfunction vast(number: i64) -> i64 {{\n{body}    return number\n}}\n");
-    let text = format!("{}{vast}", include_str!("wounds.rasm"));
+    machine_with("wounds", &format!("{}{vast}", include_str!("wounds.rasm")))
+}
+
+/// A disk with a program of this source, and a machine for it.
+fn machine_with(name: &str, text: &str) -> Result<(PathBuf, Machine), String> {
+    let source = scratch_file(&format!("{name}.rasm"))?;
     fs::write(&source, text).map_err(|error| format!("{}: {error}", source.display()))?;
-    let image = scratch_file("wounds.img")?;
+    let image = scratch_file(&format!("{name}.img"))?;
     let (source, name) = (source.to_string_lossy(), image.to_string_lossy());
     revenant(&["disk", "create", &name, "--size", "256M", "--force", "--module", &source])?;
     let mut machine = built_machine(Firmware::Bios)?;
@@ -195,4 +201,57 @@ fn a_page_that_is_lost_costs_what_it_held_and_no_more() -> Outcome {
     // Every snapshot has this one. There is nothing to go back to, and no boot does more than say so.
     destroy(&image, &newest_class_table(&newest)?)?;
     fails("wounds-sixth", &machine, &["step_back failed="])
+}
+
+/// The page with the objects of these threads and of no others.
+fn page_of_threads(image: &Path, pages: &[Page], threads: Range<u64>) -> Result<Page, String> {
+    let table = middle(pages, "the thread table")?;
+    let mut entries = [0; 4096];
+    let file = fs::File::open(image).map_err(|error| error.to_string())?;
+    let block = table.blocks.first().ok_or("no block")?;
+    file.read_exact_at(&mut entries, block * 4096).map_err(|error| error.to_string())?;
+    let entries: Vec<u64> =
+        entries.as_chunks().0.iter().map(|entry| u64::from_le_bytes(*entry)).collect();
+    let on_page = |page: &Page| -> Vec<u64> {
+        let is_there = |(_, object): &(u64, &u64)| **object & !0xfff == page.address;
+        (0..).zip(&entries).filter(is_there).map(|(index, _)| index).collect()
+    };
+    let found = pages.iter().find(|page| on_page(page) == threads.clone().collect::<Vec<_>>());
+    found.filter(|page| page.holds == "thread objects").cloned().ok_or("no such page".to_owned())
+}
+
+/// A page of thread objects that stand in lists with others: those threads are lost, the others get what they wait for, and after
+/// the next snapshot a restart knows nothing of it any more.
+#[test]
+#[ignore = "boots QEMU: make test"]
+fn a_lost_page_of_threads_costs_those_threads() -> Outcome {
+    let (image, machine) = machine_with("ghosts", include_str!("ghosts.rasm"))?;
+    let ready = ["ghosts main: ready", "ghosts steady: goes on"].map(str::to_owned);
+    run_until("ghosts-first", &machine, &ready)?.cut()?;
+
+    let lost = page_of_threads(&image, &pages(&image)?, 9..17)?;
+    destroy(&image, &lost)?;
+    let damaged = (9..17).map(|thread| {
+        format!("page_failed page={} verdict=ThreadDamaged(ThreadId({thread}))", lost.number)
+    });
+    let said = [
+        "ghosts waiter: the lock was abandoned",
+        "ghosts waiter: had the lock",
+        "ghosts main: the ghost is damaged",
+        "ghosts steady: goes on",
+    ];
+    let expected: Vec<String> = damaged.chain(said.map(str::to_owned)).collect();
+    run_until("ghosts-second", &machine, &expected)?.cut()?;
+
+    let mut running = Running::start("ghosts-third", &machine)?;
+    let mut failed = false;
+    let goes_on = |line: &TimedLine| {
+        failed |= line.text.contains("page_failed") || line.text.contains("step_back");
+        line.text.contains("ghosts steady: goes on")
+    };
+    running.wait_for("what goes on", LIMIT, goes_on)?;
+    if failed {
+        return Err(running.complaint("the page is lost again"));
+    }
+    running.cut().map(drop)
 }

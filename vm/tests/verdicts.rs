@@ -1,5 +1,5 @@
-//! The verdict on a page that cannot be read, by what it holds: an object, code, a thread, a stack, the metadata of a block, or
-//! what nothing runs without. Here the page can be read again after the verdict: what counts is what the verdict did.
+//! The verdict on a page that cannot be read, by what it holds: an object, code, a stack, the metadata of a block, or what nothing
+//! runs without; for thread objects see `lost_threads`. Here the page can be read again after the verdict: what counts is what the verdict did.
 
 mod machine;
 
@@ -138,25 +138,26 @@ fn nothing_runs_without_the_class_table_and_the_run_queue() {
     }
 }
 
-/// While the page of whose time has come is on its way, the others run; if it never comes, they still do.
+/// While a page that waking the sleeper needs is on its way, the others run; if it is an object and never comes, nobody is woken
+/// and they still do.
 #[test]
-fn who_sleeps_on_a_lost_page_holds_nobody_up() {
+fn who_sleeps_on_a_page_that_is_missing_holds_nobody_up() {
     let mut machine = at_work();
     machine.environment.clock += 10_000_000;
-    let lost = page(thread_object(&machine, SLEEPER));
+    let missing = object_page(&machine);
     let quiet = AtomicBool::new(false);
     let limits = TurnLimits { polls: 40 };
     for verdict in [false, true] {
         let (vm, environment) = (&mut machine.vm, &mut machine.environment);
         let ended = Attempts::run(3, || vm.turn(environment, &quiet, limits));
         assert_eq!(ended, None, "waking the sleeper was to end");
-        machine.vm.abandoned(lost);
+        machine.vm.abandoned(missing);
         assert_eq!(machine.turn(40), Turn::Ran(ThreadId(MAIN)), "main does not wait for it");
         if verdict {
-            let found = machine.vm.page_failed(lost, &mut machine.environment);
-            assert_eq!(found, PageVerdict::ThreadDamaged(ThreadId(SLEEPER)));
+            let found = machine.vm.page_failed(missing, &mut machine.environment);
+            assert_eq!(found, PageVerdict::BlockStuck);
         } else {
-            machine.vm.page_arrived(lost);
+            machine.vm.page_arrived(missing);
         }
     }
     for _ in 0..10 {
@@ -173,14 +174,7 @@ fn a_page_that_nobody_waits_for_is_nobodys() {
 }
 
 #[test]
-fn a_thread_whose_object_or_stack_is_lost_is_parked() {
-    let parts = [0, thread::SIZE - 1];
-    for part in parts {
-        let mut machine = at_work();
-        let place = page(thread_object(&machine, MAIN) + part);
-        assert_eq!(meet(&mut machine, place), PageVerdict::ThreadDamaged(ThreadId(MAIN)));
-        ends_damaged(&mut machine);
-    }
+fn a_thread_whose_stack_is_lost_is_parked() {
     for limit in [thread::STACK, thread::REFERENCE_LIMIT, thread::RAW_LIMIT] {
         // The first page of each of the three stacks.
         let mut machine = at_work();
@@ -226,14 +220,13 @@ fn lost_metadata_is_an_exception_too_and_its_block_is_stuck() {
 
 /// The grace asks every thread that ran, then looks at what was let go of.
 #[test]
-fn a_grace_passes_over_what_is_lost_but_not_over_a_thread_object() {
+fn a_grace_passes_over_what_is_lost() {
     let mut machine = at_work();
     let begun = machine.vm.system_step(SystemStep::BeginGrace, &mut machine.environment);
     assert_eq!(begun, StepOutcome::Done);
     // The thread made last is asked first.
     let asked = word(&machine, area::COUNTING + counting::PENDING_HEAD);
     assert_eq!(asked, thread_object(&machine, SLEEPER));
-    assert_eq!(meet_in_grace(&mut machine, page(asked)), PageVerdict::StepBack);
     let stack = page(word(&machine, asked + thread::STACK));
     let verdict = meet_in_grace(&mut machine, stack);
     assert_eq!(verdict, PageVerdict::ThreadDamaged(ThreadId(SLEEPER)));

@@ -21,7 +21,7 @@ use revenant_store::{DamagedBlock, Lookup, PageContent};
 pub enum FaultKind {
     /// The tables permitted the access already; only the TLB did not know.
     Spurious,
-    /// A page that was never written came into being as zeros.
+    /// A page that was never written, or that is made anew, came into being as zeros.
     ZeroFill,
     /// A page of the snapshot before was made writable where it is.
     MakeWritable,
@@ -270,10 +270,12 @@ impl Pager {
         if self.pending.is_coming(page) {
             return Wait(WaitReason::PageIn);
         }
-        if let Some(damage) = self.pending.damage(page) {
-            return FaultOutcome::Impossible(Impossible::Unreadable(damage));
-        }
-        let content = store.lookup(page);
+        let damage = self.pending.damage(page);
+        let content = match damage {
+            None => store.lookup(page),
+            Some(_) if write && self.pending.is_replaced(page) => Lookup::Known(PageContent::Zero),
+            Some(damage) => return FaultOutcome::Impossible(Impossible::Unreadable(damage)),
+        };
         if content != Lookup::Known(PageContent::Zero) && self.pending.is_full() {
             return Wait(WaitReason::Room);
         }
@@ -299,6 +301,9 @@ impl Pager {
         self.frames.add_entry(table);
         let frame = self.take_zeros(memory.frames).expect("free frames were counted");
         self.frames.set_page(frame, page);
+        if damage.is_some() {
+            self.pending.forget_damage(page);
+        }
         self.arrived(page, frame);
         if write {
             self.frames.set_state_and_stamp(frame, FrameState::Dirty, self.frames.epoch);

@@ -183,6 +183,18 @@ impl Pager {
         self.pending.forget_damage(page);
     }
 
+    /// Whether a page is known as one that cannot be read.
+    #[must_use]
+    pub fn is_unreadable(&self, page: PageIndex) -> bool {
+        self.pending.damage(page).is_some()
+    }
+
+    /// Lets the next store to an unreadable page make it anew, all zeros: a page like any other from then on. Until it is
+    /// in a durable snapshot, a restart finds it unreadable as before.
+    pub fn replace_damaged_page(&mut self, page: PageIndex) {
+        self.pending.permit_replacement(page);
+    }
+
     /// The flip: every page becomes read-only and the running epoch ends, in constant time. No program runs meanwhile.
     ///
     /// # Errors

@@ -36,6 +36,8 @@ pub(crate) struct Pending {
     /// Given to the store.
     submitted: Vec<PageIn>,
     damaged: VecDeque<(PageIndex, DamagedBlock)>,
+    /// Of those: made anew by the next store.
+    replaced: Vec<PageIndex>,
     wakes: VecDeque<PageIndex>,
     wake_all: bool,
     /// Somebody waits for room here, for a frame or for space: the next chance wakes everybody.
@@ -48,6 +50,7 @@ impl Pending {
             requested: VecDeque::with_capacity(PENDING_LIMIT),
             submitted: Vec::with_capacity(PENDING_LIMIT),
             damaged: VecDeque::with_capacity(DAMAGED_LIMIT),
+            replaced: Vec::with_capacity(DAMAGED_LIMIT),
             wakes: VecDeque::with_capacity(WAKES_LIMIT),
             wake_all: false,
             somebody_waits: false,
@@ -97,13 +100,26 @@ impl Pending {
 
     pub(crate) fn record_damage(&mut self, page: PageIndex, block: DamagedBlock) {
         if self.damaged.len() >= DAMAGED_LIMIT {
-            self.damaged.pop_front();
+            let forgotten = self.damaged.pop_front();
+            self.replaced.retain(|page| forgotten.is_none_or(|(forgotten, _)| forgotten != *page));
         }
         self.damaged.push_back((page, block));
     }
 
     pub(crate) fn forget_damage(&mut self, page: PageIndex) {
         self.damaged.retain(|(damaged, _)| *damaged != page);
+        self.replaced.retain(|replaced| *replaced != page);
+    }
+
+    /// The next store to the page makes it anew; nothing if it is not known as unreadable.
+    pub(crate) fn permit_replacement(&mut self, page: PageIndex) {
+        if self.damage(page).is_some() && !self.is_replaced(page) {
+            self.replaced.push(page); // at most one for each of the damaged, for which there is room
+        }
+    }
+
+    pub(crate) fn is_replaced(&self, page: PageIndex) -> bool {
+        self.replaced.contains(&page)
     }
 
     pub(crate) fn wake(&mut self, page: PageIndex) {

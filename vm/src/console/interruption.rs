@@ -54,17 +54,3 @@ pub(crate) fn go_on_interrupting(space: Space) -> bool {
     set(space, if end < all { end } else { 0 });
     true
 }
-
-/// The thread that is looked at cannot be read: goes on with the next. False if none is looked at. One step.
-pub(crate) fn skip_unreadable(space: Space, is_unreadable: impl Fn(ObjectAddress) -> bool) -> bool {
-    let index: u64 = space.load(word(INTERRUPTING));
-    if index == 0 || index >= area::THREAD_TABLE_ENTRIES {
-        return false;
-    }
-    let entry: u64 = space.load(ObjectAddress(area::THREAD_TABLE + index * 8));
-    let skips = entry != 0 && entry & 1 == 0 && is_unreadable(ObjectAddress(entry));
-    if skips {
-        set(space, index + 1);
-    }
-    skips
-}

@@ -25,11 +25,11 @@ use crate::natives::Context;
 use crate::scheduler::queue::Queue;
 use crate::thread::{self, Completion, NativeResult, Outcome, Wait, WaitKind};
 
-pub(crate) use interruption::{go_on_interrupting, interrupt_foreground, skip_unreadable};
+pub(crate) use interruption::{go_on_interrupting, interrupt_foreground};
 pub(crate) use output::{drain, print, release, tell_uncaught};
 
-/// Waiting readers among which the foreground's is looked for.
-const READERS_SEARCHED: usize = 64;
+/// Waiting readers or writers among which one is looked for.
+const SEARCHED: usize = 64;
 
 const fn word(offset: u64) -> ObjectAddress {
     ObjectAddress(area::CONSOLE + offset)
@@ -167,14 +167,24 @@ fn printable(bytes: &mut [u8]) -> &[u8] {
 /// The first waiting reader of the program in the foreground, if there is one among the first readers that wait.
 fn next_reader(space: Space) -> Option<ObjectAddress> {
     let foreground: u64 = space.load(word(FOREGROUND));
-    let mut next = READERS.first(space);
-    for _ in 0..READERS_SEARCHED {
+    first_sound(space, READERS, |thread| {
+        foreground == 0 || space.load::<u64>(thread::at(thread, PROGRAM)) == foreground
+    })
+}
+
+/// The first of those who wait that is meant and can be woken, if there is one among the first few.
+fn first_sound(
+    space: Space,
+    queue: Queue,
+    is_meant: impl Fn(ObjectAddress) -> bool,
+) -> Option<ObjectAddress> {
+    let mut next = queue.first(space);
+    for _ in 0..SEARCHED {
         let thread = next?;
-        let program: u64 = space.load(ObjectAddress(thread.0.wrapping_add(PROGRAM)));
-        if foreground == 0 || program == foreground {
+        if !thread::is_damaged(space, thread) && is_meant(thread) {
             return Some(thread);
         }
-        let after: u64 = space.load(ObjectAddress(thread.0.wrapping_add(WAIT_NEXT)));
+        let after: u64 = space.load(thread::at(thread, WAIT_NEXT));
         next = (after != 0).then_some(ObjectAddress(after));
     }
     None

@@ -8,7 +8,9 @@
 
 use revenant_hal::ObjectAddress;
 
-use super::{FOREGROUND, OUTPUT, OUTPUT_APPENDED, OUTPUT_DRAINED, OUTPUT_OWNER, WRITER_HEAD};
+use super::{
+    FOREGROUND, OUTPUT, OUTPUT_APPENDED, OUTPUT_DRAINED, OUTPUT_OWNER, WRITER_HEAD, first_sound,
+};
 use super::{span, text_of, word};
 use crate::dispatch::Worker;
 use crate::loader::layout::{CONSOLE_PROGRAM, PROGRAM_NAME};
@@ -36,11 +38,16 @@ const WRITERS: Queue = Queue::new(word(WRITER_HEAD));
 fn next_writer(space: Space) -> Option<ObjectAddress> {
     let owner = ObjectAddress(space.load(word(OUTPUT_OWNER)));
     if owner.0 == 0 {
-        return WRITERS.first(space);
+        return first_writer(space);
     }
     let waits = space.load::<u32>(at(owner, STATE)) == STATE_WAITING
         && space.load::<u64>(at(owner, WAIT_KIND)) == WaitKind::ConsoleOutput as u64;
     waits.then_some(owner)
+}
+
+/// The first writer that waits.
+fn first_writer(space: Space) -> Option<ObjectAddress> {
+    first_sound(space, WRITERS, |_| true)
 }
 
 /// A text for the ring: bytes of the kernel's, then of object space, then perhaps an end of line.
@@ -115,7 +122,7 @@ fn must_wait(worker: &mut Worker, length: u64) -> bool {
 /// Wakes another writer that waits: it may find room too. A step of its own: woken for nothing, it waits again.
 fn wake_another(worker: &Worker) {
     let space = worker.space;
-    if let Some(other) = WRITERS.first(space).filter(|other| *other != worker.thread) {
+    if let Some(other) = first_writer(space).filter(|other| *other != worker.thread) {
         thread::wake_now(space, other, Completion::Again);
     }
     space.end_step();
@@ -163,7 +170,7 @@ pub(crate) fn release(space: Space, thread: ObjectAddress) {
         return;
     }
     space.end_step();
-    let next = WRITERS.first(space).filter(|next| *next != thread);
+    let next = first_writer(space).filter(|next| *next != thread);
     let waking = next.map(|next| thread::touch_wake(space, next));
     space.touch_write(word(OUTPUT_OWNER));
     space.begin_changes();

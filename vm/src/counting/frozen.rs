@@ -14,6 +14,11 @@ use crate::memory::layout::system::{counting, scheduler};
 use crate::memory::layout::{BLOCK, SLOT, area, thread};
 use crate::memory::{AddressExt, Space};
 
+/// The round over all threads, which lists hot and ended ones again.
+const ROUND: ObjectAddress = ObjectAddress(area::SCHEDULER + scheduler::ROUND);
+/// Threads that ended and that no grace asks any more.
+const ENDED_HEAD: ObjectAddress = ObjectAddress(area::SCHEDULER + scheduler::ENDED_HEAD);
+
 /// Largest stack range that a thread can have.
 const STACK_LIMIT: u64 = 1 << 32;
 
@@ -81,6 +86,73 @@ pub fn is_hot(space: Space, thread_object: ObjectAddress) -> bool {
     space.load::<u32>(thread_object.plus(thread::FLAGS)) & thread::FLAG_HOT != 0
 }
 
+/// A prepared entrance among the hot threads.
+pub(crate) struct Entrance {
+    /// The first hot thread; none while a round over all threads has yet to come to this one, which lists it.
+    first: Option<u64>,
+}
+
+/// Touches what [`Entrance::enter`] changes.
+pub(crate) fn touch_enter_hot(space: Space, thread_object: ObjectAddress, index: u64) -> Entrance {
+    let first = space.load_for_change::<u64>(COUNTING.plus(counting::HOT_HEAD));
+    space.touch_write(thread_object);
+    space.touch_write(thread_object.plus(thread::HOT_NEXT));
+    let round = space.load::<u64>(ROUND);
+    Entrance { first: (round == 0 || index < round).then_some(first) }
+}
+
+impl Entrance {
+    /// Marks a thread as hot and puts it into the hot list: part of a step.
+    pub(crate) fn enter(&self, space: Space, thread_object: ObjectAddress) {
+        let flags = space.load::<u32>(thread_object.plus(thread::FLAGS));
+        space.store(thread_object.plus(thread::FLAGS), flags | thread::FLAG_HOT);
+        if let Some(first) = self.first {
+            space.store(thread_object.plus(thread::HOT_NEXT), first);
+            space.store(COUNTING.plus(counting::HOT_HEAD), thread_object.0);
+        }
+    }
+}
+
+/// Whether the lists of hot and of ended threads are being made anew: no grace goes on meanwhile.
+pub(crate) fn lists_are_made(space: Space) -> bool {
+    space.load::<u64>(ROUND) != 0
+}
+
+/// Forgets who is hot, being frozen, or ended: part of a step that touched the pages of counting and of the scheduler and
+/// begins a round.
+pub(crate) fn forget_lists(space: Space) {
+    space.store(COUNTING.plus(counting::HOT_HEAD), 0_u64);
+    space.store(COUNTING.plus(counting::PENDING_HEAD), 0_u64);
+    space.store(ENDED_HEAD, 0_u64);
+    space.store(ROUND, 1_u64);
+}
+
+/// Puts a thread back into the list in which it belongs, and moves the round on to `next`. A hot one is asked by the grace in
+/// progress, if that is still asking: whether it ran since the closing is not known. One step.
+pub(crate) fn list_again(space: Space, thread_object: ObjectAddress, next: u64) {
+    let flags = space.load::<u32>(thread_object.plus(thread::FLAGS));
+    let state = space.load::<u32>(thread_object.plus(thread::STATE));
+    let freezing = space.load::<u64>(COUNTING.plus(counting::PHASE)) == counting::PHASE_FREEZING;
+    let head = match (flags & thread::FLAG_HOT != 0, state) {
+        (true, _) if freezing => Some(COUNTING.plus(counting::PENDING_HEAD)),
+        (true, _) => Some(COUNTING.plus(counting::HOT_HEAD)),
+        (false, thread::STATE_ENDED) => Some(ENDED_HEAD),
+        (false, _) => None,
+    };
+    if let Some(head) = head {
+        space.touch_write(head);
+        space.touch_write(thread_object.plus(thread::HOT_NEXT));
+    }
+    space.touch_write(ROUND);
+    space.begin_changes();
+    if let Some(head) = head {
+        space.store(thread_object.plus(thread::HOT_NEXT), space.load::<u64>(head));
+        space.store(head, thread_object.0);
+    }
+    space.store(ROUND, next);
+    space.end_step();
+}
+
 /// Before a thread runs (and before anybody writes to its registers): puts it into the hot list and thaws its current
 /// frame. Steps.
 ///
@@ -91,14 +163,10 @@ pub fn prepare_to_run(space: Space, thread_object: ObjectAddress) -> Result<(), 
     check_thread(space, thread_object)?;
     let flags = space.load::<u32>(thread_object.plus(thread::FLAGS));
     if flags & thread::FLAG_HOT == 0 {
-        let head = COUNTING.plus(counting::HOT_HEAD);
-        let first = space.load_for_change::<u64>(head);
-        space.touch_write(thread_object);
-        space.touch_write(thread_object.plus(thread::HOT_NEXT));
+        let index = u64::from(space.load::<u32>(thread_object.plus(thread::INDEX)));
+        let entrance = touch_enter_hot(space, thread_object, index);
         space.begin_changes();
-        space.store(thread_object.plus(thread::FLAGS), flags | thread::FLAG_HOT);
-        space.store(thread_object.plus(thread::HOT_NEXT), first);
-        space.store(head, thread_object.0);
+        entrance.enter(space, thread_object);
         space.end_step();
     }
     thaw(space, thread_object, frame_base(space, thread_object))
@@ -196,18 +264,17 @@ pub(super) fn freeze_slot(
 /// forgotten. One step.
 pub(super) fn pop_pending(space: Space, thread_object: ObjectAddress) {
     let head = COUNTING.plus(counting::PENDING_HEAD);
-    let ended = ObjectAddress(area::SCHEDULER).plus(scheduler::ENDED_HEAD);
     let next = space.load_for_change::<u64>(thread_object.plus(thread::HOT_NEXT));
     let flags = space.load_for_change::<u32>(thread_object.plus(thread::FLAGS));
     let state = space.load::<u32>(thread_object.plus(thread::STATE));
-    let first_ended = space.load_for_change::<u64>(ended);
+    let first_ended = space.load_for_change::<u64>(ENDED_HEAD);
     space.touch_write(head);
     space.begin_changes();
     space.store(head, next);
     space.store(thread_object.plus(thread::FLAGS), flags & !thread::FLAG_HOT);
     if state == thread::STATE_ENDED {
         space.store(thread_object.plus(thread::HOT_NEXT), first_ended);
-        space.store(ended, thread_object.0);
+        space.store(ENDED_HEAD, thread_object.0);
     } else {
         space.store(thread_object.plus(thread::HOT_NEXT), 0_u64);
     }

@@ -89,9 +89,9 @@ pub fn is_pointless(space: Space) -> bool {
         && space.load::<u64>(COUNTING.plus(counting::OPEN_NEXT)) == batch_start(open(space))
 }
 
-/// Closes the open batch and starts a grace; false when one is in progress. One step. All threads are at safepoints.
+/// Closes the open batch and starts a grace; false when one is in progress, or who is hot is not known yet. One step. All threads are at safepoints.
 pub fn close(space: Space) -> bool {
-    if phase(space) != counting::PHASE_IDLE {
+    if phase(space) != counting::PHASE_IDLE || frozen::lists_are_made(space) {
         return false;
     }
     let closing = open(space);
@@ -110,11 +110,15 @@ pub fn close(space: Space) -> bool {
     true
 }
 
-/// The next step of the grace in progress. All threads are at safepoints.
+/// The next step of the grace in progress; idle as long as who is hot is not known. All threads are at safepoints.
 ///
 /// # Errors
 /// The heap's own data contradict themselves; the grace stays where it is.
 pub fn step(space: Space) -> Result<Progress, AllocationError> {
+    if frozen::lists_are_made(space) {
+        return Ok(Progress::Idle);
+    }
+    space.end_step();
     match phase(space) {
         counting::PHASE_FREEZING => {
             let first = ObjectAddress(space.load(COUNTING.plus(counting::PENDING_HEAD)));

@@ -11,6 +11,7 @@ use super::maker::Maker;
 use super::plan::{ClassPlan, depth, element_shift};
 use crate::heap::{AllocationError, small};
 use crate::memory::layout::area;
+use crate::memory::layout::block::THREAD_CLASS;
 use crate::memory::layout::class::{
     DEPTH, DISPLAY, DISPLAY_LENGTH, FIELD_NAMES, FIRST_MODULE_CLASS, FLAG_ABSTRACT, FLAG_INTERFACE,
     FLAG_LAYOUT_FROZEN, FLAG_SEALED, INDEX, INSTANCE_SIZE, KIND_PLAIN, KIND_RAW_ARRAY,
@@ -109,7 +110,11 @@ pub(super) fn fill_class(
     space.store(object.plus(INDEX + 4), spec.kind);
     space.store(object.plus(INDEX + 5), spec.element_shift);
     space.store(object.plus(INDEX + 6), spec.flags);
-    let size_class = if spec.size == 0 { u32::MAX } else { small::class_of(spec.size) };
+    let size_class = match (spec.size, spec.kind) {
+        (0, _) => u32::MAX,
+        (_, KIND_THREAD) => u32::from(THREAD_CLASS),
+        (size, _) => small::class_of(size),
+    };
     space.store(object.plus(INSTANCE_SIZE), u32::try_from(spec.size).unwrap_or(0));
     space.store(object.plus(INSTANCE_SIZE + 4), u32::try_from(spec.slots.len()).unwrap_or(0));
     space.store(object.plus(SIZE_CLASS), size_class);

@@ -77,6 +77,9 @@ mod present {
         static WRITABLE: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
         static STORED_EARLY: Cell<u64> = const { Cell::new(0) };
         static VIOLATIONS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+        static ENDED: Cell<u64> = const { Cell::new(0) };
+        static LOST: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+        static REPLACED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
         static RECORDING: Cell<bool> = const { Cell::new(false) };
         static WINDOW: RefCell<(usize, Vec<u64>)> = const { RefCell::new((0, Vec::new())) };
         static RECORDED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
@@ -111,6 +114,37 @@ mod present {
             VIOLATIONS.take()
         }
 
+        /// The page whose touch ended the last attempt that [`Self::run`] ended, as an address.
+        #[must_use]
+        pub fn ended_at() -> u64 {
+            ENDED.get()
+        }
+
+        /// From now on the page with this address cannot be read: a touch of it ends the attempt, but the first store to it
+        /// after [`Self::replace`], which makes it a page like any other.
+        pub fn lose(page: u64) {
+            LOST.with_borrow_mut(|lost| lost.push(page));
+            update();
+        }
+
+        /// Whether the page with this address cannot be read.
+        #[must_use]
+        pub fn is_lost(page: u64) -> bool {
+            LOST.with_borrow(|lost| lost.contains(&page))
+        }
+
+        /// Lets the next store to a lost page make it anew.
+        pub fn replace(page: u64) {
+            REPLACED.with_borrow_mut(|replaced| replaced.push(page));
+        }
+
+        /// Every page can be read again.
+        pub fn find_all() {
+            LOST.take();
+            REPLACED.take();
+            update();
+        }
+
         /// Begins to record which pages are accessed: each once in so many accesses, in the order of its first in them.
         pub fn record() {
             RECORDING.set(true);
@@ -134,6 +168,8 @@ mod present {
                 Ok(value) => Some(value),
                 Err(reason) if reason.is::<AttemptEnded>() => {
                     clear();
+                    let ended = reason.downcast_ref::<AttemptEnded>();
+                    ENDED.set(ended.map_or(0, |ended| ended.page));
                     None
                 }
                 Err(reason) => std::panic::resume_unwind(reason),
@@ -142,7 +178,8 @@ mod present {
     }
 
     fn update() {
-        ACTIVE.set(CHECKING.get() || TOUCHES_LEFT.get() != u64::MAX);
+        let lost = LOST.with_borrow(|lost| !lost.is_empty());
+        ACTIVE.set(CHECKING.get() || lost || TOUCHES_LEFT.get() != u64::MAX);
     }
 
     fn is_watched() -> bool {
@@ -195,6 +232,20 @@ mod present {
         VIOLATIONS.with_borrow_mut(|list| list.push(format!("{what} at {address:#x}\n{trace}")));
     }
 
+    /// Ends the attempt at a lost page, unless it is made anew.
+    fn look_for(address: u64, write: bool) {
+        let page = page(address);
+        if Attempts::is_lost(page) {
+            let replaced = REPLACED.with_borrow(|replaced| replaced.contains(&page));
+            if !(write && replaced) {
+                std::panic::resume_unwind(alloc::boxed::Box::new(AttemptEnded { page }));
+            }
+            LOST.with_borrow_mut(|lost| lost.retain(|lost| *lost != page));
+            REPLACED.with_borrow_mut(|replaced| replaced.retain(|replaced| *replaced != page));
+            update();
+        }
+    }
+
     fn touch(address: u64) {
         if STORED_EARLY.get() != 0 {
             violate("touch after a change of the same step", STORED_EARLY.get());
@@ -227,6 +278,7 @@ mod present {
                     pages.push(page(address));
                 }
             });
+            look_for(address, false);
             touch(address);
         }
     }
@@ -263,6 +315,7 @@ mod present {
         record(address);
         if ACTIVE.get() {
             READABLE.with_borrow_mut(|pages| pages.push(page(address)));
+            look_for(address, false);
             touch(address);
         }
     }
@@ -276,6 +329,7 @@ mod present {
                 }
             });
             touch(address);
+            look_for(address, true);
         }
     }
 

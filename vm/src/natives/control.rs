@@ -18,9 +18,10 @@ use crate::loader::layout::{
 use crate::memory::layout::area;
 use crate::memory::layout::system::{root, scheduler};
 use crate::memory::layout::thread::{
-    COMMIT_EPOCH, CONDITION_MUTEX, JOIN_HEAD, MUTEX_OWNER, NATIVE_REFERENCE, SEMAPHORE_PERMITS,
-    STATE, STATE_DAMAGED, STATE_ENDED, UNCAUGHT,
+    COMMIT_EPOCH, CONDITION_MUTEX, JOIN_HEAD, MUTEX_OWNER, NATIVE_REFERENCE, SEMAPHORE_HEAD,
+    SEMAPHORE_PERMITS, STATE, STATE_DAMAGED, STATE_ENDED, UNCAUGHT,
 };
+use crate::scheduler::queue::Queue;
 use crate::scheduler::word;
 use crate::thread::{self, NEVER, NativeResult, Outcome, Wait, WaitKind, at, life, locks, witness};
 
@@ -276,10 +277,12 @@ fn make_semaphore(context: &Context) -> NativeResult {
 fn release_permits(worker: &mut Worker, context: &Context) -> NativeResult {
     let left = positive(context.raw(0));
     let semaphore = context.object(0);
-    let waiting = worker.load(semaphore.0, crate::memory::layout::thread::SEMAPHORE_HEAD) != 0;
     if left == 0 {
         return Ok(Outcome::Done);
     }
+    let queue = Queue::new(at(semaphore, SEMAPHORE_HEAD));
+    thread::skip_damaged(worker.space, queue);
+    let waiting = queue.first(worker.space).is_some();
     if waiting {
         context.touch_results();
         locks::give_permit(worker.space, semaphore);

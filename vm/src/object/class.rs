@@ -9,7 +9,7 @@ use revenant_hal::ObjectAddress;
 use crate::counting::{self, class_at};
 use crate::heap::{self, AllocationError, Allocator, small};
 use crate::memory::layout::system::root;
-use crate::memory::layout::{area, class, map, object, thread};
+use crate::memory::layout::{area, block, class, map, object, thread};
 use crate::memory::{AddressExt, Space};
 
 /// What a class object is made from. References are borrowed: the new class counts its own.
@@ -104,7 +104,11 @@ fn fill(
 ) {
     let bytes = object::PAYLOAD + 8 * u64::from(shape.slots);
     let fixed = matches!(shape.kind, class::KIND_PLAIN | class::KIND_THREAD | class::KIND_WEAK);
-    let size_class = if fixed { small::class_of(bytes) } else { u32::MAX };
+    let size_class = match shape.kind {
+        class::KIND_THREAD => u32::from(block::THREAD_CLASS),
+        _ if fixed => small::class_of(bytes),
+        _ => u32::MAX,
+    };
     let depth =
         if superclass.is_null() { 0 } else { space.load::<u32>(superclass.plus(class::DEPTH)) + 1 };
     let mut display = [0_u32; class::DISPLAY_ENTRIES];

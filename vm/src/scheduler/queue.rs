@@ -38,6 +38,12 @@ impl Queue {
         (first != 0).then_some(ObjectAddress(confine(first)))
     }
 
+    /// The last thread, or none; confined likewise.
+    pub(crate) fn last(self, space: Space) -> Option<ObjectAddress> {
+        let last: u64 = space.load(self.tail());
+        (last != 0).then_some(ObjectAddress(confine(last)))
+    }
+
     /// Touches what [`Self::push`] changes.
     pub(crate) fn touch_push(self, space: Space, thread: ObjectAddress) {
         space.touch_write(self.head);

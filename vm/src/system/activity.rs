@@ -9,14 +9,20 @@ pub(super) enum Activity {
     System,
     /// The scheduler, waking whose time has come: what this waits for holds nobody else up.
     Timers,
+    /// The scheduler, visiting all threads: likewise.
+    Round,
+    /// The scheduler, judging a page that cannot be read. Whoever waits for that page waits on meanwhile.
+    Judgement,
     /// A thread's slice.
     Thread(u64),
 }
 
-/// No thread's address.
+/// No threads' addresses.
 const TIMERS: u64 = 1;
+const ROUND: u64 = 2;
+const JUDGEMENT: u64 = 3;
 
-/// Who is at work now: 0, [`TIMERS`], or the thread's address. An attempt may be abandoned at any access to object space, which the compiler
+/// Who is at work now: 0, one of these, or the thread's address. An attempt may be abandoned at any access to object space, which the compiler
 /// does not know: to it, a plain store before a slice is dead if another follows the slice, and it leaves it out. So this is an
 /// atomic, with a fence behind.
 #[derive(Default, Debug)]
@@ -27,6 +33,8 @@ impl CurrentActivity {
         let number = match activity {
             Activity::System => 0,
             Activity::Timers => TIMERS,
+            Activity::Round => ROUND,
+            Activity::Judgement => JUDGEMENT,
             Activity::Thread(thread) => thread,
         };
         self.0.store(number, Ordering::Relaxed);
@@ -37,6 +45,8 @@ impl CurrentActivity {
         match self.0.load(Ordering::Relaxed) {
             0 => Activity::System,
             TIMERS => Activity::Timers,
+            ROUND => Activity::Round,
+            JUDGEMENT => Activity::Judgement,
             thread => Activity::Thread(thread),
         }
     }

@@ -3,7 +3,7 @@
 //! The kernel implements [`Environment`] over its clock and its pager, the host runner over `std`, the tests over numbers that they
 //! choose. None of its methods may touch object space or block.
 
-use revenant_hal::{Epoch, Nanoseconds};
+use revenant_hal::{Epoch, Nanoseconds, PageIndex};
 
 /// How much room the disk has for pages that were never stored before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +28,12 @@ pub trait Environment {
     fn makes_snapshots(&self) -> bool {
         true
     }
+    /// Whether a page of object space cannot be read and never will be.
+    fn is_lost(&self, _page: PageIndex) -> bool {
+        false
+    }
+    /// Lets the next store to a lost page make it anew, all zeros. Until then it stays lost.
+    fn replace_page(&mut self, _page: PageIndex) {}
     /// 64 unpredictable bits if the machine has a source of them, else any number that differs from boot to boot.
     fn entropy(&mut self) -> u64;
 }

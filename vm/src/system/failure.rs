@@ -3,7 +3,6 @@
 use revenant_bytecode::Builtin;
 use revenant_hal::{ObjectAddress, PageIndex};
 
-use crate::console;
 use crate::counting::grace::{self, Skipped};
 use crate::counting::{self, class_at};
 use crate::heap;
@@ -12,17 +11,18 @@ use crate::loader::layout::EXCEPTION_CODE;
 use crate::memory::Space;
 use crate::memory::layout::block::{KIND_LARGE, KIND_SMALL, KIND_STACK};
 use crate::memory::layout::thread::{
-    FLAGS, INDEX, PENDING_EXCEPTION, SIZE, STACK, STACK_SIZE, STATE, STATE_DAMAGED, WAIT_RESULT,
+    FLAGS, INDEX, PENDING_EXCEPTION, STATE, STATE_DAMAGED, WAIT_RESULT,
 };
 use crate::memory::layout::{BLOCK, area};
 use crate::scheduler::timers;
 use crate::thread::{
-    FLAG_ENDING, FLAG_TOLD, FLAG_UNWINDING, at, park_damaged, release_others, touch,
+    FLAG_ENDING, FLAG_TOLD, FLAG_UNWINDING, at, life, park_damaged, release_others, touch,
 };
 
 use super::activity::Activity;
 use super::outcome::{PageVerdict, ThreadId};
 use super::vm::Vm;
+use super::{lost_threads, round};
 
 /// Deals with whoever waited for the page. An attempt like any other: it may end at a page that is missing and is then made again
 /// from the beginning, so the waiter is forgotten only by the caller, once there is a verdict, and what is done is not done twice.
@@ -32,15 +32,26 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     if place.0 < area::HEAP {
         return PageVerdict::StepBack;
     }
+    if vm.lost.has(page) {
+        return lost_threads::judge(vm, page);
+    }
     let Some(activity) = vm.waiting.waiter(page) else {
         return PageVerdict::Unused;
     };
+    if lost_threads::holds_threads(space, place) {
+        return lost_threads::judge(vm, page);
+    }
     let kind = run_of(space, BlockNumber::of(place)).map(|(_, entry)| entry.kind);
     let first_of_block = place.0.is_multiple_of(BLOCK);
     let thread = match activity {
         Activity::Thread(thread) => thread,
-        Activity::Timers => return judge_timer(space, place),
+        Activity::Timers => return judge_timer(space),
+        Activity::Round => {
+            round::skip(space);
+            return PageVerdict::BlockStuck;
+        }
         Activity::System => return judge_system(vm, place),
+        Activity::Judgement => return PageVerdict::StepBack,
     };
     let thread = ObjectAddress(thread);
     let index = ThreadId(u64::from(space.load::<u32>(at(thread, INDEX))));
@@ -58,12 +69,10 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
         release_others(space, thread);
         return PageVerdict::ThreadDamaged(index);
     }
-    if is_own(space, thread, place) || kind == Some(KIND_STACK) {
+    if kind == Some(KIND_STACK) {
         park(space, thread);
-        if kind == Some(KIND_STACK) {
-            // Its object can be read: the others get what it held.
-            release_others(space, thread);
-        }
+        // Its object can be read: the others get what it held.
+        release_others(space, thread);
         return PageVerdict::ThreadDamaged(index);
     }
     if first_of_block && matches!(kind, Some(KIND_SMALL | KIND_LARGE)) {
@@ -81,34 +90,27 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
     PageVerdict::Thrown(index)
 }
 
-/// Somebody's time has come, and the page is in the way. If it holds that thread, the thread is gone: nobody wakes it.
-fn judge_timer(space: Space, place: ObjectAddress) -> PageVerdict {
-    match timers::first(space) {
-        Some(timer) if is_object(timer.thread(space), place) => {
-            space.end_step();
-            timers::drop_first(space);
-            space.end_step();
-            PageVerdict::ThreadDamaged(ThreadId(u64::from(timer.index)))
-        }
-        _ => PageVerdict::StepBack,
+/// Somebody's time has come, and what it waits for is in the way: it waits on, without a deadline, and holds nobody up.
+fn judge_timer(space: Space) -> PageVerdict {
+    if timers::first(space).is_none() {
+        return PageVerdict::StepBack;
     }
+    space.end_step();
+    timers::drop_first(space);
+    space.end_step();
+    PageVerdict::BlockStuck
 }
 
 /// The scheduler's own work met the page. A grace passes over what needs it; nothing else can.
 fn judge_system(vm: &mut Vm, place: ObjectAddress) -> PageVerdict {
     let space = vm.worker.space;
-    if console::skip_unreadable(space, |thread| is_object(thread, place)) {
+    if place.0.is_multiple_of(BLOCK) && life::forget_ended(space, place) {
         return PageVerdict::BlockStuck;
     }
     let skipped = match vm.releasing.get() {
         // The attempt before this one has passed over this thread already.
         Activity::Thread(thread) => Skipped::Thread(ObjectAddress(thread)),
-        Activity::System | Activity::Timers => {
-            if grace::asked_next(space).is_some_and(|thread| is_object(thread, place)) {
-                return PageVerdict::StepBack;
-            }
-            grace::skip(space)
-        }
+        _ => grace::skip(space),
     };
     let verdict = match skipped {
         Skipped::Nothing => return PageVerdict::StepBack,
@@ -131,21 +133,6 @@ fn park(space: Space, thread: ObjectAddress) {
     } else {
         park_damaged(space, thread);
     }
-}
-
-/// Whether the page holds a part of the thread object.
-fn is_object(thread: ObjectAddress, place: ObjectAddress) -> bool {
-    thread.page() == place.page() || at(thread, SIZE - 1).page() == place.page()
-}
-
-/// Whether the page holds the thread object or the thread's stack.
-fn is_own(space: Space, thread: ObjectAddress, place: ObjectAddress) -> bool {
-    if is_object(thread, place) {
-        return true;
-    }
-    let stack: u64 = space.load(at(thread, STACK));
-    let size: u64 = space.load(at(thread, STACK_SIZE));
-    place.0.wrapping_sub(stack) < size
 }
 
 /// The thread finds an exception that names the page at the instruction where it stopped. Steps.

@@ -23,7 +23,10 @@ mod activity;
 mod environment;
 mod failure;
 mod inspect;
+mod lost_threads;
+mod mark;
 mod outcome;
+mod round;
 pub mod script;
 mod steps;
 #[cfg(test)]

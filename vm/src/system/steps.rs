@@ -13,7 +13,7 @@ use crate::memory::layout::system::{root, scheduler};
 use crate::memory::layout::thread::COMMIT_EPOCH;
 use crate::scheduler::queue::Queue;
 use crate::scheduler::word;
-use crate::thread::{self, Completion, at, life, wake_now};
+use crate::thread::{Completion, at, first_waiting, life, wake_now};
 
 use super::outcome::{StepOutcome, SystemStep};
 use super::vm::GRACE_STEPS;
@@ -73,21 +73,6 @@ fn commit_durable(space: Space, epoch: u64) -> StepOutcome {
         space.end_step();
     }
     end_waits(space, epoch, Completion::Result)
-}
-
-/// The first thread of a list of waiting ones. A damaged list is emptied: waking the first of one may change another list, and
-/// the step would be made for ever.
-fn first_waiting(space: Space, queue: Queue) -> Option<ObjectAddress> {
-    let thread = queue.first(space)?;
-    if thread::waits_in(space, thread, queue) {
-        return Some(thread);
-    }
-    space.end_step();
-    queue.touch_forget(space);
-    space.begin_changes();
-    queue.forget(space);
-    space.end_step();
-    None
 }
 
 /// Ends the waits of `commit()` up to this epoch, each as `completion` makes of the epoch it waits for.

@@ -29,12 +29,15 @@ use crate::thread::{self, life};
 
 use super::activity::{Activity, CurrentActivity};
 use super::environment::{DiskSpace, Environment};
+use super::lost_threads::Lost;
+use super::mark::Mark;
 use super::outcome::{
     CreationError, ExitStatus, InspectError, PageVerdict, Requests, ResumeError, StepOutcome,
     SystemStep, ThreadId, Turn, TurnLimits, WitnessRecord,
 };
+use super::round::Round;
 use super::waits::Waits;
-use super::{failure, inspect, steps};
+use super::{failure, inspect, round, steps};
 
 /// Steps of a grace that one turn or one system step takes.
 pub(super) const GRACE_STEPS: u64 = 20_000;
@@ -42,9 +45,6 @@ pub(super) const GRACE_STEPS: u64 = 20_000;
 const WOKEN_A_TURN: usize = 16;
 /// Waiting threads that one turn passes over.
 const PASSED_OVER: u64 = 256;
-/// What the console shows where a restart came between.
-const RESTART_MARK: &[u8] = b"\n-- restarted --\n";
-
 /// What the first object space of a disk is made from (`revenant disk create`, `revenant run`).
 #[derive(Clone, Copy, Debug)]
 pub struct Creation<'a> {
@@ -56,26 +56,20 @@ pub struct Creation<'a> {
     pub epoch: revenant_hal::Epoch,
 }
 
-/// The mark of a restart on its way to the console. It stands in no ring, so it needs no room there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Mark {
-    None,
-    /// It is to be sent before anything else.
-    Due,
-    /// It is the batch that was taken last.
-    Taken,
-}
-
 /// The programs of one object space. See the module's text for what *in an attempt* means.
 #[derive(Debug)]
 pub struct Vm {
     pub(super) worker: Box<Worker>,
-    activity: CurrentActivity,
+    pub(super) activity: CurrentActivity,
     /// The thread that a grace has passed over and whose locks are being given to others; the scheduler: none.
     pub(super) releasing: CurrentActivity,
     pub(super) waiting: Waits,
+    /// Pages of thread objects that are being made anew.
+    pub(super) lost: Lost,
+    /// Counts what may have changed threads other than that.
+    pub(super) deeds: u64,
     main_reported: bool,
-    mark: Mark,
+    pub(super) mark: Mark,
 }
 
 impl Vm {
@@ -139,6 +133,8 @@ impl Vm {
             activity,
             releasing,
             waiting: Waits::new(),
+            lost: Lost::default(),
+            deeds: 0,
             main_reported: false,
             mark: Mark::None,
         }
@@ -152,6 +148,10 @@ impl Vm {
         attention: &AtomicBool,
         limits: TurnLimits,
     ) -> Turn {
+        if self.lost.is_under_way() {
+            return Turn::Waiting;
+        }
+        self.deeds += 1;
         self.enter(environment, attention);
         let turn = match self.schedule() {
             Some(turn) => turn,
@@ -227,6 +227,9 @@ impl Vm {
     /// Picks a thread and runs it.
     fn run(&mut self, limits: TurnLimits) -> Turn {
         let space = self.worker.space;
+        if self.go_round() {
+            return Turn::Scheduled;
+        }
         if !self.waiting.contains(Activity::System) && console::go_on_interrupting(space) {
             return Turn::Scheduled;
         }
@@ -246,6 +249,21 @@ impl Vm {
             rotate(space, thread);
         }
         Turn::Scheduled
+    }
+
+    /// Goes on with the round over all threads; whether there was anything to do.
+    fn go_round(&mut self) -> bool {
+        let space = self.worker.space;
+        if !round::is_due(space) || self.waiting.contains(Activity::Round) {
+            return false;
+        }
+        self.activity.set(Activity::Round);
+        let round = round::go_on(space);
+        self.activity.set(Activity::System);
+        if round == Round::Ended {
+            self.report_main();
+        }
+        round != Round::None
     }
 
     fn slice(&mut self, thread: ObjectAddress, limits: TurnLimits) -> Turn {
@@ -299,6 +317,8 @@ impl Vm {
         environment: &mut dyn Environment,
     ) -> StepOutcome {
         let quiet = AtomicBool::new(false);
+        // The clock is nobody's: what is saved for a flip changes no thread.
+        self.deeds += u64::from(step != SystemStep::SaveClock);
         self.enter(environment, &quiet);
         let outcome = steps::take(&mut self.worker, step);
         if matches!(step, SystemStep::Restarted { .. }) && outcome == StepOutcome::Done {
@@ -340,7 +360,8 @@ impl Vm {
         self.waiting.clear();
     }
 
-    /// `page` cannot be read and never will be. *In an attempt.* Whoever waited for it is dealt with by what the page holds.
+    /// `page` cannot be read and never will be. *In an attempt*, to be made again until there is a verdict: with pages that hold
+    /// thread objects, nobody runs meanwhile. Whoever waited for it is dealt with by what the page holds.
     pub fn page_failed(
         &mut self,
         page: PageIndex,
@@ -348,6 +369,7 @@ impl Vm {
     ) -> PageVerdict {
         let quiet = AtomicBool::new(false);
         self.enter(environment, &quiet);
+        self.activity.set(Activity::Judgement);
         let verdict = failure::judge(self, page);
         self.leave();
         // One at a time: the others that wait for it meet it again.
@@ -355,6 +377,11 @@ impl Vm {
             self.waiting.remove(activity);
         }
         verdict
+    }
+
+    /// The next thread that was lost with a page, and that page: those that no verdict has named.
+    pub fn take_lost(&mut self) -> Option<(PageIndex, ThreadId)> {
+        self.lost.take_told()
     }
 
     /// The pages that the scheduler's own work is going to need after the one that it waits for, for the kernel to bring in
@@ -386,50 +413,6 @@ impl Vm {
         let first = (area::CLASS_TABLE - OBJECT_SPACE_BASE) / PAGE_SIZE_U64;
         let count = (area::CLASS_TABLE_ENTRIES * 8).div_ceil(PAGE_SIZE_U64);
         PageIndex(first)..PageIndex(first + count)
-    }
-
-    /// Copies the next batch of console output into `buffer` and returns how many bytes. `sent` bytes of the batch before (all
-    /// of it, or 0 at first) have left the machine: the persistent drain cursor moves over those, and over no others, so
-    /// what a cut keeps from leaving comes again. *In an attempt.* 0: everything was sent.
-    pub fn console_drain(&mut self, sent: usize, buffer: &mut [u8]) -> usize {
-        self.activity.set(Activity::System);
-        let space = self.worker.space;
-        let of_ring = if self.mark == Mark::Taken { 0 } else { sent };
-        if self.mark == Mark::Due {
-            console::drain(space, of_ring, &mut []);
-            self.mark = Mark::Taken;
-            let count = RESTART_MARK.len().min(buffer.len());
-            buffer[..count].copy_from_slice(&RESTART_MARK[..count]);
-            return count;
-        }
-        let count = console::drain(space, of_ring, buffer);
-        self.mark = Mark::None;
-        count
-    }
-
-    /// Enters input into the persistent queue and wakes the foreground reader; returns how many bytes found room. *In an
-    /// attempt.* Byte 3 (Ctrl-C) interrupts every thread of the foreground program's group, in the turns that follow, and is not queued.
-    pub fn console_input(&mut self, bytes: &[u8]) -> usize {
-        self.activity.set(Activity::System);
-        let space = self.worker.space;
-        let end = bytes.iter().position(|byte| *byte == 3).unwrap_or(bytes.len());
-        let (before, from) = bytes.split_at(end);
-        if !before.is_empty() {
-            let entered = console::enter(space, before);
-            if entered > 0 || from.is_empty() {
-                return entered;
-            }
-            // The queue is full and nobody reads: an interruption does not wait behind what cannot be entered. It comes with
-            // the next call: this one may not end at a page after it has counted.
-            console::lose(space, before.len());
-            self.worker.requests.console_input_lost += before.len() as u64;
-            return before.len();
-        }
-        let program = console::foreground(space);
-        if !from.is_empty() && program != 0 {
-            console::interrupt_foreground(space);
-        }
-        from.len().min(1)
     }
 
     /// The step counters of all threads that report any, in the order of their first report, into `records`; returns how

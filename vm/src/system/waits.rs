@@ -57,7 +57,8 @@ impl Waits {
 
     /// Threads that wait.
     pub(super) fn threads(&self) -> usize {
-        let others = [Activity::System, Activity::Timers];
+        use Activity::{Judgement, Round, System, Timers};
+        let others = [System, Timers, Round, Judgement];
         self.pages.len() - others.into_iter().filter(|other| self.contains(*other)).count()
     }
 

@@ -18,13 +18,13 @@ use crate::loader::layout::{
 };
 use crate::memory::Space;
 use crate::memory::layout::area;
-use crate::memory::layout::system::{counting as hot, root, scheduler};
+use crate::memory::layout::system::{root, scheduler};
 use crate::memory::layout::thread::{
-    DEADLINE, DISK_FULL, EXIT_RAW, FLAG_HOT, FLAGS, FRAME, GROUP, GROUP_INDEX, HOT_NEXT, INDEX,
-    JOIN_HEAD, NAME, NATIVE_REFERENCE, OUT_OF_MEMORY, PENDING_EXCEPTION, POSITION, PROGRAM,
-    RAW_LIMIT, RECORD_FUNCTION, RECORD_LIMIT, RECORD_RAW_BASE, RECORD_RAW_END, RECORD_SIZE,
-    REFERENCE_LIMIT, STACK, STACK_DEFAULT, STACK_OVERFLOW, STACK_SIZE, STATE, STATE_ENDED,
-    STATE_RUNNABLE, UNCAUGHT, WATERMARK, stack_parts,
+    DEADLINE, DISK_FULL, EXIT_RAW, FLAGS, FRAME, GROUP, GROUP_INDEX, HOT_NEXT, INDEX, JOIN_HEAD,
+    NAME, NATIVE_REFERENCE, OUT_OF_MEMORY, PENDING_EXCEPTION, POSITION, PROGRAM, RAW_LIMIT,
+    RECORD_FUNCTION, RECORD_LIMIT, RECORD_RAW_BASE, RECORD_RAW_END, RECORD_SIZE, REFERENCE_LIMIT,
+    STACK, STACK_DEFAULT, STACK_OVERFLOW, STACK_SIZE, STATE, STATE_ENDED, STATE_RUNNABLE, UNCAUGHT,
+    WATERMARK, stack_parts,
 };
 use crate::scheduler::queue::Queue;
 use crate::scheduler::{RUN_LENGTH, RUN_QUEUE, word};
@@ -126,8 +126,7 @@ pub(crate) fn launch(space: Space, thread: ObjectAddress) -> Result<(), Allocati
     }
     let entry = ObjectAddress(area::THREAD_TABLE + index * 8);
     let after: u64 = space.load_for_change(entry);
-    let hot_head = ObjectAddress(area::COUNTING + hot::HOT_HEAD);
-    let first_hot: u64 = space.load_for_change(hot_head);
+    let entrance = counting::frozen::touch_enter_hot(space, thread, index);
     touch(space, thread);
     counting::touch_count(space, thread);
     RUN_QUEUE.touch_push(space, thread);
@@ -143,9 +142,7 @@ pub(crate) fn launch(space: Space, thread: ObjectAddress) -> Result<(), Allocati
     // Below the number of table entries, 2^24.
     space.store(at(thread, INDEX), u32::try_from(index).unwrap_or(0));
     space.store(at(thread, STATE), STATE_RUNNABLE);
-    set_flags(space, thread, FLAG_HOT, 0);
-    space.store(at(thread, HOT_NEXT), first_hot);
-    space.store(hot_head, thread.0);
+    entrance.enter(space, thread);
     RUN_QUEUE.push(space, thread);
     space.store(RUN_LENGTH, space.load::<u64>(RUN_LENGTH).wrapping_add(1));
     let alive = word(scheduler::THREAD_COUNT);
@@ -324,7 +321,7 @@ pub(crate) fn go_on_ending(worker: &mut Worker) -> bool {
         return false;
     }
     let joiners = Queue::new(at(thread, JOIN_HEAD));
-    while let Some(joiner) = joiners.first(space) {
+    while let Some(joiner) = super::first_waiting(space, joiners) {
         tell_joiner(space, thread, joiner);
         left -= 1;
         if left == 0 {
@@ -436,6 +433,21 @@ fn reap_one(space: Space) -> bool {
     counting::count_down(space, thread);
     space.end_step();
     true
+}
+
+/// The metadata of the first ended thread cannot be read: whether it is this page. Those in the list keep what they have. One step.
+pub(crate) fn forget_ended(space: Space, metadata: ObjectAddress) -> bool {
+    let head = word(scheduler::ENDED_HEAD);
+    let first: u64 = space.load(head);
+    let is_its = first != 0 && runs::BlockNumber::of(ObjectAddress(first)).address() == metadata;
+    if is_its {
+        space.end_step();
+        space.touch_write(head);
+        space.begin_changes();
+        space.store(head, 0_u64);
+        space.end_step();
+    }
+    is_its
 }
 
 /// Gives a stack range back, once. The object is touched before, and nothing after, so that giving and noting are one.

@@ -14,20 +14,18 @@ use crate::exception::Thrown;
 use crate::memory::Space;
 use crate::memory::layout::thread::{
     CONDITION_HEAD, CONDITION_MUTEX, MUTEX_ABANDONED, MUTEX_HEAD, MUTEX_NEXT, MUTEX_OWNER,
-    MUTEX_PREVIOUS, NATIVE_PROGRESS, OWNED_MUTEXES, SEMAPHORE_HEAD, SEMAPHORE_PERMITS, SIZE, STATE,
-    STATE_DAMAGED, WAIT_RESULT,
+    MUTEX_PREVIOUS, NATIVE_PROGRESS, OWNED_MUTEXES, SEMAPHORE_HEAD, SEMAPHORE_PERMITS, SIZE,
+    WAIT_RESULT,
 };
 use crate::scheduler::queue::Queue;
 
 use super::{
-    Completion, NEVER, Outcome, Wait, WaitKind, at, leave, park, touch, touch_leave, touch_park,
-    touch_wake, wake,
+    Completion, NEVER, Outcome, Wait, WaitKind, at, forget_lost, is_damaged, leave, park,
+    skip_damaged, touch, touch_leave, touch_park, touch_wake, wake,
 };
 
 /// While a thread waits for a lock, this word of it says what it is told when it gets it: 0 for the raw result in its
 /// progress word, else the built-in class to throw.
-/// Damaged threads that a lock passes over at once; a list that is damaged too may have no end.
-const DAMAGED_MAX: u32 = 1 << 10;
 pub(crate) const GRANT: u64 = NATIVE_PROGRESS + 8;
 
 fn waiters(mutex: ObjectAddress) -> Queue {
@@ -147,9 +145,13 @@ pub(crate) fn lock(
     if owner == thread.0 {
         return Err(owned_already(space, mutex));
     }
-    if owner == 0 {
+    if owner != 0 {
+        abandon_if_lost(space, mutex);
+    }
+    if owner == 0 || space.load::<u64>(at(mutex, MUTEX_OWNER)) == 0 {
         return take(worker, mutex);
     }
+    forget_lost(space, waiters(mutex));
     let wait =
         Wait::in_queue(WaitKind::Mutex, mutex.0.wrapping_add(MUTEX_HEAD), mutex).before(deadline);
     let parking = touch_park(space, thread, wait);
@@ -193,7 +195,10 @@ pub(crate) fn try_lock(worker: &Worker, mutex: ObjectAddress) -> Result<bool, Th
         return Err(owned_already(worker.space, mutex));
     }
     if owner != 0 {
-        return Ok(false);
+        abandon_if_lost(worker.space, mutex);
+        if worker.space.load::<u64>(at(mutex, MUTEX_OWNER)) != 0 {
+            return Ok(false);
+        }
     }
     take(worker, mutex).map(|_| true)
 }
@@ -207,7 +212,7 @@ pub(crate) fn unlock(worker: &Worker, mutex: ObjectAddress) -> Result<Outcome, T
     if space.load::<u64>(at(mutex, MUTEX_OWNER)) != thread.0 {
         return Err(Builtin::LockStateException.into());
     }
-    skip_damaged(space, mutex);
+    skip_damaged(space, waiters(mutex));
     let prepared = touch_release(space, mutex, thread);
     space.begin_changes();
     release(space, &prepared, false);
@@ -220,7 +225,7 @@ pub(crate) fn abandon_one(space: Space, thread: ObjectAddress) -> bool {
     if mutex.0 == 0 {
         return false;
     }
-    skip_damaged(space, mutex);
+    skip_damaged(space, waiters(mutex));
     let prepared = touch_release(space, mutex, thread);
     space.begin_changes();
     release(space, &prepared, true);
@@ -247,7 +252,8 @@ pub(crate) fn wait(
     if space.load::<u64>(at(mutex, MUTEX_OWNER)) != thread.0 {
         return Err(Builtin::LockStateException.into());
     }
-    skip_damaged(space, mutex);
+    skip_damaged(space, waiters(mutex));
+    forget_lost(space, Queue::new(at(condition, CONDITION_HEAD)));
     let kind = WaitKind::Condition;
     let wait =
         Wait::in_queue(kind, condition.0.wrapping_add(CONDITION_HEAD), condition).before(deadline);
@@ -266,6 +272,7 @@ pub(crate) fn leave_condition(space: Space, thread: ObjectAddress, completion: C
     let condition =
         ObjectAddress(space.load(at(thread, crate::memory::layout::thread::WAIT_OBJECT)));
     let mutex = mutex_of(space, condition);
+    abandon_if_lost(space, mutex);
     if space.load::<u64>(at(mutex, MUTEX_OWNER)) == 0 {
         touch_own(space, mutex, thread);
         let waking = touch_wake(space, thread);
@@ -281,6 +288,7 @@ pub(crate) fn leave_condition(space: Space, thread: ObjectAddress, completion: C
         wake(space, &waking, told);
         return;
     }
+    forget_lost(space, waiters(mutex));
     let leaving = touch_leave(space, thread);
     space.touch_write(mutex);
     space.touch_write(at(mutex, MUTEX_PREVIOUS));
@@ -315,18 +323,20 @@ pub(crate) fn note_interruption(space: Space, thread: ObjectAddress) {
     space.end_step();
 }
 
-/// Takes threads that were parked as damaged out of the front of a lock's FIFO: they can own nothing. Steps.
-fn skip_damaged(space: Space, mutex: ObjectAddress) {
-    for _ in 0..DAMAGED_MAX {
-        let Some(first) = waiters(mutex).first(space) else { return };
-        if space.load::<u32>(at(first, STATE)) != STATE_DAMAGED {
-            return;
-        }
-        let leaving = touch_leave(space, first);
-        space.begin_changes();
-        leave(space, &leaving);
-        space.end_step();
+/// A lock whose owner's object was lost passes on like that of a thread that ended: to its first waiter, or it is free and marked
+/// as abandoned. Steps; nothing for any other lock.
+pub(crate) fn abandon_if_lost(space: Space, mutex: ObjectAddress) {
+    let owner: u64 = space.load(at(mutex, MUTEX_OWNER));
+    let is_lost = owner != 0 && is_damaged(space, ObjectAddress(owner));
+    space.end_step();
+    if !is_lost {
+        return;
     }
+    skip_damaged(space, waiters(mutex));
+    let prepared = touch_release(space, mutex, ObjectAddress(owner));
+    space.begin_changes();
+    release(space, &prepared, true);
+    space.end_step();
 }
 
 /// Notifies the first waiter of a condition; false if there is none. One step.
@@ -339,9 +349,9 @@ pub(crate) fn notify(worker: &Worker, condition: ObjectAddress) -> Result<bool, 
     if space.load::<u64>(at(mutex, MUTEX_OWNER)) != worker.thread.0 {
         return Err(Builtin::LockStateException.into());
     }
-    let Some(first) = Queue::new(at(condition, CONDITION_HEAD)).first(space) else {
-        return Ok(false);
-    };
+    let waiting = Queue::new(at(condition, CONDITION_HEAD));
+    skip_damaged(space, waiting);
+    let Some(first) = waiting.first(space) else { return Ok(false) };
     leave_condition(space, first, Completion::Result(1));
     Ok(true)
 }
@@ -363,6 +373,7 @@ pub(crate) fn acquire(worker: &mut Worker, semaphore: ObjectAddress) -> Outcome 
 
 /// Gives one permit: to the first waiter, or to whoever asks next. One step; false when no more fit.
 pub(crate) fn give_permit(space: Space, semaphore: ObjectAddress) -> bool {
+    skip_damaged(space, Queue::new(at(semaphore, SEMAPHORE_HEAD)));
     if let Some(first) = Queue::new(at(semaphore, SEMAPHORE_HEAD)).first(space) {
         super::wake_now(space, first, Completion::Result(0));
         return true;

@@ -40,6 +40,9 @@ pub(crate) const FLAG_TOLD: u32 = 1 << 11;
 /// No deadline.
 pub(crate) const NEVER: u64 = u64::MAX;
 
+/// Damaged threads that a list passes over at once; a list that is damaged too may have no end.
+const DAMAGED_MAX: u32 = 1 << 10;
+
 /// What a thread waits for; says what its deadline does. Persistent numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u64)]
@@ -192,6 +195,9 @@ pub(crate) fn park(space: Space, thread: ObjectAddress, parking: &Parking) {
 
 /// Parks the worker's thread at its instruction; one step. The slice is over.
 pub(crate) fn park_worker(worker: &mut Worker, wait: Wait) {
+    if let Some(queue) = wait.queue {
+        forget_lost(worker.space, queue);
+    }
     let parking = touch_park(worker.space, worker.thread, wait);
     worker.space.begin_changes();
     park(worker.space, worker.thread, &parking);
@@ -220,6 +226,55 @@ pub(crate) fn waits_in(space: Space, first: ObjectAddress, queue: Queue) -> bool
         && matches!(state, STATE_WAITING | STATE_DAMAGED)
         && space.load::<u64>(at(first, WAIT_QUEUE)) == queue.word()
         && space.load::<u64>(at(first, WAIT_PREVIOUS)) == 0
+}
+
+/// The first thread of a list of waiting ones. A damaged list is emptied: waking the first of one may change another list, and
+/// the step would be made for ever. So is one of which only lost threads are left.
+pub(crate) fn first_waiting(space: Space, queue: Queue) -> Option<ObjectAddress> {
+    let thread = queue.first(space)?;
+    if waits_in(space, thread, queue) {
+        return Some(thread);
+    }
+    forget(space, queue);
+    None
+}
+
+/// Empties a list of waiting threads if only lost ones are left in it, which do not know that they wait there: before somebody
+/// is appended, who would be lost with them. One step.
+pub(crate) fn forget_lost(space: Space, queue: Queue) {
+    let Some(last) = queue.last(space) else { return };
+    if is_damaged(space, last) && space.load::<u64>(at(last, WAIT_QUEUE)) != queue.word() {
+        forget(space, queue);
+    }
+    space.end_step();
+}
+
+/// Empties a damaged list. One step.
+fn forget(space: Space, queue: Queue) {
+    space.end_step();
+    queue.touch_forget(space);
+    space.begin_changes();
+    queue.forget(space);
+    space.end_step();
+}
+
+/// Takes threads that were parked as damaged out of the front of a list: they can be given nothing. Steps.
+pub(crate) fn skip_damaged(space: Space, queue: Queue) {
+    for _ in 0..DAMAGED_MAX {
+        let Some(first) = first_waiting(space, queue) else { return };
+        if !is_damaged(space, first) {
+            return;
+        }
+        let leaving = touch_leave(space, first);
+        space.begin_changes();
+        leave(space, &leaving);
+        space.end_step();
+    }
+}
+
+/// Whether a thread never runs again because of damage.
+pub(crate) fn is_damaged(space: Space, thread: ObjectAddress) -> bool {
+    space.load::<u32>(at(thread, STATE)) == STATE_DAMAGED
 }
 
 /// Touches everything for taking a waiting thread out of its FIFO and its deadline.
@@ -270,7 +325,7 @@ pub(crate) fn wake(space: Space, waking: &Waking, completion: Completion) {
     space.store(at(thread, WAIT_RESULT), result);
     space.store(at(thread, NATIVE_PROGRESS), value);
     space.store(at(thread, WAIT_KIND), 0_u64);
-    if space.load::<u32>(at(thread, STATE)) == STATE_DAMAGED {
+    if is_damaged(space, thread) {
         // It leaves its lists and never runs again.
         return;
     }
@@ -423,7 +478,7 @@ pub(crate) fn release_others(space: Space, thread: ObjectAddress) {
     }
     let joiners = Queue::new(at(thread, JOIN_HEAD));
     for _ in 0..1 << 16 {
-        let Some(joiner) = joiners.first(space) else { break };
+        let Some(joiner) = first_waiting(space, joiners) else { break };
         wake_now(space, joiner, Completion::Throws(Builtin::DamagedObjectException));
     }
 }

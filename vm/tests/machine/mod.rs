@@ -7,6 +7,7 @@
     reason = "each test file uses its part"
 )]
 
+pub mod crowd;
 pub mod meeting;
 
 use core::sync::atomic::AtomicBool;
@@ -42,6 +43,12 @@ impl Environment for Calm {
     }
     fn makes_snapshots(&self) -> bool {
         !self.read_only
+    }
+    fn is_lost(&self, page: PageIndex) -> bool {
+        Attempts::is_lost(page.address().0)
+    }
+    fn replace_page(&mut self, page: PageIndex) {
+        Attempts::replace(page.address().0);
     }
     fn entropy(&mut self) -> u64 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -241,6 +248,11 @@ impl Machine {
 }
 
 impl Machine {
+    /// A new handle on the object space as it is.
+    pub fn vm_again(&mut self) -> Vm {
+        Vm::resume(&mut self.environment).unwrap()
+    }
+
     /// Puts a snapshot's bytes back without resuming.
     pub fn restore_if_whole(&mut self, snapshot: &Snapshot) {
         self.host.clear();

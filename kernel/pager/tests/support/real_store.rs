@@ -134,6 +134,11 @@ impl RealStore {
         self.rotten.insert(page.0);
         !blocks.is_empty()
     }
+
+    /// The page has been stored anew, elsewhere.
+    pub(crate) fn heal(&mut self, page: PageIndex) {
+        self.rotten.remove(&page.0);
+    }
 }
 
 impl Backing for RealStore {

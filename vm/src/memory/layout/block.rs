@@ -91,11 +91,14 @@ pub const CLASS_HEAD: u64 = 20;
 /// Class record: last listed block, u32, 0 none.
 pub const CLASS_TAIL: u64 = 24;
 
-/// Granules of a cell, by size class. 3840 is divisible by most of them.
-pub const SIZE_CLASSES: [u16; 34] = [
+/// Granules of a cell, by size class. 3840 is divisible by most of them. The last class is that of threads.
+pub const SIZE_CLASSES: [u16; 35] = [
     2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 60, 64, 80, 96, 120, 128, 160,
-    192, 240, 256, 320, 384, 480, 548, 640, 768,
+    192, 240, 256, 320, 384, 480, 548, 640, 768, 32,
 ];
+/// Size class of thread objects and of nothing else: a page of such a block, but the first, holds eight cells of threads, so
+/// that a lost one can be made anew.
+pub const THREAD_CLASS: u8 = 34;
 
 const _: () = assert!(FIRST_GRANULE * super::GRANULE == super::PAGE);
 const _: () = assert!((FIRST_GRANULE + GRANULES) * super::GRANULE == super::BLOCK);
@@ -103,5 +106,9 @@ const _: () = assert!(RUNS_CLEAN + 4 * ORDERS <= RUNS_DIRTY && RUNS_DIRTY + 4 * 
 const _: () =
     assert!(ALLOCATOR_CLASSES + ALLOCATOR_CLASS_SIZE * SIZE_CLASSES.len() as u64 <= super::PAGE);
 const _: () = assert!(
-    SIZE_CLASSES[SIZE_CLASSES.len() - 1] as u64 * super::GRANULE == super::object::SMALL_LIMIT
+    SIZE_CLASSES[THREAD_CLASS as usize - 1] as u64 * super::GRANULE == super::object::SMALL_LIMIT
+);
+const _: () = assert!(
+    SIZE_CLASSES[THREAD_CLASS as usize] as u64 * super::GRANULE == super::thread::SIZE
+        && SIZE_CLASSES.len() == THREAD_CLASS as usize + 1
 );

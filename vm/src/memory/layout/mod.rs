@@ -19,8 +19,9 @@ pub mod thread;
 use revenant_hal::{OBJECT_SPACE_BASE, OBJECT_SPACE_SIZE};
 
 /// The number of this format. Stands in the root page and in every superblock (as the VM ABI version). With 1 thread objects had
-/// 416 bytes and the statistics a page of their own; with 2 the keys of the held table were not counted by block.
-pub const ABI_VERSION: u32 = 3;
+/// 416 bytes and the statistics a page of their own; with 2 the keys of the held table were not counted by block; with 3 thread
+/// objects stood among others of their size.
+pub const ABI_VERSION: u32 = 4;
 
 /// First word of the root page: "REVENANT" read as a little-endian number.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"REVENANT");

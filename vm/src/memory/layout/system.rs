@@ -66,6 +66,9 @@ pub mod scheduler {
     pub const RANDOM: u64 = 64;
     /// First thread that has ended and left the hot list, linked by the hot link: ready to be forgotten.
     pub const ENDED_HEAD: u64 = 72;
+    /// Index of the thread that the round over all threads looks at next, 0 while there is none: after a page of thread objects
+    /// was lost. Until it has come to the end, hot threads and ended ones from this index on stand in no list.
+    pub const ROUND: u64 = 80;
     /// First byte free for the scheduler's own use; it documents what it adds in OBJECTS.md.
     pub const SPARE: u64 = 128;
 }

@@ -8,7 +8,7 @@ use revenant_hal::{ObjectAddress, PageIndex};
 use super::node::object_title;
 use crate::heap::runs::{BlockNumber, run_of};
 use crate::memory::layout::block::{
-    KIND_DIRTY, KIND_FREE, KIND_LARGE, KIND_NONE, KIND_SMALL, KIND_STACK,
+    KIND_DIRTY, KIND_FREE, KIND_LARGE, KIND_NONE, KIND_SMALL, KIND_STACK, THREAD_CLASS,
 };
 use crate::memory::layout::object::LARGE_OFFSET;
 use crate::memory::layout::system::root;
@@ -51,6 +51,7 @@ pub(in crate::system) fn describe(space: Space, page: PageIndex) -> String {
     let metadata = address.0.is_multiple_of(BLOCK);
     match entry.kind {
         KIND_SMALL if metadata => String::from("metadata of a block of small objects"),
+        KIND_SMALL if entry.size_class == THREAD_CLASS => String::from("thread objects"),
         KIND_SMALL => format!("small objects of size class {}", entry.size_class),
         KIND_LARGE if address == head.address() => String::from("metadata of a large object"),
         KIND_LARGE => {
