@@ -15,6 +15,7 @@ use crate::space::{self, News, Work};
 use crate::world::World;
 use crate::{detail, last_words, log, resume};
 use alloc::collections::VecDeque;
+use core::sync::atomic::Ordering;
 use revenant_hal::{Clock, Epoch, Nanoseconds, PageIndex};
 use revenant_machine::attempt::{self, SliceEnd};
 use revenant_machine::clock::MachineClock;
@@ -25,6 +26,8 @@ use revenant_pager::{Impossible, Obstacles, Stage, Wake};
 use revenant_store::SpaceState;
 use revenant_vm::{DiskSpace, ExitStatus, PageVerdict, StepOutcome, SystemStep, Turn};
 
+/// Slices that may miss a page before the disk is asked for them.
+const MISSES_PER_PASS: u32 = 16;
 /// Pages that are brought in ahead of the scheduler's own work at a time.
 const AHEAD: usize = 192;
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
@@ -124,7 +127,7 @@ impl<P: Programs> EventLoop<P> {
             if let Some(code) = self.finished() {
                 return code;
             }
-            busy |= self.run_slice();
+            busy |= self.run_slices();
             if !busy {
                 rest();
             }
@@ -140,20 +143,20 @@ impl<P: Programs> EventLoop<P> {
         busy |= self.advance_snapshot();
         // Not before the first instruction after a resume: its pages would stand behind those of a grace.
         if self.running && core::mem::take(&mut self.missed) {
-            self.look_ahead();
-            // What is missing is asked of the disk before a slice begins, not after.
-            busy |= self.serve_space() == Work::More;
+            // What will be missing is asked of the disk before a slice begins, not after.
+            busy |= self.look_ahead() && self.serve_space() == Work::More;
         }
         busy
     }
 
     /// Asks for what the scheduler's own work will miss next: page by page a grace over what was freed long ago would
-    /// take a disk's latency for each.
-    fn look_ahead(&mut self) {
+    /// take a disk's latency for each. Whether there is anything.
+    fn look_ahead(&mut self) -> bool {
         let mut pages = [PageIndex(0); AHEAD];
         let found = self.attempt(|programs, _| programs.upcoming(&mut pages));
         let pages = pages.get(..found.unwrap_or(0)).unwrap_or(&[]);
         space::with(|space| space.prefetch(pages));
+        !pages.is_empty()
     }
 
     /// One round of store and pager, and what follows from it.
@@ -302,6 +305,7 @@ impl<P: Programs> EventLoop<P> {
         }
         if let Some(status) = requests.main_ended {
             log!("main_ended {status:?}");
+            self.probe.main_ended(&space::with(|space| space.statistics()));
             if self.options.exit_on_main {
                 self.end(match status {
                     ExitStatus::Returned(0) => ExitCode::Success,
@@ -424,8 +428,9 @@ impl<P: Programs> EventLoop<P> {
         }
     }
 
-    /// Runs programs for one slice; true if there is more to run at once.
-    fn run_slice(&mut self) -> bool {
+    /// Runs a slice, and after one that ended at a missing page another, so that the disk gets what several threads miss
+    /// in one go; true if there is more to run at once.
+    fn run_slices(&mut self) -> bool {
         if self.options.safe || self.ending.is_some() || self.announcing() {
             return false;
         }
@@ -433,11 +438,26 @@ impl<P: Programs> EventLoop<P> {
         if self.probe.yardstick_is_due(self.world.clock) {
             space::with(|space| probe::time_yardstick(self.world.clock, space.frames()));
         }
+        for slice in 0..MISSES_PER_PASS {
+            match self.run_slice() {
+                Attempt::Done(Turn::Ran(_) | Turn::Scheduled) => return true,
+                // What the slices before have missed is asked for by the pass that follows; only then may the loop halt.
+                Attempt::Done(Turn::Idle { .. } | Turn::Waiting) => return slice > 0,
+                Attempt::Blocked if attention::flag().load(Ordering::Relaxed) => return true,
+                Attempt::Blocked => {}
+            }
+        }
+        true
+    }
+
+    /// Runs programs for one slice.
+    fn run_slice(&mut self) -> Attempt<Turn> {
         let pages =
             if self.running { 0 } else { space::with(|space| space.statistics().pages_read) };
         let turn = self.try_attempt(|programs, world| programs.turn(world));
         if !self.running && self.programs.has_run() {
             self.running = true;
+            space::with(|space| space.set_read_ahead(true));
             self.probe.running(self.world.clock.since(self.entered).0, pages);
         }
         for first in self.programs.take_first_steps() {
@@ -447,11 +467,6 @@ impl<P: Programs> EventLoop<P> {
         if self.probe.wants_counters() {
             self.measure_counters();
         }
-        match turn {
-            Attempt::Done(Turn::Ran(_) | Turn::Scheduled) => true,
-            Attempt::Done(Turn::Idle { .. } | Turn::Waiting) => false,
-            // Another thread may run at once; if none can, the next turn says so.
-            Attempt::Blocked => true,
-        }
+        turn
     }
 }

@@ -1,5 +1,5 @@
-//! Measurements of a machine that runs real programs: `bench=resume`, `bench=grace`, `bench=idle` and `bench=flip`. Everything else
-//! runs as always.
+//! Measurements of a machine that runs real programs: `bench=resume`, `bench=grace`, `bench=idle`, `bench=flip` and `bench=walk`.
+//! Everything else runs as always.
 //!
 //! - `resume`: pages read before the first program instruction, time from the kernel's entry to it, and time until each of
 //!   `rounds` threads has reported two steps since the resume: all that lies between the two has been done since.
@@ -7,6 +7,8 @@
 //!   for the first stop.
 //! - `idle`: blocks that a snapshot writes, over `rounds` snapshots.
 //! - `flip`: what each flip took stands in the log anyway; here is only the yardstick, 64 copies of a page, timed some time after each.
+//! - `walk`: pages made dirty from the resume until the main program ends, against pages read: what a program costs that only
+//!   reads.
 
 use crate::snapshot::FlipTimes;
 use crate::{detail, log};
@@ -16,6 +18,7 @@ use revenant_hal::{Clock, FrameIndex, FrameMemory, Nanoseconds};
 use revenant_machine::clock::MachineClock;
 use revenant_machine::command_line::Options;
 use revenant_machine::frames::FramePool;
+use revenant_pager::Statistics;
 use revenant_vm::{ThreadId, WitnessRecord};
 
 /// Snapshots after a resume that do not count for `idle`: they hold what the resume itself changed, and delete what was before.
@@ -57,6 +60,8 @@ pub(crate) enum Probe {
         /// When the yardstick is due.
         due: Option<Nanoseconds>,
     },
+    /// Until the main program ends.
+    Walk,
 }
 
 /// Whether the measurement is complete.
@@ -81,6 +86,7 @@ impl Probe {
             Some("grace") => Self::Grace { left, longest: Vec::new() },
             Some("idle") => Self::Idle { left, settling: SETTLING, blocks: Vec::new() },
             Some("flip") => Self::Flip { due: None },
+            Some("walk") => Self::Walk,
             _ => Self::Off,
         }
     }
@@ -96,7 +102,7 @@ impl Probe {
 
     /// Whether this is a measurement of programs, by its name on the command line.
     pub(crate) fn is_called(name: &str) -> bool {
-        matches!(name, "resume" | "grace" | "idle" | "flip")
+        matches!(name, "resume" | "grace" | "idle" | "flip" | "walk")
     }
 
     /// The first program instruction has run, so long after the kernel's entry, with so many pages read before.
@@ -157,6 +163,13 @@ impl Probe {
         Progress::Complete
     }
 
+    /// The main program has ended; the pager's counters since the resume.
+    pub(crate) fn main_ended(&self, counters: &Statistics) {
+        if matches!(self, Self::Walk) {
+            report_walk(counters);
+        }
+    }
+
     /// A snapshot is durable that wrote so many blocks.
     pub(crate) fn durable(&mut self, written: u64) -> Progress {
         let Self::Idle { left, settling, blocks } = self else { return Progress::Going };
@@ -187,6 +200,16 @@ pub(crate) fn time_yardstick(clock: MachineClock, frames: &mut FramePool) {
     };
     let time = copies().min(copies());
     log!("copies pages={} ns={time}", SPARE_FRAMES / 2);
+}
+
+/// The main program has ended; the pager's counters since the resume.
+fn report_walk(counters: &Statistics) {
+    let dirtied = counters.faults_zero_fill + counters.faults_make_writable + counters.faults_copy;
+    log!("metric pages_walked {} pages", counters.pages_read);
+    log!("metric pages_read_ahead {} pages", counters.pages_read_ahead);
+    log!("metric pages_dirtied {dirtied} pages");
+    let thousandths = dirtied.saturating_mul(1000).div_ceil(counters.pages_read.max(1));
+    log!("metric read_dirties {}.{:03} ratio", thousandths / 1000, thousandths % 1000);
 }
 
 /// Prints median, 99th percentile and maximum (by nearest rank); returns the first two.

@@ -177,18 +177,33 @@ impl ObjectSpace {
             self.store.complete(completion, &mut self.frames);
             progress = true;
         }
+        self.hand_out_events(&mut news);
+        let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
+        let pager = self.pager.step(&mut memory, &mut self.store);
+        // After the pager: what it has just asked for goes to the disk in this round.
         let store = self.store.step(&mut self.disk, &mut self.frames);
+        progress |= self.hand_out_events(&mut news);
+        progress |= store == StepOutcome::Again || pager == revenant_pager::StepOutcome::Again;
+        if progress { Work::More } else { Work::Waiting }
+    }
+
+    /// Gives the store's events to the pager and to the loop; whether there were any.
+    fn hand_out_events(&mut self, news: &mut impl FnMut(News)) -> bool {
+        let mut some = false;
         while let Some(event) = self.store.next_event() {
             let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
             self.pager.on_store_event(&event, &mut memory);
             if let Some(item) = translate(event) {
                 news(item);
             }
+            some = true;
         }
-        let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
-        let pager = self.pager.step(&mut memory, &mut self.store);
-        progress |= store == StepOutcome::Again || pager == revenant_pager::StepOutcome::Again;
-        if progress { Work::More } else { Work::Waiting }
+        some
+    }
+
+    /// See [`Pager::set_read_ahead`].
+    pub(crate) fn set_read_ahead(&mut self, on: bool) {
+        self.pager.set_read_ahead(on);
     }
 
     /// Work that nobody waits for; whether there was any. Called before the processor would halt.

@@ -13,6 +13,7 @@
 //!
 //! Neighbours: `replacement` says who goes; `fault` and `writer` tell it who has come; `tables` does the walks.
 
+use crate::ahead::number;
 use crate::frame_table::{FrameState, FrameTable, ListName};
 use crate::pager::{Memory, Pager};
 use crate::planted::Planted;
@@ -29,17 +30,18 @@ const FRAMES_PER_PAGE: u32 = 4;
 
 /// What the policy sees: states out of the frame table, touches out of the page tables.
 struct View<'a, M: Mmu> {
-    frames: &'a FrameTable,
+    frames: &'a mut FrameTable,
     mmu: &'a mut M,
     planted: Planted,
     /// A bit was cleared that the TLB may still hold as set.
     cleared: bool,
+    /// Pages read ahead that turned out to have been touched.
+    hits: u32,
 }
 
 impl<M: Mmu> Residents for View<'_, M> {
     fn page(&self, frame: u32) -> u32 {
-        // Below 2^32: `fault` lets no other page become resident.
-        (self.frames.page(FrameIndex(frame)).0 & 0xffff_ffff) as u32
+        number(self.frames.page(FrameIndex(frame)))
     }
 
     fn take_touched(&mut self, frame: u32) -> bool {
@@ -53,6 +55,10 @@ impl<M: Mmu> Residents for View<'_, M> {
             let entry = TableEntry { accessed: false, ..entry };
             self.mmu.set_entry(table, index_at(page, 3), Some(entry));
             self.cleared = true;
+            if self.frames.is_ahead(FrameIndex(frame)) {
+                self.frames.set_ahead(FrameIndex(frame), false);
+                self.hits += 1;
+            }
         }
         entry.accessed
     }
@@ -71,11 +77,15 @@ impl<M: Mmu> Residents for View<'_, M> {
 impl Pager {
     /// A page has come into a frame and is mapped.
     pub(crate) fn arrived(&mut self, page: PageIndex, frame: FrameIndex) {
-        if !self.wired.keeps(page) {
-            // Below 2^32, as above.
-            self.replacement.arrived(frame.0, (page.0 & 0xffff_ffff) as u32);
-            self.looks_in_vain = 0;
+        if self.wired.keeps(page) {
+            return;
         }
+        if self.frames.is_ahead(frame) {
+            self.replacement.arrived_ahead(frame.0);
+        } else {
+            self.replacement.arrived(frame.0, number(page));
+        }
+        self.looks_in_vain = 0;
     }
 
     /// Whether programs will wait for frames until a snapshot has made pages clean, or will soon: clean pages are few.
@@ -106,10 +116,12 @@ impl Pager {
         }
         let (mut looks, mut evicted, mut cleared) = (LOOKS_PER_STEP, 0, false);
         while evicted < self.options.eviction_batch {
-            let (frames, mmu) = (&self.frames, &mut *memory.mmu);
-            let mut view = View { frames, mmu, planted: self.planted, cleared: false };
+            let (frames, mmu) = (&mut self.frames, &mut *memory.mmu);
+            let mut view = View { frames, mmu, planted: self.planted, cleared: false, hits: 0 };
             let frame = self.replacement.next_to_go(&mut view, &mut looks);
-            cleared |= view.cleared;
+            let View { cleared: cleared_now, hits, .. } = view;
+            cleared |= cleared_now;
+            self.note_hits(hits);
             let Some(frame) = frame else { break };
             self.let_go(FrameIndex(frame), memory.mmu);
             evicted += 1;
@@ -130,6 +142,7 @@ impl Pager {
     /// Takes a page out of the tables and its frame, and the tables that are empty then, back to the pool.
     fn let_go<M: Mmu>(&mut self, frame: FrameIndex, mmu: &mut M) {
         let page = self.frames.page(frame);
+        self.note_gone(page, frame);
         match self.frames.state(frame) {
             FrameState::Clean => {}
             _ if self.planted == Planted::None => panic!("{page:?} would be lost"),

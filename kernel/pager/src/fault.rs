@@ -114,11 +114,33 @@ impl Pager {
         memory: &mut Memory<'_, M, F>,
         store: &mut S,
     ) -> FaultOutcome {
+        let coming = self.pending.count();
+        let outcome = self.serve(page, write, memory, store);
+        if outcome == Wait(WaitReason::PageIn) {
+            self.note_missed(page, self.pending.count() > coming);
+        }
+        if matches!(outcome, Wait(WaitReason::Frame | WaitReason::Room | WaitReason::Space)) {
+            self.pending.note_waiting();
+        }
+        if matches!(outcome, Wait(_)) {
+            self.hold_for_stop();
+        }
+        self.statistics.count(outcome);
+        outcome
+    }
+
+    fn serve<M: Mmu, F: FrameMemory, S: PageStore>(
+        &mut self,
+        page: PageIndex,
+        write: bool,
+        memory: &mut Memory<'_, M, F>,
+        store: &mut S,
+    ) -> FaultOutcome {
         if page.0 >= OBJECT_SPACE_PAGES {
             return FaultOutcome::Impossible(Impossible::OutsideObjectSpace);
         }
         let walk = walk(memory.mmu, page);
-        let outcome = match (walk.entry, walk.leaf_table) {
+        match (walk.entry, walk.leaf_table) {
             (Some(_), _) if walk.writable || !write => {
                 memory.mmu.invalidate_page(page);
                 Served(FaultKind::Spurious)
@@ -128,15 +150,7 @@ impl Pager {
                 self.make_writable(place, entry.frame, memory, store)
             }
             _ => self.bring_in(page, write, &walk, memory, store),
-        };
-        if matches!(outcome, Wait(WaitReason::Frame | WaitReason::Room | WaitReason::Space)) {
-            self.pending.note_waiting();
         }
-        if matches!(outcome, Wait(_)) {
-            self.hold_for_stop();
-        }
-        self.statistics.count(outcome);
-        outcome
     }
 
     /// Brings a page in that will be needed soon. Leaves room for the faults of those who wait: a quarter of the page-ins, and
@@ -155,12 +169,12 @@ impl Pager {
         let pointless = page.0 >= OBJECT_SPACE_PAGES
             || store.lookup(page) == Lookup::Known(PageContent::Zero)
             || self.pending.damage(page).is_some()
-            || self.pending.is_coming(page)
+            || self.pending.coming(page).is_some()
             || walk(memory.mmu, page).entry.is_some();
         if pointless {
             return Prefetch::Pointless;
         }
-        match self.fault(page, false, memory, store) {
+        match self.serve(page, false, memory, store) {
             Wait(WaitReason::PageIn) => Prefetch::Requested,
             _ => Prefetch::NoRoom,
         }
@@ -179,6 +193,7 @@ impl Pager {
         if self.abandoning && self.belongs_to_snapshot(frame) {
             self.take_back(frame);
         }
+        self.note_touched(frame);
         let state = self.frames.state(frame);
         match state {
             // Charged and listed already: only the way to it was protected.
@@ -267,7 +282,7 @@ impl Pager {
         memory: &mut Memory<'_, M, F>,
         store: &mut S,
     ) -> FaultOutcome {
-        if self.pending.is_coming(page) {
+        if self.pending.coming(page).is_some() {
             return Wait(WaitReason::PageIn);
         }
         let damage = self.pending.damage(page);

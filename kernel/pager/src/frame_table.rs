@@ -81,6 +81,9 @@ const FLAG_FRONT: u32 = 1;
 /// Somebody waits until the frame's write has completed.
 const FLAG_AWAITED: u32 = 2;
 
+/// Holds a page, or waits for one, that was read ahead; nobody is known to have touched it.
+const FLAG_AHEAD: u32 = 4;
+
 #[derive(Clone, Copy)]
 struct Record {
     /// Epoch in the upper 56 bits, state in the lowest 8.
@@ -256,6 +259,15 @@ impl FrameTable {
     pub(crate) fn set_awaited(&mut self, frame: FrameIndex, awaited: bool) {
         let flags = &mut self.record_mut(frame).flags;
         *flags = if awaited { *flags | FLAG_AWAITED } else { *flags & !FLAG_AWAITED };
+    }
+
+    pub(crate) fn is_ahead(&self, frame: FrameIndex) -> bool {
+        self.record(frame).flags & FLAG_AHEAD != 0
+    }
+
+    pub(crate) fn set_ahead(&mut self, frame: FrameIndex, ahead: bool) {
+        let flags = &mut self.record_mut(frame).flags;
+        *flags = if ahead { *flags | FLAG_AHEAD } else { *flags & !FLAG_AHEAD };
     }
 
     /// The queue on which a frozen page waits for the writer.

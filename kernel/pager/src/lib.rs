@@ -21,7 +21,7 @@
 //! - when no thread runs: [`Pager::flip`], at most one snapshot in the making; [`Schedule`] says when.
 //!
 //! When free frames are short, [`Pager::step`] lets clean pages go (`eviction`), in the order of [`replacement`]; from `Clean` a
-//! frame goes back to `Free`.
+//! frame goes back to `Free`. Whoever walks up through object space is read ahead for (`ahead`), by the rules of [`read_ahead`].
 //!
 //! What this crate does not do yet: working sets by group, cleaning ahead, discard, load control.
 #![no_std]
@@ -29,6 +29,7 @@
 
 extern crate alloc;
 
+mod ahead;
 mod eviction;
 mod fault;
 mod frame_table;
@@ -36,6 +37,7 @@ mod page_store;
 mod pager;
 mod pending;
 mod planted;
+pub mod read_ahead;
 pub mod replacement;
 mod schedule;
 mod statistics;

@@ -5,6 +5,7 @@
 use crate::frame_table::{FrameCounts, FrameState, FrameTable, ListName};
 use crate::pending::{Pending, Wake};
 use crate::planted::Planted;
+use crate::read_ahead::ReadAhead;
 use crate::replacement::Replacement;
 use crate::statistics::Statistics;
 use crate::tables::protect_all;
@@ -79,6 +80,12 @@ pub struct Pager {
     pub(crate) wired: Wired,
     /// The order in which resident pages go.
     pub(crate) replacement: Replacement,
+    /// Whom to read ahead for, and how far.
+    pub(crate) read_ahead: ReadAhead,
+    /// Whether to read ahead at all.
+    pub(crate) reads_ahead: bool,
+    /// Frames with pages read ahead that nobody is known to have touched.
+    pub(crate) ahead: u32,
     /// Pages looked at since one could go, or one came that may.
     pub(crate) looks_in_vain: u32,
     pub(crate) making: Making,
@@ -117,6 +124,9 @@ impl Pager {
             pending: Pending::new(),
             wired: Wired::new(wired),
             replacement: Replacement::new(frames),
+            read_ahead: ReadAhead::new(frames),
+            reads_ahead: false,
+            ahead: 0,
             looks_in_vain: 0,
             making: Making::Nothing,
             abandoning: false,

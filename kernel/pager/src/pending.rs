@@ -8,7 +8,9 @@ use revenant_hal::{FrameIndex, PageIndex};
 use revenant_store::DamagedBlock;
 
 /// Page-ins that may be under way.
-pub(crate) const PENDING_LIMIT: usize = 256;
+pub(crate) const PENDING_LIMIT: usize = 384;
+/// Slots by which page-ins are counted.
+const SLOTS: u64 = 2048;
 /// Unreadable pages that are remembered; an older one is forgotten and would be read again.
 const DAMAGED_LIMIT: usize = 256;
 /// Single wake-ups kept until the kernel takes them; beyond it everybody is woken.
@@ -29,12 +31,20 @@ struct PageIn {
     frame: FrameIndex,
 }
 
+const _: () = assert!(PENDING_LIMIT <= u16::MAX as usize, "a slot counts all of them");
+
+const fn slot(page: PageIndex) -> usize {
+    (page.0 & (SLOTS - 1)) as usize
+}
+
 /// Page-ins, damage, wake-ups.
 pub(crate) struct Pending {
     /// Recorded by faults, not submitted yet.
     requested: VecDeque<PageIn>,
     /// Given to the store.
     submitted: Vec<PageIn>,
+    /// How many of both have a page of each slot: most questions end there.
+    by_slot: Vec<u16>,
     damaged: VecDeque<(PageIndex, DamagedBlock)>,
     /// Of those: made anew by the next store.
     replaced: Vec<PageIndex>,
@@ -49,6 +59,7 @@ impl Pending {
         Self {
             requested: VecDeque::with_capacity(PENDING_LIMIT),
             submitted: Vec::with_capacity(PENDING_LIMIT),
+            by_slot: alloc::vec![0; slot(PageIndex(SLOTS - 1)) + 1],
             damaged: VecDeque::with_capacity(DAMAGED_LIMIT),
             replaced: Vec::with_capacity(DAMAGED_LIMIT),
             wakes: VecDeque::with_capacity(WAKES_LIMIT),
@@ -57,8 +68,13 @@ impl Pending {
         }
     }
 
-    pub(crate) fn is_coming(&self, page: PageIndex) -> bool {
-        self.requested.iter().chain(&self.submitted).any(|page_in| page_in.page == page)
+    /// The frame that a page is on its way to.
+    pub(crate) fn coming(&self, page: PageIndex) -> Option<FrameIndex> {
+        if self.by_slot[slot(page)] == 0 {
+            return None;
+        }
+        let mut all = self.requested.iter().chain(&self.submitted);
+        all.find(|page_in| page_in.page == page).map(|page_in| page_in.frame)
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -71,6 +87,7 @@ impl Pending {
 
     pub(crate) fn request(&mut self, page: PageIndex, frame: FrameIndex) {
         assert!(!self.is_full(), "the caller looked for room");
+        self.by_slot[slot(page)] += 1;
         self.requested.push_back(PageIn { page, frame });
     }
 
@@ -87,6 +104,7 @@ impl Pending {
             self.submitted.iter().position(|entry| (entry.page, entry.frame) == (page, frame));
         let Some(place) = place else { return false };
         self.submitted.swap_remove(place);
+        self.by_slot[slot(page)] -= 1;
         true
     }
 

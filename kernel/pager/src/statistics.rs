@@ -21,6 +21,12 @@ pub struct Statistics {
     pub tables_protected: u64,
     /// Pages read.
     pub pages_read: u64,
+    /// Of these and of those under way, read before somebody missed them.
+    pub pages_read_ahead: u64,
+    /// Of these, known to have been touched since.
+    pub read_ahead_hits: u64,
+    /// Of these, gone untouched. The rest is resident and was not looked at yet.
+    pub read_ahead_wasted: u64,
     /// Pages let go for their frames.
     pub pages_evicted: u64,
     /// Page tables given back because nothing was left in them.

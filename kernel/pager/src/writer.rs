@@ -16,6 +16,7 @@
 //! stores to before its turn is taken back by the fault. Old copies are dropped: their page has been rewritten.
 
 use crate::PageStore;
+use crate::ahead::number;
 use crate::fault::{FaultOutcome, Impossible, WaitReason};
 use crate::frame_table::{FrameState, ListName};
 use crate::pager::{Memory, Pager};
@@ -66,7 +67,8 @@ pub enum WiredProgress {
 
 impl Pager {
     /// Does the work that traps and completions left: lets pages go if frames are short, submits page-ins, feeds the writer,
-    /// brings wired pages in. Bounded. Not while an attempt is under way.
+    /// brings wired pages in. Bounded. Not while an attempt is under way. The store hands reads to the disk in its own step: it
+    /// takes one after this, before the loop halts.
     pub fn step<M: Mmu, F: FrameMemory, S: PageStore>(
         &mut self,
         memory: &mut Memory<'_, M, F>,
@@ -76,10 +78,9 @@ impl Pager {
         let evicting = self.evict(memory);
         let _ = self.wire(memory, store);
         store.set_resident_pages(u64::from(self.frames.counts().resident()));
-        let mut asked = false;
+        self.read_ahead(memory, store);
         while let Some((page, frame)) = self.pending.submit_next() {
             store.read_page(page, frame);
-            asked = true;
         }
         let outcome = match self.making {
             Making::Draining => self.drain(store),
@@ -88,8 +89,7 @@ impl Pager {
             Making::Nothing if self.pending.count() > 0 => StepOutcome::Waiting,
             Making::Nothing => StepOutcome::Idle,
         };
-        // The store hands reads to the disk in its own step: the loop must not halt before that.
-        if evicting || asked { StepOutcome::Again } else { outcome }
+        if evicting { StepOutcome::Again } else { outcome }
     }
 
     /// Asks for the wired pages, as many as there is room for.
@@ -152,8 +152,7 @@ impl Pager {
         let mut batch = core::mem::take(&mut self.batch);
         for _ in 0..limit {
             let Some(frame) = self.frames.pop_front(ListName::Frozen) else { break };
-            // Below 2^32: `fault` lets no other page become resident.
-            batch.push(((self.frames.page(frame).0 & 0xffff_ffff) as u32, frame));
+            batch.push((number(self.frames.page(frame)), frame));
         }
         batch.sort_unstable();
         for (_, frame) in &batch {
@@ -241,6 +240,7 @@ impl Pager {
                 self.statistics.pages_read += 1;
             }
             Err(damage) => {
+                self.note_gone(page, frame);
                 self.frames.release(frame);
                 let tables = give_back_empty(&mut self.frames, memory.mmu, page);
                 self.statistics.tables_freed += u64::from(tables);

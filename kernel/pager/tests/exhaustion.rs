@@ -30,6 +30,7 @@ fn world(seed: u64, frames: u32, pages: u64, temper: Temper) -> World<MemoryStor
         pages: (0..pages).map(PageIndex).collect(),
         options: LEAST,
         wired: Vec::new(),
+        reads_ahead: true,
         flip_one_in: 40,
         cut_one_in: 700,
     };
@@ -145,17 +146,17 @@ fn programs_go_on_with_hardly_any_disk_space() {
 #[test]
 fn more_page_ins_than_there_is_room_for_wait_and_all_come() {
     let temper = Temper { abandon_one_in: 0, forget_one_in: 1, ..Temper::default() };
-    let mut world = world(1, 700, 400, temper);
+    let mut world = world(1, 1100, 700, temper);
     let mut refused = 0;
-    for page in 0..400 {
+    for page in 0..700 {
         match world.access(PageIndex(page), false).expect("the checks hold") {
             Err(FaultOutcome::Wait(WaitReason::PageIn)) => {}
             Err(FaultOutcome::Wait(WaitReason::Room)) => refused += 1,
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(refused, 400 - 256);
-    for page in 0..400 {
+    assert_eq!(refused, 700 - 384);
+    for page in 0..700 {
         world.wait_for(PageIndex(page), false).expect("a page");
     }
 }

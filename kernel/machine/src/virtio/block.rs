@@ -87,6 +87,8 @@ pub struct VirtioDisk {
     #[expect(clippy::vec_box, reason = "a wire must not move while a device has its address")]
     wires: Vec<Box<Wire>>,
     broken: bool,
+    /// Requests stand in the queue that the device was not told of.
+    unannounced: bool,
 }
 
 impl VirtioDisk {
@@ -129,6 +131,7 @@ impl VirtioDisk {
             answered: VecDeque::new(),
             wires: Vec::new(),
             broken: false,
+            unannounced: false,
         })
     }
 
@@ -362,13 +365,19 @@ impl Disk for VirtioDisk {
             return Ok(());
         }
         self.enqueue(request)?;
-        if self.queue.wants_notification() {
-            self.transport.notify(QUEUE);
-        }
+        self.unannounced = true;
         Ok(())
     }
 
+    fn announce(&mut self) {
+        // Once for all that were enqueued together: for an emulator each time is expensive.
+        if take(&mut self.unannounced) && !self.broken && self.queue.wants_notification() {
+            self.transport.notify(QUEUE);
+        }
+    }
+
     fn poll(&mut self) -> Option<DiskCompletion> {
+        self.announce();
         if let Some(line) = self.line
             && interrupts::is_pending(line)
         {

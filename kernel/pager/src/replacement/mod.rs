@@ -99,6 +99,11 @@ impl Replacement {
         self.order.push_newest(queue, frame, lives);
     }
 
+    /// A page has come into a frame that nobody has asked for yet: what was known of it does not count.
+    pub fn arrived_ahead(&mut self, frame: u32) {
+        self.order.push_newest(Queue::Fresh, frame, LIFE_OF_ARRIVAL);
+    }
+
     /// Draws the lesson from a ghost that is back; where it goes.
     fn learn(&mut self, left: Left, a_moment_ago: bool) -> Queue {
         let least = (self.frames / LEAST_PROBATION).max(1);

@@ -108,7 +108,8 @@ fn digest(model: &Model) -> u64 {
 impl<B: Backing> World<B> {
     /// A machine that has just opened an empty store.
     pub(crate) fn new(mut backing: B, plan: Plan, mut random: Random) -> Self {
-        let pager = Pager::new(plan.frames, backing.store(), plan.wired.clone(), plan.options);
+        let mut pager = Pager::new(plan.frames, backing.store(), plan.wired.clone(), plan.options);
+        pager.set_read_ahead(plan.reads_ahead);
         let epoch = pager.epoch();
         let mut snapshots = BTreeMap::new();
         snapshots.insert(Epoch(0), (Model::new(), 0));
@@ -417,6 +418,7 @@ impl<B: Backing> World<B> {
         let store = self.backing.store();
         self.pager =
             Pager::new(self.plan.frames, store, self.plan.wired.clone(), self.plan.options);
+        self.pager.set_read_ahead(self.plan.reads_ahead);
         self.pager.plant(self.planted);
         self.epoch = self.pager.epoch();
         self.mmu = SimMmu::new(self.plan.frames, self.plan.tlb, self.random.next_u64());

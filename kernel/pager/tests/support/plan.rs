@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) options: PagerOptions,
     /// Wired ranges.
     pub(crate) wired: Vec<WiredRange>,
+    /// Whether walks are read ahead for.
+    pub(crate) reads_ahead: bool,
     /// One flip in so many steps, if possible.
     pub(crate) flip_one_in: u64,
     /// One cut in so many steps; 0 for none.
@@ -37,6 +39,7 @@ impl Plan {
             pages: Vec::new(),
             options: PagerOptions::default(),
             wired: Vec::new(),
+            reads_ahead: false,
             flip_one_in: 0,
             cut_one_in: 0,
         }
@@ -75,6 +78,7 @@ impl Plan {
             pages: pages.into_iter().collect(),
             options,
             wired: Vec::new(),
+            reads_ahead: random.one_in(2),
             flip_one_in: 60,
             cut_one_in: 1500,
         }

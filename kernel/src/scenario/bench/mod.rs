@@ -3,17 +3,20 @@
 //! | name | what | disk |
 //! |---|---|---|
 //! | `faults` | zero fill, make writable, copy | empty or of these scenarios |
-//! | `prepare` | stores `pages` pages and makes them durable, for the one below | the same |
+//! | `prepare` | stores `pages` pages and makes them durable, for the three below | the same |
 //! | `page_in` | faults that wait for the disk, one at a time | made by `prepare` |
+//! | `paging_random` | page-ins of 16 readers that jump about, until memory was filled three times, against the driver alone | the same |
+//! | `paging_scan` | one walk over all pages, against the driver alone | the same |
 //! | `bandwidth` | a snapshot of `pages` pages against the driver alone | the same; the second disk, empty, for the driver; besides, random reads of it |
 //! | `blocks` | blocks of an idle snapshot, and of one with one page changed | the same |
-//! | `resume`, `grace`, `idle`, `flip` | see `probe` | made by `revenant disk create` |
+//! | `resume`, `grace`, `idle`, `flip`, `walk` | see `probe` | made by `revenant disk create` |
 //!
 //! All times are of the monotonic clock (under QEMU's `-icount` it counts instructions). Where an emulator is noisy,
 //! compare figures of one run.
 
 mod bandwidth;
 mod faults;
+mod paging;
 
 use super::Machine;
 use super::synthetic::{Nobody, TEST_ABI, format_if_empty};
@@ -48,6 +51,11 @@ struct Bench {
 
 /// Runs the measurement that the command line names.
 pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
+    match machine.options.bench.as_deref() {
+        Some("paging_random") => return paging::run(machine, paging::Order::Random),
+        Some("paging_scan") => return paging::run(machine, paging::Order::Walk),
+        _ => {}
+    }
     let Machine { clock, mut options, mut frames, tables, .. } = machine;
     let name = options.bench.clone().unwrap_or_default();
     let (pages, rounds) = (options.pages, options.rounds.max(1));

@@ -102,7 +102,7 @@ const GRACE: Scenario = Scenario {
 
 /// In `flip` 100 snapshots of each set, after a round that is not counted; in `flip-busy` some more, for one at which nothing happens to be
 /// on its way from the disk is not counted either.
-pub(crate) const SCENARIOS: [Scenario; 19] = [
+pub(crate) const SCENARIOS: [Scenario; 23] = [
     Scenario {
         name: "flip",
         program: program("samples/bench/flip.rasm", &[ROUNDS, "0", "1", "16", "64", "192"], None),
@@ -211,6 +211,35 @@ pub(crate) const SCENARIOS: [Scenario; 19] = [
         rounds: 8,
         instructions: true,
         ..GRACE
+    },
+    Scenario {
+        name: "prepare-paging",
+        prefix: "paging.",
+        command_line: "bench=prepare pages=262144",
+        disks: &["paging"],
+        ..PLAIN
+    },
+    Scenario {
+        name: "paging-random",
+        memory: "256M",
+        command_line: "bench=paging_random pages=262144",
+        disks: &["paging"],
+        ..PLAIN
+    },
+    Scenario {
+        name: "paging-scan",
+        memory: "256M",
+        command_line: "bench=paging_scan pages=262144",
+        disks: &["paging"],
+        throttled: true,
+        ..PLAIN
+    },
+    Scenario {
+        name: "walk",
+        memory: "64M",
+        command_line: "bench=walk retain=1 exit_on_main=1",
+        program: program("samples/bench/walk.rasm", &["256"], Some("walk: ready")),
+        ..PLAIN
     },
     Scenario {
         name: "idle",
