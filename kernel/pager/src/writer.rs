@@ -67,8 +67,7 @@ pub enum WiredProgress {
 
 impl Pager {
     /// Does the work that traps and completions left: lets pages go if frames are short, submits page-ins, feeds the writer,
-    /// brings wired pages in. Bounded. Not while an attempt is under way. The store hands reads to the disk in its own step: it
-    /// takes one after this, before the loop halts.
+    /// brings wired pages in. Bounded. Not while an attempt is under way.
     pub fn step<M: Mmu, F: FrameMemory, S: PageStore>(
         &mut self,
         memory: &mut Memory<'_, M, F>,
@@ -79,8 +78,10 @@ impl Pager {
         let _ = self.wire(memory, store);
         store.set_resident_pages(u64::from(self.frames.counts().resident()));
         self.read_ahead(memory, store);
+        let mut asked = false;
         while let Some((page, frame)) = self.pending.submit_next() {
             store.read_page(page, frame);
+            asked = true;
         }
         let outcome = match self.making {
             Making::Draining => self.drain(store),
@@ -89,7 +90,8 @@ impl Pager {
             Making::Nothing if self.pending.count() > 0 => StepOutcome::Waiting,
             Making::Nothing => StepOutcome::Idle,
         };
-        if evicting { StepOutcome::Again } else { outcome }
+        // The store hands reads to the disk in its own step: the loop must not halt before that.
+        if evicting || asked { StepOutcome::Again } else { outcome }
     }
 
     /// Asks for the wired pages, as many as there is room for.
