@@ -27,6 +27,10 @@ impl PageStore for Nowhere {
     ) -> Result<(), NoSpace> {
         Ok(())
     }
+    fn uncharge(&mut self, _page: PageIndex, _copies: Copies) {}
+    fn discard(&mut self, _page: PageIndex) -> Result<(), NoSpace> {
+        Ok(())
+    }
     fn begin_snapshot(&mut self, epoch: Epoch, _wall: Nanoseconds) -> Result<(), SnapshotError> {
         self.running = epoch.next();
         Ok(())

@@ -254,7 +254,7 @@ impl Pager {
     }
 
     /// The frame is the old copy of a page from now on.
-    fn split(&mut self, page: PageIndex, old: FrameIndex) {
+    pub(crate) fn split(&mut self, page: PageIndex, old: FrameIndex) {
         if self.frames.is_awaited(old) {
             self.frames.set_awaited(old, false);
             self.pending.wake(page);

@@ -23,13 +23,17 @@
 //! When free frames are short, [`Pager::step`] lets clean pages go (`eviction`), in the order of [`replacement`]; from `Clean` a
 //! frame goes back to `Free`. Whoever walks up through object space is read ahead for (`ahead`), by the rules of [`read_ahead`].
 //!
-//! What this crate does not do yet: working sets by group, cleaning ahead, discard, load control.
+//! Pages that nobody needs any more are discarded (`discard`): from any state but a table's their frame goes to `Free`, or to
+//! `SplitQueued` and `SplitWriting` if it is frozen.
+//!
+//! What this crate does not do yet: working sets by group, cleaning ahead, load control.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 mod ahead;
+mod discard;
 mod eviction;
 mod fault;
 mod frame_table;

@@ -1,4 +1,4 @@
-//! What the pager asks of the store, in nine calls. The store of the kernel is [`revenant_store::Store`]; the pager's own
+//! What the pager asks of the store, in eleven calls. The store of the kernel is [`revenant_store::Store`]; the pager's own
 //! tests bring one in memory that is late, short of space and gives snapshots up on purpose.
 //!
 //! Calls that may come from a trap (`lookup`, `reserve_first_dirtying`, `running_epoch`) do no I/O and do not allocate.
@@ -22,6 +22,13 @@ pub trait PageStore {
         copies: Copies,
         purpose: Purpose,
     ) -> Result<(), NoSpace>;
+    /// A page for which space was set aside in the running epoch is not dirty any more.
+    fn uncharge(&mut self, page: PageIndex, copies: Copies);
+    /// The page reads as zeros from now on.
+    ///
+    /// # Errors
+    /// There is no room to note that before the next snapshot.
+    fn discard(&mut self, page: PageIndex) -> Result<(), NoSpace>;
     /// The flip that ends `epoch`.
     ///
     /// # Errors
@@ -56,6 +63,14 @@ impl PageStore for Store {
         purpose: Purpose,
     ) -> Result<(), NoSpace> {
         Self::reserve_first_dirtying(self, page, copies, purpose)
+    }
+
+    fn uncharge(&mut self, _page: PageIndex, copies: Copies) {
+        Self::uncharge(self, copies);
+    }
+
+    fn discard(&mut self, page: PageIndex) -> Result<(), NoSpace> {
+        Self::discard(self, page)
     }
 
     fn begin_snapshot(

@@ -29,6 +29,19 @@ pub enum Wake {
 struct PageIn {
     page: PageIndex,
     frame: FrameIndex,
+    /// The page was discarded meanwhile: whatever comes, it is zeros.
+    discarded: bool,
+}
+
+/// What became of a page-in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Arrival {
+    /// There was none: somebody else asked the store for the page.
+    Unasked,
+    /// It has what the page holds.
+    Awaited,
+    /// The page was discarded while it was on its way.
+    Discarded,
 }
 
 const _: () = assert!(PENDING_LIMIT <= u16::MAX as usize, "a slot counts all of them");
@@ -88,7 +101,7 @@ impl Pending {
     pub(crate) fn request(&mut self, page: PageIndex, frame: FrameIndex) {
         assert!(!self.is_full(), "the caller looked for room");
         self.by_slot[slot(page)] += 1;
-        self.requested.push_back(PageIn { page, frame });
+        self.requested.push_back(PageIn { page, frame, discarded: false });
     }
 
     /// The next page-in to submit; from here on it counts as submitted.
@@ -98,14 +111,24 @@ impl Pending {
         Some((page_in.page, page_in.frame))
     }
 
-    /// Ends a page-in; false if there was none.
-    pub(crate) fn end(&mut self, page: PageIndex, frame: FrameIndex) -> bool {
+    /// What comes for a page does not count any more.
+    pub(crate) fn forget_content(&mut self, page: PageIndex) {
+        let under_way = self.requested.iter_mut().chain(&mut self.submitted);
+        for page_in in under_way.filter(|page_in| page_in.page == page) {
+            page_in.discarded = true;
+        }
+    }
+
+    /// Ends a page-in.
+    pub(crate) fn end(&mut self, page: PageIndex, frame: FrameIndex) -> Arrival {
         let place =
             self.submitted.iter().position(|entry| (entry.page, entry.frame) == (page, frame));
-        let Some(place) = place else { return false };
-        self.submitted.swap_remove(place);
+        let Some(place) = place else { return Arrival::Unasked };
         self.by_slot[slot(page)] -= 1;
-        true
+        match self.submitted.swap_remove(place).discarded {
+            true => Arrival::Discarded,
+            false => Arrival::Awaited,
+        }
     }
 
     pub(crate) fn damage(&self, page: PageIndex) -> Option<DamagedBlock> {

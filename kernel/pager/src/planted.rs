@@ -39,4 +39,12 @@ pub enum Planted {
     ReleasedFrameTakenForZeros,
     /// A page that could not be read is taken for one that was never written.
     ReadErrorAsZeros,
+    /// A frame is freed that waits for the writer or is being written, because its page was discarded.
+    FrozenFrameDiscarded,
+    /// The store is not told of a discard: what it holds comes back.
+    DiscardNotNoted,
+    /// The TLB keeps leading to discarded pages.
+    FlushOmittedAtDiscard,
+    /// What was on its way from the disk when its page was discarded arrives as it was.
+    DiscardedPageArrives,
 }

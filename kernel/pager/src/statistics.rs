@@ -29,6 +29,8 @@ pub struct Statistics {
     pub read_ahead_wasted: u64,
     /// Pages let go for their frames.
     pub pages_evicted: u64,
+    /// Pages discarded, resident or not.
+    pub pages_discarded: u64,
     /// Page tables given back because nothing was left in them.
     pub tables_freed: u64,
     /// Pages found unreadable.

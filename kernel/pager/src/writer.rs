@@ -20,7 +20,7 @@ use crate::ahead::number;
 use crate::fault::{FaultOutcome, Impossible, WaitReason};
 use crate::frame_table::{FrameState, ListName};
 use crate::pager::{Memory, Pager};
-use crate::pending::PENDING_LIMIT;
+use crate::pending::{Arrival, PENDING_LIMIT};
 use crate::planted::Planted;
 use crate::tables::{give_back_empty, index_at, walk};
 use revenant_hal::{Epoch, FrameIndex, FrameMemory, Mmu, PageIndex, TableEntry};
@@ -216,9 +216,13 @@ impl Pager {
         result: Result<PageContent, DamagedBlock>,
         memory: &mut Memory<'_, M, F>,
     ) {
-        if !self.pending.end(page, frame) {
-            return; // A read that somebody else asked of the store.
-        }
+        let result = match self.pending.end(page, frame) {
+            Arrival::Unasked => return,
+            Arrival::Discarded if self.planted != Planted::DiscardedPageArrives => {
+                Ok(PageContent::Zero)
+            }
+            Arrival::Awaited | Arrival::Discarded => result,
+        };
         assert_eq!(self.frames.state(frame), FrameState::Filling, "the frame was being filled");
         self.pending.wake(page);
         self.pending.wake_waiting();

@@ -1,4 +1,4 @@
-//! Every script of five steps over two pages, from three beginnings: stores, flips, steps of the writer, single writes of the
+//! Every script of five steps over two pages, from three beginnings: stores, discards, flips, steps of the writer, single writes of the
 //! device, commits and abandoned snapshots in every order. After each step the rules hold; whatever is durable equals the model at its flip; and
 //! what every script leaves behind ends up durable.
 
@@ -18,6 +18,7 @@ const PAGES: [PageIndex; 2] = [PageIndex(0), PageIndex(600)];
 enum Step {
     StoreFirst,
     StoreSecond,
+    DiscardFirst,
     Flip,
     Writer,
     Device,
@@ -25,9 +26,10 @@ enum Step {
     GiveUp,
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step::StoreFirst,
     Step::StoreSecond,
+    Step::DiscardFirst,
     Step::Flip,
     Step::Writer,
     Step::Device,
@@ -39,6 +41,10 @@ fn perform(world: &mut World<MemoryStore>, step: Step, value: u64) -> Outcome {
     match step {
         Step::StoreFirst => world.store_if_possible(PAGES[0], value)?,
         Step::StoreSecond => world.store_if_possible(PAGES[1], value)?,
+        Step::DiscardFirst => {
+            let done = world.discard(PAGES[0]..PageIndex(PAGES[0].0 + 1));
+            assert_eq!(done, 1, "there is room to note it");
+        }
         Step::Flip => {
             world.flip()?;
         }
@@ -78,7 +84,13 @@ fn run(world: &mut World<MemoryStore>, script: &[Step]) -> Outcome {
 
 #[test]
 fn every_script_of_five_steps_after_each_beginning() {
-    let temper = Temper { abandon_one_in: 0, forget_one_in: 0, queue: 1, ..Temper::default() };
+    let temper = Temper {
+        abandon_one_in: 0,
+        refuse_discard_one_in: 0,
+        forget_one_in: 0,
+        queue: 1,
+        ..Temper::default()
+    };
     let options = PagerOptions {
         table_reserve: 3,
         copy_reserve: 0,
@@ -92,12 +104,13 @@ fn every_script_of_five_steps_after_each_beginning() {
         &[Step::StoreFirst, Step::StoreSecond, Step::Flip],
         &[Step::StoreFirst, Step::StoreSecond, Step::Flip, Step::Writer, Step::StoreFirst],
     ];
-    for number in 0..7u32.pow(LENGTH) {
+    let count = STEPS.len();
+    for number in 0..count.pow(LENGTH) {
         for beginning in beginnings {
-            let drawn = (0..LENGTH).map(|place| STEPS[(number / 7u32.pow(place) % 7) as usize]);
+            let drawn = (0..LENGTH).map(|place| STEPS[number / count.pow(place) % count]);
             let script: Vec<Step> = beginning.iter().copied().chain(drawn).collect();
             // Four tables, three in reserve, two pages, and one frame for a copy in every other script.
-            let frames = 9 + number % 2;
+            let frames = 9 + u32::from(number % 2 == 1);
             let plan = Plan { frames, tlb: 4, options, ..Plan::bare() };
             let mut world = World::new(MemoryStore::new(temper, 1), plan, Random::new(1));
             run(&mut world, &script).unwrap_or_else(|text| panic!("{script:?}: {text}"));

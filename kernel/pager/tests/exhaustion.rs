@@ -32,6 +32,7 @@ fn world(seed: u64, frames: u32, pages: u64, temper: Temper) -> World<MemoryStor
         wired: Vec::new(),
         reads_ahead: true,
         flip_one_in: 40,
+        discard_one_in: 40,
         cut_one_in: 700,
     };
     World::new(MemoryStore::new(temper, seed), plan, random)

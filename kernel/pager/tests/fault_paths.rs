@@ -17,8 +17,13 @@ const PAGE: PageIndex = PageIndex(70);
 /// Under the same upper table as `PAGE`, in another table of pages.
 const COUSIN: PageIndex = PageIndex(70 + 512);
 
-const TEMPER: Temper =
-    Temper { abandon_one_in: 0, forget_one_in: 0, space: usize::MAX, queue: 4096 };
+const TEMPER: Temper = Temper {
+    abandon_one_in: 0,
+    refuse_discard_one_in: 0,
+    forget_one_in: 0,
+    space: usize::MAX,
+    queue: 4096,
+};
 
 fn options() -> PagerOptions {
     PagerOptions {

@@ -3,7 +3,8 @@
 
 use allocation_counter::measure;
 use revenant_hal::{
-    Disk, DiskCompletion, FrameIndex, Mmu, Nanoseconds, PageIndex, TABLE_ENTRIES, TableEntry,
+    Disk, DiskCompletion, FrameIndex, FrameMemory, Mmu, Nanoseconds, PageIndex, TABLE_ENTRIES,
+    TableEntry,
 };
 use revenant_pager::{FaultKind, FaultOutcome, Memory, Pager, PagerOptions, WaitReason};
 use revenant_sim::{Image, SimDisk, SimDiskOptions, SimFrames};
@@ -149,6 +150,9 @@ fn a_page_fault_takes_no_memory_whatever_it_has_to_do() {
     };
     assert_eq!(full, FaultOutcome::Wait(WaitReason::Space));
     assert!(pages.len() > 500, "{} pages", pages.len());
+    // A page of zeros would not be written.
+    let resident: Vec<_> = machine.pager.resident_pages().collect();
+    resident.iter().for_each(|(_, frame)| machine.frames.bytes_mut(*frame).0[0] = 1);
     // Copies of frozen pages.
     machine.pager.flip(Nanoseconds(0), &mut machine.mmu, &mut machine.store).expect("a flip");
     let (outcome, taken) = machine.fault(pages[0], true);

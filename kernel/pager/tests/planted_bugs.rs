@@ -120,6 +120,26 @@ fn a_released_frame_taken_for_one_of_zeros() {
 }
 
 #[test]
+fn a_frame_freed_while_frozen_because_its_page_was_discarded() {
+    caught(Planted::FrozenFrameDiscarded);
+}
+
+#[test]
+fn a_discarded_page_that_comes_back_with_what_it_held() {
+    caught(Planted::DiscardNotNoted);
+}
+
+#[test]
+fn a_page_in_that_a_discard_did_not_catch() {
+    caught(Planted::DiscardedPageArrives);
+}
+
+#[test]
+fn tlb_left_leading_to_discarded_pages() {
+    caught(Planted::FlushOmittedAtDiscard);
+}
+
+#[test]
 fn tlb_left_leading_to_pages_that_were_let_go() {
     caught(Planted::FlushOmittedAtEviction);
 }

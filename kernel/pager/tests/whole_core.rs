@@ -24,7 +24,7 @@ fn every_resume_equals_the_flip_of_the_epoch_resumed() {
     }
     println!("{total:?}");
     assert!(total.cuts > 30 && total.commits > 60 && total.copies > 100, "{total:?}");
-    assert!(total.pages_evicted > 200, "{total:?}");
+    assert!(total.pages_evicted > 100 && total.pages_discarded > 300, "{total:?}");
 }
 
 #[test]
@@ -66,11 +66,31 @@ fn a_skipped_flush_of_the_store_is_caught() {
     std::panic::set_hook(quiet);
 }
 
+#[test]
+fn discards_that_the_store_forgets_are_caught() {
+    let quiet = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    for planted in [Planted::DiscardUnseen, Planted::DiscardNotCommitted] {
+        let troubles = Troubles { planted, ..Troubles::default() };
+        let caught = (0..24).find_map(|seed| {
+            let run = || simulate(seed, &troubles, 4000, 800);
+            match catch_unwind(AssertUnwindSafe(run)) {
+                Ok(Ok(_)) => None,
+                Ok(Err(text)) => Some(text),
+                Err(_) => Some("assertion".into()),
+            }
+        });
+        println!("{planted:?}: {caught:?}");
+        assert!(caught.is_some(), "{planted:?} went unnoticed");
+    }
+    std::panic::set_hook(quiet);
+}
+
 /// A page that was stored to rots between two boots; then programs run. Whether they met it as what it is.
 fn rotten_page(planted: revenant_pager::Planted) -> Result<(), String> {
     let mut random = Random::new(9);
     let store = RealStore::new(8192, Troubles::default(), 9);
-    let plan = Plan { cut_one_in: 0, ..Plan::roomy(&mut random) };
+    let plan = Plan { cut_one_in: 0, discard_one_in: 0, ..Plan::roomy(&mut random) };
     let mut world = World::new(store, plan, random);
     world.run(1500)?;
     world.settle()?;

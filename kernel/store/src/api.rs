@@ -300,4 +300,10 @@ pub enum Planted {
     AbandonedBlocksLeaked,
     /// A commit's failed flush is taken for a good one.
     FlushErrorIgnored,
+    /// A discarded page still holds what the map says.
+    DiscardUnseen,
+    /// What was discarded in an epoch does not get into its snapshot.
+    DiscardNotCommitted,
+    /// What was discarded before an abandoned snapshot is forgotten with it.
+    DiscardLostWithSnapshot,
 }

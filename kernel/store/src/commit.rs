@@ -14,6 +14,7 @@
 
 use crate::api::{Planted, StoreEvent};
 use crate::delete::Deletion;
+use crate::discard::Discards;
 use crate::error::{AbandonReason, ReadOnlyReason, SnapshotError};
 use crate::guard::Guard;
 use crate::layout::{EPITAPH_BLOCK, GUARD_BLOCK, RING_SLOTS};
@@ -24,7 +25,7 @@ use crate::seal::Sealing;
 use crate::snapshot::{Snapshot, SnapshotTable};
 use crate::store::Store;
 use crate::superblock::{Superblock, encode_tombstone};
-use crate::write::{Data, WriteItem};
+use crate::write::{Data, WriteItem, read_back_failure};
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use revenant_hal::{
     BlockIndex, Checksum, DiskCompletion, Epoch, Event, FrameMemory, Generation, Nanoseconds,
@@ -78,6 +79,8 @@ pub(crate) struct Commit {
     pub(crate) phase: Phase,
     pub(crate) jobs: BTreeMap<u64, Job>,
     pub(crate) data: Data,
+    /// Pages discarded in the epoch.
+    pub(crate) discards: Discards,
     pub(crate) charges: Charges,
     pub(crate) sealing: Sealing,
     /// The table in the making.
@@ -106,7 +109,8 @@ pub(crate) struct Commit {
 impl Commit {
     /// What this commit has made of a page so far.
     pub(crate) fn updated(&self, page: PageIndex) -> Option<Reference> {
-        self.data.updates.get(&page).copied()
+        let discarded = || self.discards.contains(page).then_some(Reference::ZERO);
+        self.data.updates.get(&page).copied().or_else(discarded)
     }
 }
 
@@ -146,7 +150,9 @@ impl Store {
         if self.commit.is_some() {
             return Err(SnapshotError::Busy);
         }
+        let mut discards = Discards::default();
         let charges = if target.is_some() {
+            core::mem::swap(&mut discards, &mut self.discards);
             let empty = self.spare.take().unwrap_or_else(|| Charges::new(self.node_limit()));
             core::mem::replace(&mut self.running, empty)
         } else {
@@ -158,6 +164,7 @@ impl Store {
             phase: Phase::Collect,
             jobs: BTreeMap::new(),
             data: Data::default(),
+            discards,
             charges,
             sealing: Sealing::default(),
             table: self.superblock.snapshots.clone(),
@@ -415,6 +422,9 @@ impl Store {
             self.allocator.abandon(commit.landed);
         }
         self.running.merge(&commit.charges);
+        if self.planted != Planted::DiscardLostWithSnapshot {
+            self.discards.merge(&commit.discards);
+        }
         let epoch = commit.target.map_or(self.superblock.epoch, |target| target.epoch);
         self.events.push_back(StoreEvent::Abandoned { epoch, reason });
         self.events.push_back(StoreEvent::Report(Event::Abandoned { epoch }));
@@ -479,20 +489,4 @@ impl Store {
         self.fail_commit(AbandonReason::ForeignSession);
         self.become_read_only(ReadOnlyReason::ForeignSession);
     }
-}
-
-/// The first block that came back different.
-fn read_back_failure(completion: &DiskCompletion, expected: &[Checksum]) -> Option<AbandonReason> {
-    if completion.result.is_err() {
-        return Some(AbandonReason::ReadBackDiffers(completion.block));
-    }
-    let pages = completion.buffers.iter().zip(expected).enumerate();
-    for (offset, (buffer, expected)) in pages {
-        let revenant_hal::Buffer::Owned(page) = buffer else { continue };
-        if crate::reference::checksum(page) != *expected {
-            let block = BlockIndex(completion.block.0 + offset as u64);
-            return Some(AbandonReason::ReadBackDiffers(block));
-        }
-    }
-    None
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Formatting                     Opening ------------> Store ------------------------------> events
-//!   ring, empty allocator          ring, guard,          lookup / read_page / reserve
+//!   ring, empty allocator          ring, guard,          lookup / read_page / reserve / discard
 //!                                  tombstones            begin_snapshot, write_page.., finish_snapshot
 //!
 //!   superblock ring (8 slots, both ends of the device)
@@ -29,6 +29,7 @@ mod cache;
 mod check;
 mod commit;
 mod delete;
+mod discard;
 mod error;
 mod format;
 mod free_space;

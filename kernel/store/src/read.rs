@@ -64,7 +64,7 @@ impl Store {
         let mut located = Vec::new();
         for asked in core::mem::take(&mut self.reads.asked) {
             let updated = match asked.root {
-                None => self.commit.as_ref().and_then(|commit| commit.updated(asked.page)),
+                None => self.updated(asked.page),
                 Some(_) => None,
             };
             let found = match (updated, asked.root) {

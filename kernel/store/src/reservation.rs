@@ -85,6 +85,14 @@ const fn leaf_key(page: PageIndex) -> u64 {
     key(Place::on_path(page.0, 0))
 }
 
+/// Blocks for a page.
+const fn data_blocks(copies: Copies) -> u64 {
+    match copies {
+        Copies::One => 1,
+        Copies::Two => 2,
+    }
+}
+
 /// Blocks for a node: those above the leaves stand twice.
 const fn node_blocks(level: u8) -> u64 {
     if level == 0 { 1 } else { 2 }
@@ -116,11 +124,7 @@ impl Charges {
 
     /// What charging a page (data: `copies` blocks) would add: blocks, and nodes.
     pub(crate) fn cost(&self, page: PageIndex, copies: Option<Copies>) -> (u64, usize) {
-        let mut blocks = match copies {
-            None => 0,
-            Some(Copies::One) => 1,
-            Some(Copies::Two) => 2,
-        };
+        let mut blocks = copies.map_or(0, data_blocks);
         if leaf_key(page) == self.last_leaf {
             return (blocks, 0);
         }
@@ -133,6 +137,11 @@ impl Charges {
             nodes += 1;
         }
         (blocks, nodes)
+    }
+
+    /// A page that was charged will not be written: its own blocks are free for others. Its path stays charged.
+    pub(crate) fn uncharge(&mut self, copies: Copies) {
+        self.total = self.total.saturating_sub(data_blocks(copies));
     }
 
     /// Charges a page; `blocks` is what [`Charges::cost`] said, and there is room for its nodes.
@@ -223,6 +232,11 @@ impl Store {
         }
         self.running.charge(page, cost);
         Ok(())
+    }
+
+    /// A page charged in the running epoch is not dirty any more.
+    pub fn uncharge(&mut self, copies: Copies) {
+        self.running.uncharge(copies);
     }
 
     /// Whether RAM for so many more changed nodes of the map is left, for the commit in the making and the next one.

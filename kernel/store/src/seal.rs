@@ -4,7 +4,7 @@
 //! Invariants: a node is written after everything it names has its place and checksum; primary copies stand in runs of
 //! neighbours, second copies of nodes above the leaves half the disk further on; at most [`NODES_A_STEP`] nodes a step.
 
-use crate::api::StoreEvent;
+use crate::api::{Planted, StoreEvent};
 use crate::commit::{Commit, Job, Phase};
 use crate::error::{AbandonReason, BlockRole, DamagedBlock};
 use crate::free_space::SealError;
@@ -24,6 +24,8 @@ const PAGES_A_STEP: usize = 256;
 /// How far the sealing of the map has come.
 #[derive(Debug, Default)]
 pub(crate) struct Sealing {
+    /// All pages discarded in the epoch are in the map; those written come after, and win.
+    discarded: bool,
     /// The first page still to be entered in the map.
     next_page: PageIndex,
     /// The level whose nodes are in `places`.
@@ -43,18 +45,17 @@ impl Store {
             commit.phase = Phase::Seal;
             return Ok(true);
         };
-        let pages = commit.data.updates.range(commit.sealing.next_page..).take(PAGES_A_STEP);
         let (mut first_blocked, mut next, mut changed) = (None, None, 0);
         let mut lost = Vec::new();
-        for (page, reference) in pages {
-            match self.map.set(&mut self.cache, page.0, *reference) {
-                Ok(before) => changed += difference(before, *reference),
+        for (page, reference) in self.pages_to_apply(commit) {
+            match self.enter(page, reference) {
+                Ok(before) => changed += difference(before, reference),
                 Err(missing) => {
                     if let Err(damage) = self.need(missing) {
-                        self.lose_node(target.epoch, *page, missing, damage)?;
+                        self.lose_node(target.epoch, page, missing, damage)?;
                         lost.push(missing.reference);
                     }
-                    first_blocked.get_or_insert(*page);
+                    first_blocked.get_or_insert(page);
                     if self.node_reads.len() >= self.io.depth() {
                         break;
                     }
@@ -70,9 +71,35 @@ impl Store {
         // What stands behind a page that waits is entered again, to no effect.
         match first_blocked.or(next) {
             Some(page) => commit.sealing.next_page = page,
-            None => commit.phase = Phase::Seal,
+            None if commit.sealing.discarded => commit.phase = Phase::Seal,
+            None => {
+                commit.sealing.discarded = true;
+                commit.sealing.next_page = PageIndex(0);
+            }
         }
         Ok(progress)
+    }
+
+    /// The next pages to enter in the map: first those discarded, then those written.
+    fn pages_to_apply(&self, commit: &Commit) -> Vec<(PageIndex, Reference)> {
+        let next = commit.sealing.next_page;
+        if commit.sealing.discarded || self.planted == Planted::DiscardNotCommitted {
+            let pages = commit.data.updates.range(next..).take(PAGES_A_STEP);
+            pages.map(|(page, reference)| (*page, *reference)).collect()
+        } else {
+            let pages = commit.discards.pages_from(next).take(PAGES_A_STEP);
+            pages.map(|page| (page, Reference::ZERO)).collect()
+        }
+    }
+
+    /// Enters a reference in the map and returns the one before. A zero in place of a zero changes no node.
+    fn enter(&mut self, page: PageIndex, reference: Reference) -> Result<Reference, Missing> {
+        let zero = reference.is_zero()
+            && self.map.find(&self.cache, page.0).is_ok_and(|found| found.is_zero());
+        if zero {
+            return Ok(Reference::ZERO);
+        }
+        self.map.set(&mut self.cache, page.0, reference)
     }
 
     /// A node above a changed page cannot be read: what it named is lost, and nothing else. A device that fails may work

@@ -15,12 +15,13 @@ use crate::api::{
 };
 use crate::cache::NodeCache;
 use crate::commit::Commit;
+use crate::discard::Discards;
 use crate::error::{DamagedBlock, ReadOnlyReason, SnapshotError};
 use crate::free_space::{FreeSpace, FreeSpaceLoader, LostLeaves};
 use crate::io::Io;
 use crate::layout::BLOCKS_PER_BITMAP;
 use crate::read::Reads;
-use crate::reference::{MAP_LEVELS, Node};
+use crate::reference::{MAP_LEVELS, Node, Reference};
 use crate::requests::Requests;
 use crate::reservation::{self, Charges};
 use crate::snapshot::{BranchId, SnapshotTable};
@@ -70,6 +71,8 @@ pub struct Store {
     pub(crate) commit: Option<Box<Commit>>,
     pub(crate) requests: Requests,
     pub(crate) running: Charges,
+    /// Pages discarded in the running epoch.
+    pub(crate) discards: Discards,
     /// An empty table for the next epoch's charges: a flip only swaps, because all programs wait for it.
     pub(crate) spare: Option<Charges>,
     /// What programs can never charge, and the part of it that even the system leaves to commits; blocks.
@@ -121,6 +124,7 @@ impl Store {
             commit: None,
             requests: Requests::new(&superblock),
             running: Charges::new(request.options.changed_nodes + reservation::SYSTEM_NODES),
+            discards: Discards::default(),
             spare: Some(Charges::new(request.options.changed_nodes + reservation::SYSTEM_NODES)),
             pools: (reservation::pool(layout), reservation::commit_pool(layout)),
             running_epoch: start.running_epoch,
@@ -145,13 +149,21 @@ impl Store {
     /// What the map in RAM knows of a page. No I/O: may be called from a fault in object space.
     #[must_use]
     pub fn lookup(&self, page: PageIndex) -> Lookup {
-        if let Some(reference) = self.commit.as_ref().and_then(|commit| commit.updated(page)) {
+        if let Some(reference) = self.updated(page) {
             return Lookup::Known(content(reference.is_zero()));
         }
         match self.map.find(&self.cache, page.0) {
             Ok(reference) => Lookup::Known(content(reference.is_zero())),
             Err(_) => Lookup::NeedsRead,
         }
+    }
+
+    /// What the running epoch and the snapshot in the making have made of a page, if anything.
+    pub(crate) fn updated(&self, page: PageIndex) -> Option<Reference> {
+        if self.discards.contains(page) && self.planted != Planted::DiscardUnseen {
+            return Some(Reference::ZERO);
+        }
+        self.commit.as_ref().and_then(|commit| commit.updated(page))
     }
 
     /// Starts reading a page of the live state into `frame`, which is not mapped and stays the store's until

@@ -3,9 +3,9 @@
 //!
 //! Invariants: a frame is given to the device only with a block that no superblock reaches; the reference of a page is
 //! computed from the very bytes that are written (the frame is frozen); a page that is stored twice is reported as
-//! written when both copies are.
+//! written when both copies are; a page of zeros stands nowhere.
 
-use crate::api::{Copies, Purpose, StoreEvent};
+use crate::api::{Copies, StoreEvent};
 use crate::commit::{Commit, Job, Phase};
 use crate::error::AbandonReason;
 use crate::reference::{Reference, checksum};
@@ -17,7 +17,8 @@ use alloc::{
     vec::Vec,
 };
 use revenant_hal::{
-    BlockIndex, Buffer, Checksum, DiskOperation, Epoch, FrameIndex, FrameMemory, PageIndex,
+    BlockIndex, Buffer, Checksum, DiskCompletion, DiskOperation, Epoch, FrameIndex, FrameMemory,
+    PageIndex,
 };
 
 /// Requests of the read-back at once, and blocks in one: what is read back takes memory of its own, 4 MiB in all.
@@ -93,30 +94,6 @@ impl Store {
         }
     }
 
-    /// The page reads as zeros from the snapshot in the making on.
-    pub fn discard_page(&mut self, page: PageIndex) {
-        if let Some(commit) = self.commit.as_mut().filter(|commit| !commit.data.finished) {
-            commit.data.update(page, Reference::ZERO);
-            self.prefetch_path(page);
-        }
-    }
-
-    /// Sets blocks aside for the map nodes of a page that will be discarded in the running epoch.
-    ///
-    /// # Errors
-    /// There is no room, not even in the pool.
-    pub fn reserve_discard(&mut self, page: PageIndex) -> Result<(), crate::error::NoSpace> {
-        let (cost, nodes) = self.running.cost(page, None);
-        let space = self.space();
-        let kept = crate::reservation::commit_pool(self.superblock.layout);
-        let room = self.has_room_for_nodes(nodes, Purpose::System);
-        if !room || space.allocatable < space.charged + cost + kept {
-            return Err(crate::error::NoSpace);
-        }
-        self.running.charge(page, cost);
-        Ok(())
-    }
-
     /// The map nodes that the page's path still needs will be wanted when the pages are written: ask now. Neighbours come one
     /// after another: once a path is known to be in RAM, the pages of its last node are not looked for again.
     fn prefetch_path(&mut self, page: PageIndex) {
@@ -172,8 +149,15 @@ impl Store {
         }
         let Some(target) = commit.target else { return Ok(false) };
         let want = commit.data.queue.len().min(self.io.per_request());
-        let run = self.allocator.allocate(want as u64).ok_or(AbandonReason::NoSpace)?;
-        let taken: Vec<Queued> = commit.data.queue.drain(..index(run.length)).collect();
+        let mut taken: Vec<Queued> = commit.data.queue.drain(..want).collect();
+        taken.retain(|queued| !self.is_hole(commit, queued, frames));
+        if taken.is_empty() {
+            return Ok(true);
+        }
+        let run = self.allocator.allocate(taken.len() as u64).ok_or(AbandonReason::NoSpace)?;
+        for queued in taken.drain(index(run.length)..).rev() {
+            commit.data.queue.push_front(queued);
+        }
         for (queued, block) in taken.iter().zip(run.blocks()) {
             self.place_page(commit, queued, block, target.epoch, frames)?;
         }
@@ -183,6 +167,24 @@ impl Store {
         let tag = self.io.push(DiskOperation::Write, BlockIndex(run.start), buffers);
         commit.jobs.insert(tag, Job::Pages(items));
         Ok(true)
+    }
+
+    /// A page of zeros is a hole in the map and takes no block: it counts as written at once. The system's own pages, which
+    /// stand twice, are written whatever they hold: a hole would stand but once.
+    fn is_hole<F: FrameMemory + ?Sized>(
+        &mut self,
+        commit: &mut Commit,
+        queued: &Queued,
+        frames: &F,
+    ) -> bool {
+        let Queued { page, frame, copies } = *queued;
+        let words = frames.bytes(frame).0.as_chunks::<8>().0;
+        if copies == Copies::Two || words.iter().any(|word| *word != [0; 8]) {
+            return false;
+        }
+        commit.data.update(page, Reference::ZERO);
+        self.events.push_back(StoreEvent::PageWritten { page, frame });
+        true
     }
 
     /// Computes a page's reference, and writes its second copy if it has one.
@@ -250,4 +252,23 @@ impl Store {
         }
         !commit.jobs.is_empty()
     }
+}
+
+/// The first block that came back different.
+pub(crate) fn read_back_failure(
+    completion: &DiskCompletion,
+    expected: &[Checksum],
+) -> Option<AbandonReason> {
+    if completion.result.is_err() {
+        return Some(AbandonReason::ReadBackDiffers(completion.block));
+    }
+    let pages = completion.buffers.iter().zip(expected).enumerate();
+    for (offset, (buffer, expected)) in pages {
+        let Buffer::Owned(page) = buffer else { continue };
+        if checksum(page) != *expected {
+            let block = BlockIndex(completion.block.0 + offset as u64);
+            return Some(AbandonReason::ReadBackDiffers(block));
+        }
+    }
+    None
 }

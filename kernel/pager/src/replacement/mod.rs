@@ -128,6 +128,11 @@ impl Replacement {
         self.order.exchange(old, new);
     }
 
+    /// The page of a frame is gone, and not by this policy's choice.
+    pub fn left(&mut self, frame: u32) {
+        self.order.remove(frame);
+    }
+
     /// The frame whose page should go next. It is off the queues, and its page is remembered as a ghost. None if there is no
     /// such frame among those looked at; each look takes one off `looks`.
     pub fn next_to_go(&mut self, residents: &mut impl Residents, looks: &mut u32) -> Option<u32> {

@@ -99,6 +99,24 @@ impl Order {
         Some(frame)
     }
 
+    /// Takes a frame off its queue, if it stands on one.
+    pub(super) fn remove(&mut self, frame: u32) {
+        let Some(queue) = self.queue_of(frame) else { return };
+        let Node { newer, older } = self.nodes[frame as usize];
+        let ends = &mut self.ends[queue as usize];
+        ends.length -= 1;
+        match older {
+            NONE => ends.oldest = newer,
+            older => self.nodes[older as usize].newer = newer,
+        }
+        let ends = &mut self.ends[queue as usize];
+        match newer {
+            NONE => ends.newest = older,
+            newer => self.nodes[newer as usize].older = older,
+        }
+        self.marks[frame as usize] |= NOWHERE;
+    }
+
     /// Puts `new` in the place of `old`, lives included; nothing if `old` stands on no queue.
     pub(super) fn exchange(&mut self, old: u32, new: u32) {
         let Some(queue) = self.queue_of(old) else { return };
@@ -142,5 +160,19 @@ mod tests {
         assert_eq!((order.length(Queue::Main), order.queue_of(7)), (0, None));
         order.push_newest(Queue::Aged, 7, 0);
         assert_eq!(drain(&mut order, Queue::Aged), [7]);
+    }
+
+    #[test]
+    fn who_is_taken_off_leaves_the_others_in_their_order() {
+        for gone in 0..3 {
+            let mut order = Order::new(4);
+            (0..3).for_each(|frame| order.push_newest(Queue::Fresh, frame, 2));
+            order.remove(gone);
+            order.remove(3);
+            assert_eq!((order.queue_of(gone), order.length(Queue::Fresh)), (None, 2));
+            order.push_newest(Queue::Fresh, gone, 0);
+            let rest = (0..3).filter(|frame| *frame != gone).chain([gone]);
+            assert_eq!(drain(&mut order, Queue::Fresh), rest.collect::<Vec<_>>());
+        }
     }
 }

@@ -35,6 +35,8 @@ struct Making {
 pub(crate) struct Temper {
     /// One snapshot in so many is given up; 0 for never.
     pub(crate) abandon_one_in: u64,
+    /// One discard in so many finds no room; 0 for none.
+    pub(crate) refuse_discard_one_in: u64,
     /// One lookup in so many does not know.
     pub(crate) forget_one_in: u64,
     /// Pages that may be charged at a time.
@@ -45,7 +47,13 @@ pub(crate) struct Temper {
 
 impl Default for Temper {
     fn default() -> Self {
-        Self { abandon_one_in: 6, forget_one_in: 4, space: usize::MAX, queue: 32 }
+        Self {
+            abandon_one_in: 6,
+            refuse_discard_one_in: 10,
+            forget_one_in: 4,
+            space: usize::MAX,
+            queue: 32,
+        }
     }
 }
 
@@ -59,6 +67,8 @@ pub(crate) struct MemoryStore {
     events: VecDeque<StoreEvent>,
     /// Pages charged: in the running epoch, and in the snapshot in the making.
     charged: [BTreeSet<u64>; 2],
+    /// Pages discarded, likewise.
+    discarded: [BTreeSet<u64>; 2],
     running: Epoch,
     random: Random,
     /// Behaviour; may be changed at any time.
@@ -79,6 +89,7 @@ impl MemoryStore {
             requests: Vec::new(),
             events: VecDeque::new(),
             charged: [BTreeSet::new(), BTreeSet::new()],
+            discarded: [BTreeSet::new(), BTreeSet::new()],
             running: Epoch(1),
             random: Random::new(seed),
             temper,
@@ -127,9 +138,11 @@ impl MemoryStore {
         let Some(making) = self.making.take() else { return };
         self.doomed = false;
         self.requests.retain(|request| matches!(request, Request::Read(..)));
-        // Every page charged for it stays charged, for the running epoch.
+        // Every page charged for it stays charged, for the running epoch, unless that has discarded it.
         let frozen = core::mem::take(&mut self.charged[1]);
-        self.charged[0].extend(frozen);
+        self.charged[0].extend(frozen.difference(&self.discarded[0]));
+        let discarded = core::mem::take(&mut self.discarded[1]);
+        self.discarded[0].extend(discarded);
         let reason = AbandonReason::WriteFailed(BlockIndex(0), DiskError::Failed);
         self.events.push_back(StoreEvent::Abandoned { epoch: making.epoch, reason });
     }
@@ -138,6 +151,10 @@ impl MemoryStore {
         let Some(making) = self.making.take() else { return };
         let blocks_written = making.pages.len() as u64;
         self.durable.0 = making.epoch;
+        for page in core::mem::take(&mut self.discarded[1]) {
+            self.durable.1.remove(&page);
+            self.damaged.remove(&page);
+        }
         self.durable.1.extend(making.pages);
         self.charged[1].clear();
         let (epoch, generation) = (making.epoch, Generation(making.epoch.0));
@@ -171,6 +188,10 @@ impl MemoryStore {
 
 impl PageStore for MemoryStore {
     fn lookup(&self, page: PageIndex) -> Lookup {
+        let discarded = self.discarded.iter().any(|pages| pages.contains(&page.0));
+        if discarded {
+            return Lookup::Known(PageContent::Zero);
+        }
         let forgotten = self.temper.forget_one_in;
         if forgotten != 0 && page.0.wrapping_mul(0x9e37_79b9).is_multiple_of(forgotten) {
             return Lookup::NeedsRead;
@@ -197,6 +218,19 @@ impl PageStore for MemoryStore {
         Ok(())
     }
 
+    fn uncharge(&mut self, page: PageIndex, _copies: Copies) {
+        let charged = self.charged[0].remove(&page.0);
+        assert!(charged, "{page:?} was dirty and not charged in {:?}", self.running);
+    }
+
+    fn discard(&mut self, page: PageIndex) -> Result<(), NoSpace> {
+        if self.random.one_in(self.temper.refuse_discard_one_in) {
+            return Err(NoSpace);
+        }
+        self.discarded[0].insert(page.0);
+        Ok(())
+    }
+
     fn begin_snapshot(&mut self, epoch: Epoch, _wall: Nanoseconds) -> Result<(), SnapshotError> {
         if self.making.is_some() {
             return Err(SnapshotError::Busy);
@@ -204,6 +238,7 @@ impl PageStore for MemoryStore {
         assert_eq!(epoch, self.running, "the flip ends the running epoch");
         self.running = epoch.next();
         self.charged.swap(0, 1);
+        self.discarded.swap(0, 1);
         self.making = Some(Making { epoch, pages: Pages::new(), finishing: false });
         self.doomed = self.random.one_in(self.temper.abandon_one_in);
         Ok(())
@@ -281,6 +316,7 @@ impl Backing for MemoryStore {
         self.requests.clear();
         self.events.clear();
         self.charged = [BTreeSet::new(), BTreeSet::new()];
+        self.discarded = [BTreeSet::new(), BTreeSet::new()];
         self.running = Epoch(self.running.0 + 1 + random.below(20));
         Ok(self.durable.0)
     }

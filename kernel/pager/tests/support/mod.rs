@@ -13,6 +13,7 @@ mod plan;
 pub(crate) mod real_store;
 pub(crate) mod simulation;
 
+use core::ops::Range;
 pub(crate) use plan::Plan;
 use revenant_hal::{Epoch, FrameIndex, FrameMemory, Nanoseconds, PageBytes, PageIndex};
 use revenant_pager::{
@@ -159,6 +160,10 @@ impl<B: Backing> World<B> {
         if self.random.one_in(self.plan.flip_one_in) || self.pager.wants_snapshot() {
             return self.flip().map(|_| ());
         }
+        if self.random.one_in(self.plan.discard_one_in) {
+            self.discard_some();
+            return Ok(());
+        }
         match self.random.below(10) {
             0 => {
                 let _ = self.step();
@@ -170,6 +175,25 @@ impl<B: Backing> World<B> {
             }
         }
         Ok(())
+    }
+
+    /// Discards a few pages in a row, some of which programs use.
+    fn discard_some(&mut self) {
+        let first = self.plan.pages[self.random.index(self.plan.pages.len())];
+        let start = first.0.saturating_sub(self.random.below(3));
+        let end = (first.0 + 1 + self.random.below(4)).min(1 << 32);
+        self.discard(PageIndex(start)..PageIndex(end));
+    }
+
+    /// Discards pages, and returns how many.
+    pub(crate) fn discard(&mut self, pages: Range<PageIndex>) -> u64 {
+        let mut memory = Memory { mmu: &mut self.mmu, frames: &mut self.frames };
+        let done = self.pager.discard(pages.clone(), &mut memory, self.backing.store());
+        for page in pages.start.0..pages.start.0 + done {
+            self.model.remove(&page);
+        }
+        self.deliver_wakes();
+        done
     }
 
     /// One step of the pager.

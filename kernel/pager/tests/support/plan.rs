@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) reads_ahead: bool,
     /// One flip in so many steps, if possible.
     pub(crate) flip_one_in: u64,
+    /// One discard of a few pages in so many steps; 0 for none.
+    pub(crate) discard_one_in: u64,
     /// One cut in so many steps; 0 for none.
     pub(crate) cut_one_in: u64,
 }
@@ -41,6 +43,7 @@ impl Plan {
             wired: Vec::new(),
             reads_ahead: false,
             flip_one_in: 0,
+            discard_one_in: 0,
             cut_one_in: 0,
         }
     }
@@ -80,6 +83,7 @@ impl Plan {
             wired: Vec::new(),
             reads_ahead: random.one_in(2),
             flip_one_in: 60,
+            discard_one_in: 25,
             cut_one_in: 1500,
         }
     }

@@ -27,6 +27,8 @@ pub(crate) struct Tally {
     pub(crate) pages_read: u64,
     /// Pages let go for their frames.
     pub(crate) pages_evicted: u64,
+    /// Pages discarded.
+    pub(crate) pages_discarded: u64,
     /// Power cuts.
     pub(crate) cuts: u64,
 }
@@ -42,6 +44,7 @@ impl Tally {
         self.copies += other.copies;
         self.pages_read += other.pages_read;
         self.pages_evicted += other.pages_evicted;
+        self.pages_discarded += other.pages_discarded;
         self.cuts += other.cuts;
     }
 
@@ -55,6 +58,7 @@ impl Tally {
         self.copies += statistics.faults_copy;
         self.pages_read += statistics.pages_read;
         self.pages_evicted += statistics.pages_evicted;
+        self.pages_discarded += statistics.pages_discarded;
     }
 }
 
@@ -69,7 +73,9 @@ pub(crate) fn simulate(
     let small = MINIMUM_BLOCKS + random.below(400);
     let blocks = if random.one_in(3) { small } else { DISK_BLOCKS };
     let store = RealStore::new(blocks, troubles.clone(), random.next_u64());
-    let plan = Plan { cut_one_in: 0, flip_one_in: 40, ..Plan::by_seed(&mut random) };
+    // Rarely enough that most of what was stored is not discarded before it is on the disk.
+    let plan = Plan::by_seed(&mut random);
+    let plan = Plan { cut_one_in: 0, flip_one_in: 40, discard_one_in: 150, ..plan };
     let mut world = World::new(store, plan, random);
     let (mut tally, mut done) = (Tally::default(), 0);
     while done < steps {

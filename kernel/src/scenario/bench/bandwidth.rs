@@ -191,7 +191,7 @@ pub(super) fn blocks(bench: &mut Bench) -> Result<(), String> {
         bench.snapshot(|_| ());
         idle.push(bench.event_loop.snapshots.last_blocks);
         let number = bench.pages / 2 + round;
-        bench.event_loop.attempt(|_, _| store(super::word(number), round));
+        bench.event_loop.attempt(|_, _| store(super::word(number), round + 1));
         bench.snapshot(|_| ());
         one.push(bench.event_loop.snapshots.last_blocks);
     }

@@ -9,7 +9,7 @@
 //! | `paging_scan` | one walk over all pages, against the driver alone | the same |
 //! | `bandwidth` | a snapshot of `pages` pages against the driver alone | the same; the second disk, empty, for the driver; besides, random reads of it |
 //! | `blocks` | blocks of an idle snapshot, and of one with one page changed | the same |
-//! | `resume`, `grace`, `idle`, `flip`, `walk` | see `probe` | made by `revenant disk create` |
+//! | `resume`, `grace`, `idle`, `flip`, `walk`, `discard` | see `probe` | made by `revenant disk create` |
 //!
 //! All times are of the monotonic clock (under QEMU's `-icount` it counts instructions). Where an emulator is noisy,
 //! compare figures of one run.
@@ -122,7 +122,7 @@ impl Bench {
             attention::take();
             let done = self.event_loop.attempt(|_, _| {
                 while next.get() < count && !attention::flag().load(Ordering::Relaxed) {
-                    store(word(next.get()), next.get());
+                    store(word(next.get()), next.get() + 1); // not zero: such a page is not written
                     next.set(next.get() + 1);
                 }
             });

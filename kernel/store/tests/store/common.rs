@@ -146,7 +146,7 @@ impl Machine {
         for (page, number) in changes {
             let page = PageIndex(*page);
             let reserved = match number {
-                0 => store.reserve_discard(page),
+                0 => store.discard(page),
                 _ => store.reserve_first_dirtying(page, copies(page), Purpose::Program),
             };
             if reserved.is_err() {
@@ -165,9 +165,7 @@ impl Machine {
         let mut left: Vec<(u64, u64)> = changes.iter().rev().map(|(p, n)| (*p, *n)).collect();
         loop {
             while let Some((page, number)) = left.last().copied() {
-                if number == 0 {
-                    store.discard_page(PageIndex(page));
-                } else {
+                if number != 0 {
                     let Some(frame) = free.pop() else { break };
                     *self.frames.bytes_mut(frame) = content(number);
                     store.write_page(PageIndex(page), frame, copies(PageIndex(page)));

@@ -118,6 +118,8 @@ impl Script {
                 self.milestone(self.machine.disk.log_length());
             }
             End::Abandoned(_) => {
+                // What was stored belongs to the next epoch, which this script does not give it; what was discarded stays so.
+                self.live.extend(changes.iter().filter(|(_, number)| **number == 0));
                 let position = self.milestones.last().map_or(0, |last| last.position);
                 self.milestones.push(Milestone { position, identity: None, epoch, live: next });
             }
@@ -178,16 +180,18 @@ fn record_failures(seed: u64, planted: Planted) -> Recorded {
         let target = FaultTarget::Nth(nth);
         script.machine.disk.add_fault(Fault { operation, target, effect: FaultEffect::Fail });
     };
+    let stored: Vec<(u64, u64)> = (20..25).map(|page| (page, page)).collect();
+    script.snapshot(&stored);
     script.snapshot(&[(1, 1), (2, 2), (1000, 3)]);
-    for (operation, nth) in [
+    for (page, (operation, nth)) in (20..).zip([
         (DiskOperation::Flush, 0),
         (DiskOperation::Flush, 1),
         (DiskOperation::Write, 1),
         (DiskOperation::Write, 9),
         (DiskOperation::Flush, 1),
-    ] {
+    ]) {
         fail(&mut script, operation, nth);
-        script.snapshot(&[(1, 20 + nth), (nth + 5, 30)]);
+        script.snapshot(&[(1, 20 + nth), (nth + 5, 30), (page, 0)]);
         script.machine.disk.clear_faults();
         script.snapshot(&[(1, 40 + nth), (nth + 6, 50), (2, 60 + nth)]);
     }
@@ -406,6 +410,7 @@ fn planted_bugs_of_the_commit_are_caught_by_the_matrix() {
         Planted::PinForgotten,
         Planted::BirthTestDropped,
         Planted::BirthOffByOne,
+        Planted::DiscardNotCommitted,
     ] {
         let caught = std::panic::catch_unwind(|| caught(planted, record));
         match caught {
@@ -419,8 +424,9 @@ fn planted_bugs_of_the_commit_are_caught_by_the_matrix() {
             }
         }
     }
-    let planted = Planted::FlushErrorIgnored;
-    assert!(caught(planted, record_failures).is_some(), "{planted:?} was not caught");
+    for planted in [Planted::FlushErrorIgnored, Planted::DiscardLostWithSnapshot] {
+        assert!(caught(planted, record_failures).is_some(), "{planted:?} was not caught");
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Pages written, committed, read back: over sessions, from older snapshots, with damage.
 
-use crate::common::{End, Machine, apply, content, formatted, options, pages, request};
-use revenant_hal::{BlockIndex, Epoch, PageBytes};
-use revenant_store::{BlockRole, Lookup, PageContent, Problem};
+use crate::common::{End, Machine, apply, content, copies, formatted, options, pages, request};
+use revenant_hal::{BlockIndex, Epoch, FrameIndex, FrameMemory, Nanoseconds, PageBytes, PageIndex};
+use revenant_store::{BlockRole, Lookup, PageContent, Problem, Purpose, StoreEvent};
 
 #[test]
 fn a_fresh_store_has_nothing_and_checks_clean() {
@@ -29,6 +29,41 @@ fn what_was_committed_is_there_in_the_next_session_and_in_older_snapshots() {
         (store, _) = machine.open(request(2)).unwrap();
     }
     assert_eq!(store.snapshots().entries().last().map(|last| last.pages), Some(5));
+}
+
+/// Memory that was taken and given back as zeros costs no block, and what stood there before gives its block up; a page of the system
+/// is written whatever it holds.
+#[test]
+fn a_page_of_zeros_stands_nowhere() {
+    let mut machine = formatted(2048, 12);
+    let (mut store, _) = machine.open(request(1)).unwrap();
+    let full = pages(&[(1, 1), (2, 2), (3, 3), (1000, 4)]);
+    let End::Committed(old, _) = machine.snapshot(&mut store, &full) else { panic!("commit") };
+    let epoch = store.running_epoch();
+    for page in [1, 2, 5, 1000] {
+        let copies = copies(PageIndex(page));
+        store.reserve_first_dirtying(PageIndex(page), copies, Purpose::Program).unwrap();
+    }
+    store.begin_snapshot(epoch, Nanoseconds(0)).unwrap();
+    for (frame, page, number) in [(1, 1, 0), (2, 2, 22), (3, 5, 0), (4, 1000, 0)] {
+        let bytes = if number == 0 { PageBytes::ZERO } else { content(number) };
+        *machine.frames.bytes_mut(FrameIndex(frame)) = bytes;
+        store.write_page(PageIndex(page), FrameIndex(frame), copies(PageIndex(page)));
+    }
+    store.finish_snapshot();
+    let mut written = 0;
+    while let Some(event) = machine.event(&mut store) {
+        written += u64::from(matches!(event, StoreEvent::PageWritten { .. }));
+    }
+    assert_eq!((written, store.durable_epoch()), (4, epoch));
+    for (page, holds) in [(1, 0), (2, 22), (3, 3), (5, 0), (1000, 0)] {
+        let holds = if holds == 0 { PageBytes::ZERO } else { content(holds) };
+        assert_eq!(machine.read(&mut store, None, page), Ok(holds));
+    }
+    assert_eq!(machine.read(&mut store, Some(old), 1), Ok(content(1)));
+    assert_eq!(machine.check(store.superblock().clone()).problems, []);
+    let stored = store.snapshots().get(epoch).map(|snapshot| snapshot.pages);
+    assert_eq!(stored, Some(3), "2, 3, and the system's page of zeros");
 }
 
 #[test]

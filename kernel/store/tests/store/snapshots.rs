@@ -1,8 +1,11 @@
 //! The tree of snapshots: retention, pins, deletion and what it costs, rollback and branches, hidden forks (B34-B36).
 
-use crate::common::{End, Machine, Pages, apply, formatted, options, pages, request};
-use revenant_hal::{Epoch, PageBytes};
-use revenant_store::{BranchId, OpenFrom, OpenReport, OpenRequest, Refusal, SnapshotError, Store};
+use crate::common::{End, Machine, Pages, apply, content, formatted, options, pages, request};
+use revenant_hal::{Epoch, PageBytes, PageIndex};
+use revenant_store::{
+    BranchId, Lookup, OpenFrom, OpenReport, OpenRequest, PageContent, Planted, Refusal,
+    SnapshotError, Store,
+};
 use std::collections::BTreeMap;
 
 /// A store with what each of its snapshots must hold.
@@ -223,6 +226,34 @@ fn a_discarded_page_reads_as_zeros_and_its_block_leaves_with_the_last_snapshot()
     let empty = history.machine.check(history.store.superblock().clone());
     assert_eq!((empty.pages, empty.nodes), (0, 0), "an empty map has no nodes");
     history.verify();
+}
+
+/// A discard is of the running epoch alone: it reads as zeros at once, older snapshots keep what they have, a cut takes it back,
+/// and whoever stores to the page afterwards wins.
+#[test]
+fn a_discard_is_seen_at_once_and_belongs_to_the_running_epoch() {
+    let mut history = History::new(24, 3);
+    let full = history.snapshot(&[(1, 1), (2, 2), (3, 3)]);
+    for page in [1, 2] {
+        assert_eq!(history.store.discard(PageIndex(page)), Ok(()));
+        assert_eq!(history.store.lookup(PageIndex(page)), Lookup::Known(PageContent::Zero));
+        assert_eq!(history.machine.read(&mut history.store, None, page), Ok(PageBytes::ZERO));
+        assert_eq!(history.machine.read(&mut history.store, Some(full), page), Ok(content(page)));
+    }
+    history.reopen(OpenFrom::Newest);
+    assert_eq!(history.machine.read(&mut history.store, None, 1), Ok(content(1)), "a cut");
+    assert_eq!(history.store.discard(PageIndex(2)), Ok(()));
+    history.snapshot(&[(1, 0), (2, 22)]);
+    assert_eq!(history.machine.read(&mut history.store, None, 1), Ok(PageBytes::ZERO));
+    assert_eq!(history.machine.read(&mut history.store, None, 2), Ok(content(22)));
+    history.verify();
+    // What an epoch discards while the snapshot before is in the making comes after what that snapshot holds of it.
+    let mut planted = History::new(25, 3);
+    planted.snapshot(&[(1, 1)]);
+    planted.store.plant(Planted::DiscardUnseen);
+    assert_eq!(planted.store.discard(PageIndex(1)), Ok(()));
+    let seen = planted.machine.read(&mut planted.store, None, 1);
+    assert_eq!(seen, Ok(content(1)), "the planted bug is one that the assertion above catches");
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn whatever_was_reserved_can_be_committed() {
                 }
                 let index = PageIndex(page);
                 let reserved = if random.one_in(5) {
-                    store.reserve_discard(index).map(|()| 0)
+                    store.discard(index).map(|()| 0)
                 } else {
                     let number = round * 1000 + step + 1;
                     store
