@@ -346,11 +346,14 @@ impl<P: Programs> EventLoop<P> {
     fn advance_snapshot(&mut self) -> bool {
         let now = self.world.clock.monotonic();
         let making = space::with(|space| space.is_snapshotting());
-        let obstacles = Obstacles { making, preparing: self.grace_is_due() };
+        let discarding = self.steps.front() == Some(&SystemStep::Discard);
+        let obstacles = Obstacles { making, preparing: self.grace_is_due(), discarding };
         match self.snapshots.schedule.next(now, obstacles) {
             Stage::Wait => false,
             Stage::Begin => {
                 self.schedule_grace();
+                self.steps.retain(|step| *step != SystemStep::Discard);
+                self.steps.push_back(SystemStep::Discard); // what the grace frees, too
                 true
             }
             // The last snapshot knows that everything was sent: the next start does not say it again.
@@ -359,7 +362,7 @@ impl<P: Programs> EventLoop<P> {
         }
     }
 
-    /// Whether a grace is under way or about to begin.
+    /// Whether a grace is under way or about to begin, or what is free waits to be discarded.
     fn grace_is_due(&self) -> bool {
         self.steps.iter().any(SystemStep::is_grace)
     }

@@ -1,11 +1,14 @@
-//! Measurements of a machine that runs real programs: `bench=resume`, `bench=grace`, `bench=idle`, `bench=flip` and `bench=walk`.
+//! Measurements of a machine that runs real programs: `bench=resume`, `bench=grace`, `bench=idle`, `bench=discard`, `bench=flip` and
+//! `bench=walk`.
 //! Everything else runs as always.
 //!
 //! - `resume`: pages read before the first program instruction, time from the kernel's entry to it, and time until each of
 //!   `rounds` threads has reported two steps since the resume: all that lies between the two has been done since.
 //! - `grace`: over `rounds` snapshots, the longest single step of the grace before the flip: how long programs stand still
 //!   for the first stop.
-//! - `idle`: blocks that a snapshot writes, over `rounds` snapshots.
+//! - `idle`: blocks that a snapshot writes, over `rounds` snapshots;
+//! - `discard`: blocks that a snapshot writes after a program has taken, used and let go of memory, beyond those after it did the
+//!   same without using it (samples/bench/discard.rasm); over `rounds` pairs of snapshots.
 //! - `flip`: what each flip took stands in the log anyway; here is only the yardstick, 64 copies of a page, timed some time after each.
 //! - `walk`: pages made dirty from the resume until the main program ends, against pages read: what a program costs that only
 //!   reads.
@@ -55,6 +58,15 @@ pub(crate) enum Probe {
         /// Blocks that each has written.
         blocks: Vec<u64>,
     },
+    /// Over so many snapshots.
+    Discard {
+        /// Snapshots still to come.
+        left: u64,
+        /// Snapshots still to come before the measurement begins.
+        settling: u64,
+        /// Blocks that each has written: without use and with, in turn.
+        blocks: Vec<u64>,
+    },
     /// Until the program ends.
     Flip {
         /// When the yardstick is due.
@@ -87,6 +99,9 @@ impl Probe {
             Some("idle") => Self::Idle { left, settling: SETTLING, blocks: Vec::new() },
             Some("flip") => Self::Flip { due: None },
             Some("walk") => Self::Walk,
+            Some("discard") => {
+                Self::Discard { left: 2 * left, settling: 2 * SETTLING, blocks: Vec::new() }
+            }
             _ => Self::Off,
         }
     }
@@ -102,7 +117,7 @@ impl Probe {
 
     /// Whether this is a measurement of programs, by its name on the command line.
     pub(crate) fn is_called(name: &str) -> bool {
-        matches!(name, "resume" | "grace" | "idle" | "flip" | "walk")
+        matches!(name, "resume" | "grace" | "idle" | "flip" | "walk" | "discard")
     }
 
     /// The first program instruction has run, so long after the kernel's entry, with so many pages read before.
@@ -172,7 +187,11 @@ impl Probe {
 
     /// A snapshot is durable that wrote so many blocks.
     pub(crate) fn durable(&mut self, written: u64) -> Progress {
-        let Self::Idle { left, settling, blocks } = self else { return Progress::Going };
+        let (Self::Idle { left, settling, blocks } | Self::Discard { left, settling, blocks }) =
+            self
+        else {
+            return Progress::Going;
+        };
         if *settling > 0 {
             *settling -= 1;
             return Progress::Going;
@@ -182,7 +201,13 @@ impl Probe {
         if *left > 0 {
             return Progress::Going;
         }
-        distribution("idle_snapshot_blocks", blocks, "blocks");
+        match self {
+            Self::Idle { blocks, .. } => {
+                distribution("idle_snapshot_blocks", blocks, "blocks");
+            }
+            Self::Discard { blocks, .. } => report_discards(blocks),
+            _ => {}
+        }
         *self = Self::Off;
         Progress::Complete
     }
@@ -210,6 +235,15 @@ fn report_walk(counters: &Statistics) {
     log!("metric pages_dirtied {dirtied} pages");
     let thousandths = dirtied.saturating_mul(1000).div_ceil(counters.pages_read.max(1));
     log!("metric read_dirties {}.{:03} ratio", thousandths / 1000, thousandths % 1000);
+}
+
+/// Prints what was written after memory was taken and let go of, without use and with it in turn, and the difference.
+fn report_discards(blocks: &[u64]) {
+    let every_other =
+        |first: usize| -> Vec<u64> { blocks.iter().skip(first).step_by(2).copied().collect() };
+    let (without, _) = distribution("unused_snapshot_blocks", &mut every_other(0), "blocks");
+    let (with, _) = distribution("used_snapshot_blocks", &mut every_other(1), "blocks");
+    log!("metric discard_blocks {} blocks", with.saturating_sub(without));
 }
 
 /// Prints median, 99th percentile and maximum (by nearest rank); returns the first two.

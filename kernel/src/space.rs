@@ -1,11 +1,12 @@
 //! Object space as this machine has it: store, pager, disk, frames and page tables put together, and the one cell through
 //! which the page-fault handler reaches them.
 //!
-//! The event loop opens the cell between slices and never while one runs; the handler opens it while a slice runs. No
+//! The event loop opens the cell between slices; while one runs the handler opens it, and a discard between two accesses. No
 //! policy stands here: faults are the pager's, I/O is the store's, this file hands completions and events around.
 
 use crate::{detail, last_words, log};
 use alloc::vec::Vec;
+use core::ops::Range;
 use revenant_hal::{Disk, Epoch, Event, FrameMemory, Mmu, Nanoseconds, PageIndex};
 use revenant_machine::attempt::{self, Declaration, FaultOutcome};
 use revenant_machine::attention;
@@ -126,7 +127,7 @@ pub(crate) fn install<T>(
     attempt::open_object_space(on_fault, declare)
 }
 
-/// Opens the cell. Not while a slice runs.
+/// Opens the cell. Object space is not accessed meanwhile: the fault handler would find the cell held.
 pub(crate) fn with<R>(work: impl FnOnce(&mut ObjectSpace) -> R) -> R {
     SPACE.with(|cell| match cell {
         Some(space) => work(space),
@@ -161,6 +162,12 @@ impl ObjectSpace {
                 return;
             }
         }
+    }
+
+    /// Makes pages of free memory zeros; how many, from the first on. Not between accesses to them.
+    pub(crate) fn discard(&mut self, pages: Range<PageIndex>) -> u64 {
+        let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
+        self.pager.discard(pages, &mut memory, &mut self.store)
     }
 
     /// Brings the wired pages in, as far as there is room.

@@ -1,13 +1,15 @@
-//! The world outside object space as programs may ask for it: clocks, the running epoch, room on the disk.
+//! The world outside object space as programs may ask for it: clocks, the running epoch, room on the disk; and where they leave
+//! what they do not need any more.
 
 use crate::space;
+use core::ops::Range;
 use revenant_hal::{Clock, Epoch, Nanoseconds, PageIndex};
 use revenant_machine::clock::MachineClock;
 use revenant_machine::cpu;
-use revenant_vm::{DiskSpace, Environment};
+use revenant_vm::{Discarded, DiskSpace, Environment};
 
-/// What a slice may ask for: copies, made by the loop before it. Only what is asked once a lost page opens object space's cell, for
-/// a moment in which nothing touches object space.
+/// What a slice may ask for: copies, made by the loop before it. Only what is asked once a lost page, and a discard, open object
+/// space's cell, for a moment in which nothing touches object space.
 pub(crate) struct World {
     /// The clocks of the machine.
     pub(crate) clock: MachineClock,
@@ -53,6 +55,15 @@ impl Environment for World {
 
     fn replace_page(&mut self, page: PageIndex) {
         space::with(|space| space.replace_damaged_page(page));
+    }
+
+    fn discard(&mut self, pages: Range<PageIndex>) -> Discarded {
+        let count = pages.end.0.saturating_sub(pages.start.0);
+        if space::with(|space| space.discard(pages)) == count {
+            Discarded::Zero
+        } else {
+            Discarded::NotNow
+        }
     }
 
     fn entropy(&mut self) -> u64 {

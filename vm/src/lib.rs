@@ -39,6 +39,7 @@ mod thread;
 pub use natives::{Answer, NativeAnswers};
 pub use system::script;
 pub use system::{
-    Creation, CreationError, DiskSpace, Environment, ExitStatus, InspectError, PageVerdict,
-    Requests, ResumeError, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits, Vm, WitnessRecord,
+    Creation, CreationError, Discarded, DiskSpace, Environment, ExitStatus, InspectError,
+    PageVerdict, Requests, ResumeError, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits, Vm,
+    WitnessRecord,
 };

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use revenant_bytecode::Builtin;
 use revenant_hal::ObjectAddress;
 use revenant_vm::counting::class_at;
+use revenant_vm::heap::discard::{self, Discarded, Progress, Which};
 use revenant_vm::heap::runs::{self, BlockNumber};
-use revenant_vm::heap::{Allocator, large};
+use revenant_vm::heap::{self, Allocator, large};
 use revenant_vm::memory::layout::system::root;
 use revenant_vm::memory::layout::{area, block, object};
 use revenant_vm::memory::{AddressExt, Attempts};
@@ -30,6 +31,7 @@ impl Random {
     /// Mostly small, sometimes a page or a few, rarely many blocks.
     fn size(&mut self) -> u64 {
         match self.below(20) {
+            0 if self.below(8) == 0 => self.below(3_000_000),
             0 => self.below(400_000),
             1..4 => self.below(20_000),
             4..8 => self.below(2_000),
@@ -52,6 +54,150 @@ fn check(world: &World, subject: ObjectAddress, bytes: u64, pattern: u8) {
     } else {
         assert_eq!((head, entry.kind), (BlockNumber::of(subject), block::KIND_SMALL));
     }
+}
+
+/// Discards as much as chance will have, of the pager's or by hand.
+fn discard_some(world: &World, random: &mut Random) {
+    let which = if random.below(2) == 0 { Which::All } else { Which::Long };
+    for _ in 0..random.below(200) {
+        let progress = discard::step(world.space, which, |pages| match random.below(8) {
+            0 => Discarded::NotNow,
+            1 => Discarded::Unable,
+            _ => {
+                world.host.discard(pages);
+                Discarded::Zero
+            }
+        });
+        if progress != Progress::More {
+            return;
+        }
+    }
+}
+
+/// Discards everything that is free.
+fn discard_all(world: &World) {
+    let real = |pages| {
+        world.host.discard(pages);
+        Discarded::Zero
+    };
+    while discard::step(world.space, Which::All, real) == Progress::More {}
+}
+
+/// A long array that was filled and let go of, and what another of its size finds after these discards.
+fn taken_again(discarded: impl Fn(&World)) -> (World, ObjectAddress, ObjectAddress) {
+    const LONGS: u64 = 400_000;
+    let world = World::new();
+    let longs = class_at(world.space, Builtin::LongArray as u32);
+    let make = || {
+        let made = array::allocate(world.space, world.allocator, longs, LONGS).unwrap();
+        world.space.end_step();
+        made
+    };
+    let first = make();
+    world.space.fill(first.plus(object::PAYLOAD), 7, LONGS * 8);
+    world.set_root(0, first);
+    world.set_root(0, ObjectAddress(0));
+    world.settle();
+    assert!(discard::long_pages(world.space) >= LONGS * 8 / 4096);
+    let other = make();
+    assert_ne!(other, first, "content unknown: not to be had by who wants zeros");
+    world.set_root(1, other);
+    discarded(&world);
+    let again = make();
+    world.set_root(2, again);
+    world.audit();
+    (world, first, again)
+}
+
+/// A long run is not zeroed when its object dies (that would bring in what nobody needs), but discarded; it is clean then.
+#[test]
+fn a_long_run_is_taken_again_when_its_pages_are_zeros() {
+    {
+        let (world, first, again) = taken_again(discard_all);
+        assert_eq!(again, first);
+        check(&world, again, 3_200_000, 0);
+        assert_eq!(discard::long_pages(world.space), 0);
+    }
+    let by = |discarded: Discarded| {
+        move |world: &World| {
+            let answer = |_| discarded;
+            while discard::step(world.space, Which::Long, answer) == Progress::More {}
+        }
+    };
+    {
+        let (world, first, again) = taken_again(by(Discarded::Unable));
+        assert_eq!(again, first);
+        check(&world, again, 3_200_000, 0);
+    }
+    {
+        // A pager that does not do what it says is noticed by the same check.
+        let (world, first, again) = taken_again(by(Discarded::Zero));
+        assert_eq!(again, first);
+        assert_ne!(world.space.load::<u64>(again.plus(object::PAYLOAD)), 0);
+    }
+    // One that has no room leaves the run where it is.
+    let (_, first, again) = taken_again(by(Discarded::NotNow));
+    assert_ne!(again, first);
+}
+
+#[test]
+fn a_discard_ended_at_every_touch_leaves_the_heap_whole() {
+    let world = World::new();
+    let space = world.space;
+    let longs = class_at(space, Builtin::LongArray as u32);
+    for length in [100, 200_000, 300_000] {
+        let made = array::allocate(space, world.allocator, longs, length).unwrap();
+        space.end_step();
+        space.fill(made.plus(object::PAYLOAD), 9, length * 8);
+        world.set_root(0, made);
+    }
+    let stack = runs::take_stack(space, 1 << 18).unwrap();
+    runs::give_stack(space, stack.0);
+    world.set_root(0, ObjectAddress(0));
+    world.settle();
+    let mut touches = 0;
+    loop {
+        let progress = Attempts::run(touches, || {
+            discard::step(space, Which::All, |pages| {
+                world.host.discard(pages);
+                Discarded::Zero
+            })
+        });
+        space.end_step();
+        world.audit();
+        match progress {
+            None => touches += 1,
+            Some(Progress::More) => touches = 0,
+            Some(_) => break,
+        }
+    }
+    assert_eq!(discard::long_pages(space), 0);
+    let again = array::allocate(space, world.allocator, longs, 300_000).unwrap();
+    check(&world, again, 2_400_000, 0);
+}
+
+/// While the disk takes nothing new, a few blocks stay as they are: they can be taken again at once.
+#[test]
+fn a_few_blocks_are_kept_while_allocation_is_refused() {
+    let world = World::new();
+    let nodes: Vec<_> = (0..1 << 18).map(|_| world.new_node()).collect();
+    drop(nodes);
+    world.settle();
+    let dirty = || {
+        let first = runs::first_free(world.space, 0, false);
+        core::iter::successors(first, |number| runs::next_in_list(world.space, *number)).count()
+    };
+    let before = dirty();
+    assert!(before > 100, "{before} blocks");
+    heap::set_refused(world.space, true);
+    discard_all(&world);
+    assert_eq!(dirty(), 64);
+    let made = world.new_node();
+    heap::set_refused(world.space, false);
+    discard_all(&world);
+    assert_eq!(dirty(), 0);
+    world.set_root(0, made);
+    world.audit();
 }
 
 #[test]
@@ -92,6 +238,7 @@ fn random_arrays_keep_what_they_are_given() {
             space.end_step();
             if round % 97 == 0 {
                 world.settle();
+                discard_some(&world, &mut random);
                 world.audit();
             }
         }

@@ -14,6 +14,8 @@ use revenant_hal::Nanoseconds;
 
 /// How long a flip waits for what goes before it.
 const PATIENCE: Nanoseconds = Nanoseconds(100_000_000);
+/// How much longer it waits while pages are being discarded.
+const PATIENCE_WITH_DISCARDS: Nanoseconds = Nanoseconds(2_000_000_000);
 /// Flips refused in a row after which the last one before the machine's end is given up.
 const REFUSALS: u32 = 8;
 
@@ -36,6 +38,8 @@ pub struct Obstacles {
     pub making: bool,
     /// What [`Stage::Begin`] began is not done.
     pub preparing: bool,
+    /// All that is left of it is to discard what is free: that waits for no disk, and what is not discarded is written.
+    pub discarding: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,7 +128,9 @@ impl Schedule {
             }
             State::Resting => {}
             State::Preparing { patience_ends } => {
-                if !obstacles.preparing || now >= patience_ends {
+                let discarding =
+                    now < after(patience_ends, PATIENCE_WITH_DISCARDS) && obstacles.discarding;
+                if !obstacles.preparing || now >= patience_ends && !discarding {
                     return Stage::Stop;
                 }
             }
@@ -154,13 +160,14 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use super::{Obstacles, PATIENCE, REFUSALS, Schedule, Stage};
+    use super::{Obstacles, PATIENCE, PATIENCE_WITH_DISCARDS, REFUSALS, Schedule, Stage};
     use revenant_hal::Nanoseconds;
 
     const INTERVAL: u64 = 1_000;
-    const FREE: Obstacles = Obstacles { making: false, preparing: false };
-    const MAKING: Obstacles = Obstacles { making: true, preparing: false };
-    const PREPARING: Obstacles = Obstacles { making: false, preparing: true };
+    const FREE: Obstacles = Obstacles { making: false, preparing: false, discarding: false };
+    const MAKING: Obstacles = Obstacles { making: true, ..FREE };
+    const PREPARING: Obstacles = Obstacles { preparing: true, ..FREE };
+    const DISCARDING: Obstacles = Obstacles { preparing: true, discarding: true, ..FREE };
 
     fn schedule() -> Schedule {
         Schedule::new(Nanoseconds(INTERVAL), Nanoseconds(0))
@@ -190,7 +197,10 @@ mod tests {
         let end = INTERVAL + PATIENCE.0;
         assert_eq!(next(&mut schedule, end - 1, PREPARING), Stage::Wait);
         assert_eq!(next(&mut schedule, end - 1, FREE), Stage::Stop, "it is done");
+        assert_eq!(next(&mut schedule, end, DISCARDING), Stage::Wait, "that ends soon");
         assert_eq!(next(&mut schedule, end, PREPARING), Stage::Stop);
+        let end = end + PATIENCE_WITH_DISCARDS.0;
+        assert_eq!(next(&mut schedule, end, DISCARDING), Stage::Stop);
     }
 
     #[test]

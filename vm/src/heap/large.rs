@@ -1,14 +1,16 @@
 //! Large objects: a run of blocks each, with a reserved capacity in which they grow in place.
 //!
 //! Invariants:
-//! - bytes of the payload from the length to the capacity are zero, and so is the whole run once its extent was zeroed;
+//! - bytes of the payload from the length to the capacity are zero;
+//! - the run of a freed object is clean if its extent is short, for that was zeroed; a long one is discarded later, because to
+//!   zero it would bring in what nobody needs;
 //! - the group is charged the payload in use, rounded to pages, not the reservation.
 
 use revenant_hal::ObjectAddress;
 
 use super::metadata::{self, Metadata};
-use super::runs::{self, BlockNumber, Entry};
-use super::{AllocationError, Allocator, small};
+use super::runs::{self, BlockNumber, Content, Entry};
+use super::{AllocationError, Allocator, discard, small};
 use crate::memory::layout::system::{counting, statistics};
 use crate::memory::layout::{BLOCK, PAGE, area, block, object};
 use crate::memory::{AddressExt, Space};
@@ -17,6 +19,10 @@ const COUNTING: ObjectAddress = ObjectAddress(area::COUNTING);
 
 /// Most bytes of payload that can be reserved.
 pub const CAPACITY_LIMIT: u64 = (1 << 40) - 2 * PAGE;
+
+/// Bytes of extent up to which a freed object is zeroed where it is: to take it again is cheaper then. It is the program's recent
+/// use of so little that is most likely in memory.
+const ZEROED_LIMIT: u64 = 1 << 20;
 
 /// Whether an object is a large one: its place in its block says so, without reading the object.
 #[inline]
@@ -155,22 +161,26 @@ pub fn grow(
     Ok(())
 }
 
-/// Zeroes page `index` of the extent; whether there was such a page. One step.
+/// Bytes that differ from zero at most, once the object has been used.
+fn bounded_extent(space: Space, object: ObjectAddress) -> u64 {
+    extent(space, object).min(capacity(space, object))
+}
+
+/// Whether a freed object's extent is zeroed and not discarded.
+fn is_zeroed(space: Space, object: ObjectAddress) -> bool {
+    bounded_extent(space, object) <= ZEROED_LIMIT
+}
+
+/// Zeroes page `index` of the extent; whether there was such a page, and this object's are zeroed. One step.
 pub(crate) fn zero_page(space: Space, object: ObjectAddress, index: u64) -> bool {
-    let extent = extent(space, object).min(capacity(space, object));
-    if index * PAGE >= extent {
+    if index * PAGE >= bounded_extent(space, object) || !is_zeroed(space, object) {
         return false;
     }
-    let page = object.plus(object::PAYLOAD + index * PAGE);
-    // A page never touched reads as zero and must not come to life for being written.
-    if (0..PAGE / 8).any(|word| space.load::<u64>(page.plus(word * 8)) != 0) {
-        space.zero_ahead(page, PAGE / 8);
-    }
-    space.end_step();
+    discard::zero(space, object.plus(object::PAYLOAD + index * PAGE));
     true
 }
 
-/// Gives the run of a large object back, its extent being zero already. One step, and steps of joining after it.
+/// Gives the run of a large object back. If its extent is short, that is zero already. One step, and steps of joining after it.
 pub fn release(space: Space, object: ObjectAddress) {
     let number = BlockNumber::of(object);
     let entry = runs::entry(space, number);
@@ -180,7 +190,13 @@ pub fn release(space: Space, object: ObjectAddress) {
     let (base, order) = (number.address(), u32::from(entry.order));
     let allocator = Allocator::of_group(entry.owner);
     let extent = extent(space, object);
-    runs::touch_give(space, number, order, true);
+    let content = if is_zeroed(space, object) {
+        Content::Zero
+    } else {
+        let used = 2 + bounded_extent(space, object).div_ceil(PAGE);
+        Content::ZeroBehind(runs::pages_of(order).saturating_sub(used))
+    };
+    runs::touch_give(space, number, order, content == Content::Zero);
     for page in [base, object, allocator.0] {
         space.touch_write(page);
     }
@@ -193,7 +209,7 @@ pub fn release(space: Space, object: ObjectAddress) {
     }
     let used = allocator.0.plus(block::ALLOCATOR_USED);
     space.store(used, space.load::<u64>(used).wrapping_sub(charged(extent)));
-    runs::give(space, number, order, true);
+    runs::give(space, number, order, content);
     small::count(space, statistics::LARGE_FREED);
 }
 

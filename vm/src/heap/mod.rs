@@ -11,10 +11,12 @@
 //! ```text
 //!   small    cells: the allocation fast path, refill, give back      large   runs of one object, growth in place
 //!   runs     buddies of blocks: clean and dirty lists                metadata  start, count, batch of an address
+//!   discard  dirty runs become clean: their pages go back to the pager
 //! ```
 //!
 //! Neighbours: `counting` decides what dies and calls [`release`]; `object` knows layouts.
 
+pub mod discard;
 pub mod large;
 pub mod metadata;
 pub mod runs;

@@ -3,13 +3,14 @@
 //! Invariants:
 //! - a run of order n is 2^n blocks, aligned to its size; its head's table entry is exact, entries of inner blocks are stale;
 //! - clean lists hold runs that are all zero, dirty lists runs of any content; a block stands in one list at most;
+//! - a dirty run becomes a clean one when all of it was discarded (`discard`);
 //! - address space that was never used is not in any list: runs up to [`FRESH_ORDER`] come from its lower end, larger ones
 //!   from its upper end.
 
 use revenant_hal::{OBJECT_SPACE_BASE, ObjectAddress};
 
 use super::AllocationError;
-use crate::memory::layout::{BLOCK, BLOCKS, area, block};
+use crate::memory::layout::{BLOCK, BLOCKS, PAGE, area, block};
 use crate::memory::{AddressExt, Space};
 
 /// Order of the pieces in which fresh address space is taken for all smaller runs: 256 MiB.
@@ -210,7 +211,7 @@ pub fn first_free(space: Space, order: u32, clean: bool) -> Option<BlockNumber> 
     list(order, clean).first(space)
 }
 
-fn list(order: u32, clean: bool) -> List {
+pub(super) fn list(order: u32, clean: bool) -> List {
     List::of_runs(if clean { block::RUNS_CLEAN } else { block::RUNS_DIRTY }, order)
 }
 
@@ -232,6 +233,9 @@ impl Found {
     /// Takes the run out of its list and gives it a kind.
     pub(super) fn take(self, space: Space, entry: Entry) {
         list(self.order, !self.dirty).unlink(space, self.number);
+        if self.dirty {
+            count_dirty(space, self.order, dirty_part(space, self.number), false);
+        }
         set_entry(space, self.number, entry);
         let used = ObjectAddress(area::RUNS).plus(block::RUNS_BLOCKS_USED);
         space.store(used, space.load::<u64>(used).wrapping_add(1 << self.order));
@@ -318,9 +322,32 @@ fn take_fresh(space: Space, order: u32) -> Result<(), AllocationError> {
     Ok(())
 }
 
-fn free_entry(kind: u8, order: u32) -> Entry {
+pub(super) fn free_entry(kind: u8, order: u32) -> Entry {
     let order = u8::try_from(order).unwrap_or(0);
     Entry { kind, order, size_class: 0, state: 0, owner: 0 }
+}
+
+/// Pages of a run.
+pub(super) fn pages_of(order: u32) -> u64 {
+    (BLOCK / PAGE) << order.min(24)
+}
+
+/// Pages at the start of a dirty run that are not known to be zero.
+pub(super) fn dirty_part(space: Space, number: BlockNumber) -> u64 {
+    let entry = entry(space, number);
+    pages_of(u32::from(entry.order)).saturating_sub(u64::from(entry.owner))
+}
+
+/// Counts a dirty run that comes or goes, on the page of runs, which was touched.
+pub(super) fn count_dirty(space: Space, order: u32, pages: u64, comes: bool) {
+    let (word, amount) = match order {
+        0 => (block::RUNS_DIRTY_BLOCKS, 1),
+        _ => (block::RUNS_UNKNOWN_PAGES, pages),
+    };
+    let word = ObjectAddress(area::RUNS).plus(word);
+    let before = space.load::<u64>(word);
+    let after = if comes { before.wrapping_add(amount) } else { before.saturating_sub(amount) };
+    space.store(word, after);
 }
 
 /// Touches what [`give`] changes.
@@ -329,12 +356,29 @@ pub(super) fn touch_give(space: Space, number: BlockNumber, order: u32, clean: b
     space.touch_write(ObjectAddress(area::RUNS));
 }
 
+/// What is known of a run that is given back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Content {
+    /// Every byte is zero.
+    Zero,
+    /// Nothing, but that so many pages at its end are zero.
+    ZeroBehind(u64),
+}
+
 /// Puts a run into the free list of its order: part of a step that touched with [`touch_give`].
-pub(super) fn give(space: Space, number: BlockNumber, order: u32, clean: bool) {
+pub(super) fn give(space: Space, number: BlockNumber, order: u32, content: Content) {
     let order = order.min(24);
-    let kind = if clean { block::KIND_FREE } else { block::KIND_DIRTY };
-    set_entry(space, number, free_entry(kind, order));
-    list(order, clean).push_first(space, number);
+    match content {
+        Content::Zero => set_entry(space, number, free_entry(block::KIND_FREE, order)),
+        Content::ZeroBehind(pages) => {
+            let pages = pages.min(pages_of(order));
+            let owner = u32::try_from(pages).unwrap_or(0);
+            let entry = Entry { owner, ..free_entry(block::KIND_DIRTY, order) };
+            set_entry(space, number, entry);
+            count_dirty(space, order, pages_of(order) - u64::from(owner), true);
+        }
+    }
+    list(order, content == Content::Zero).push_first(space, number);
     let used = ObjectAddress(area::RUNS).plus(block::RUNS_BLOCKS_USED);
     space.store(used, space.load::<u64>(used).wrapping_sub(1 << order));
 }
@@ -402,6 +446,6 @@ pub fn give_stack(space: Space, start: ObjectAddress) {
     let order = u32::from(found.order);
     touch_give(space, number, order, false);
     space.begin_changes();
-    give(space, number, order, false);
+    give(space, number, order, Content::ZeroBehind(0));
     space.end_step();
 }

@@ -385,7 +385,7 @@ fn release_last_or_first(
         list.unlink(space, number);
     }
     if empties {
-        runs::give(space, number, 0, false);
+        runs::give(space, number, 0, runs::Content::ZeroBehind(0));
         let used = allocator.0.plus(block::ALLOCATOR_USED);
         space.store(used, space.load::<u64>(used).wrapping_sub(BLOCK));
         count(space, statistics::BLOCKS_RETURNED);

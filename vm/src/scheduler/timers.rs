@@ -210,3 +210,22 @@ pub(crate) fn removal(space: Space, thread: ObjectAddress) -> Moves {
     moves.touch(space);
     moves
 }
+
+/// A deadline of the machine clock on the environment's clock. The base may be negative, as a wrapped number: the machine clock of
+/// a first run begins at 0 however long the machine has been up.
+pub(crate) fn on_monotonic(deadline: u64, base: u64) -> u64 {
+    let deadline = i128::from(deadline) - i128::from(base.cast_signed());
+    u64::try_from(deadline.max(0)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::on_monotonic;
+
+    #[test]
+    fn a_deadline_is_found_on_the_other_clock_whichever_began_first() {
+        assert_eq!(on_monotonic(500, 100), 400);
+        assert_eq!(on_monotonic(500, 0_u64.wrapping_sub(1_000)), 1_500);
+        assert_eq!(on_monotonic(100, 500), 0);
+    }
+}

@@ -3,7 +3,11 @@
 //! The kernel implements [`Environment`] over its clock and its pager, the host runner over `std`, the tests over numbers that they
 //! choose. None of its methods may touch object space or block.
 
+use core::ops::Range;
+
 use revenant_hal::{Epoch, Nanoseconds, PageIndex};
+
+pub use crate::heap::discard::Discarded;
 
 /// How much room the disk has for pages that were never stored before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +38,10 @@ pub trait Environment {
     }
     /// Lets the next store to a lost page make it anew, all zeros. Until then it stays lost.
     fn replace_page(&mut self, _page: PageIndex) {}
+    /// Makes pages of free memory zeros without writing them: nobody reads them before, and nobody touches them in the same step.
+    fn discard(&mut self, _pages: Range<PageIndex>) -> Discarded {
+        Discarded::Unable
+    }
     /// 64 unpredictable bits if the machine has a source of them, else any number that differs from boot to boot.
     fn entropy(&mut self) -> u64;
 }

@@ -20,6 +20,7 @@
 //! ```
 
 mod activity;
+mod discards;
 mod environment;
 mod failure;
 mod inspect;
@@ -34,7 +35,7 @@ mod tests;
 mod vm;
 mod waits;
 
-pub use environment::{DiskSpace, Environment};
+pub use environment::{Discarded, DiskSpace, Environment};
 pub use outcome::{
     CreationError, ExitStatus, InspectError, PageVerdict, Requests, ResumeError, StepOutcome,
     SystemStep, ThreadId, Turn, TurnLimits, WitnessRecord,

@@ -58,6 +58,8 @@ pub enum SystemStep {
     BeginGrace,
     /// Scans or frees a bounded number of entries of the grace under way.
     ContinueGrace,
+    /// Discards a bounded number of pages that are free, as far as there is room to note that before the next snapshot.
+    Discard,
     /// Completes the `commit()` waits up to this epoch: its snapshot is durable.
     CommitDurable(Epoch),
     /// Throws `SnapshotFailedException` in the `commit()` waits up to this epoch: its snapshot was given up.
@@ -73,10 +75,10 @@ pub enum SystemStep {
 }
 
 impl SystemStep {
-    /// Whether it is part of a grace: what can go on after the next start as well.
+    /// Whether it is part of what goes before a flip and can go on after it, or after the next start, as well.
     #[must_use]
     pub const fn is_grace(&self) -> bool {
-        matches!(self, Self::BeginGrace | Self::ContinueGrace)
+        matches!(self, Self::BeginGrace | Self::ContinueGrace | Self::Discard)
     }
 }
 

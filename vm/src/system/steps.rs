@@ -6,6 +6,7 @@ use revenant_hal::ObjectAddress;
 
 use crate::counting::{self, Progress};
 use crate::dispatch::Worker;
+use crate::heap::discard::{self, Which};
 use crate::loader::layout::EVENT_HEAD;
 use crate::memory::Space;
 use crate::memory::layout::area;
@@ -15,6 +16,7 @@ use crate::scheduler::queue::Queue;
 use crate::scheduler::word;
 use crate::thread::{Completion, at, first_waiting, life, wake_now};
 
+use super::discards;
 use super::outcome::{StepOutcome, SystemStep};
 use super::vm::GRACE_STEPS;
 
@@ -49,6 +51,10 @@ pub(super) fn take(worker: &mut Worker, step: SystemStep) -> StepOutcome {
         SystemStep::ContinueGrace => match counting::grace::run(space, GRACE_STEPS) {
             Ok(Progress::More) => StepOutcome::More,
             _ if life::reap(space) => StepOutcome::More,
+            _ => StepOutcome::Done,
+        },
+        SystemStep::Discard => match discards::some(worker, Which::All) {
+            discard::Progress::More => StepOutcome::More,
             _ => StepOutcome::Done,
         },
         SystemStep::CommitDurable(epoch) => commit_durable(space, epoch.0),

@@ -28,6 +28,7 @@ use crate::scheduler::{RUN_LENGTH, RUN_QUEUE, timers};
 use crate::thread::{self, life};
 
 use super::activity::{Activity, CurrentActivity};
+use super::discards::Discards;
 use super::environment::{DiskSpace, Environment};
 use super::lost_threads::Lost;
 use super::mark::Mark;
@@ -70,6 +71,7 @@ pub struct Vm {
     pub(super) deeds: u64,
     main_reported: bool,
     pub(super) mark: Mark,
+    discards: Discards,
 }
 
 impl Vm {
@@ -137,6 +139,7 @@ impl Vm {
             deeds: 0,
             main_reported: false,
             mark: Mark::None,
+            discards: Discards::new(),
         }
     }
 
@@ -198,6 +201,7 @@ impl Vm {
         space.end_step();
         if !waits {
             let _ = life::reap(space); // those that are left come with the next turns
+            scheduled |= self.discards.go_on(&mut self.worker);
         }
         scheduled.then_some(Turn::Scheduled)
     }
@@ -284,7 +288,7 @@ impl Vm {
     fn idle(&mut self) -> Turn {
         let base = self.worker.clock_base;
         let deadline = timers::first(self.worker.space)
-            .map(|timer| Nanoseconds(on_monotonic(timer.deadline, base)));
+            .map(|timer| Nanoseconds(timers::on_monotonic(timer.deadline, base)));
         if !self.main_reported {
             self.report_main();
         }
@@ -453,13 +457,6 @@ impl Vm {
     }
 }
 
-/// A deadline of the machine clock on the environment's clock. The base may be negative, as a wrapped number: the machine clock of
-/// a first run begins at 0 however long the machine has been up.
-fn on_monotonic(deadline: u64, base: u64) -> u64 {
-    let deadline = i128::from(deadline) - i128::from(base.cast_signed());
-    u64::try_from(deadline.max(0)).unwrap_or(u64::MAX)
-}
-
 /// Moves a runnable thread to the end of the run queue. One step.
 fn rotate(space: Space, thread: ObjectAddress) {
     if space.load::<u64>(RUN_LENGTH) < 2 {
@@ -474,15 +471,3 @@ fn rotate(space: Space, thread: ObjectAddress) {
 }
 
 const _: () = assert!(area::WITNESS - area::ROOT < 7 * 4096);
-
-#[cfg(test)]
-mod tests {
-    use super::on_monotonic;
-
-    #[test]
-    fn a_deadline_is_found_on_the_other_clock_whichever_began_first() {
-        assert_eq!(on_monotonic(500, 100), 400);
-        assert_eq!(on_monotonic(500, 0_u64.wrapping_sub(1_000)), 1_500);
-        assert_eq!(on_monotonic(100, 500), 0);
-    }
-}

@@ -102,7 +102,7 @@ const GRACE: Scenario = Scenario {
 
 /// In `flip` 100 snapshots of each set, after a round that is not counted; in `flip-busy` some more, for one at which nothing happens to be
 /// on its way from the disk is not counted either.
-pub(crate) const SCENARIOS: [Scenario; 23] = [
+pub(crate) const SCENARIOS: [Scenario; 24] = [
     Scenario {
         name: "flip",
         program: program("samples/bench/flip.rasm", &[ROUNDS, "0", "1", "16", "64", "192"], None),
@@ -249,6 +249,15 @@ pub(crate) const SCENARIOS: [Scenario; 23] = [
         rounds: 20,
         rounds_quick: 5,
         program: program("samples/bench/spin.rasm", &[], None),
+        ..PLAIN
+    },
+    Scenario {
+        name: "discard",
+        memory: "256M",
+        command_line: "bench=discard retain=1 snapshot_interval_ms=3600000",
+        rounds: 3,
+        rounds_quick: 1,
+        program: program("samples/bench/discard.rasm", &[], None),
         ..PLAIN
     },
     Scenario {

@@ -14,7 +14,7 @@ pub const ENTRY_ORDER: u64 = 1;
 pub const ENTRY_SIZE_CLASS: u64 = 2;
 /// Entry: state of a small block ([`STATE_LISTED`] and friends), u8.
 pub const ENTRY_STATE: u64 = 3;
-/// Entry: owning group, u32.
+/// Entry: owning group, u32. Of a run of [`KIND_DIRTY`]: pages at its end that are known to be zero.
 pub const ENTRY_OWNER: u64 = 4;
 /// Entry: previous head in the list that the state names, block index u32, 0 none.
 pub const ENTRY_PREVIOUS: u64 = 8;
@@ -25,7 +25,7 @@ pub const ENTRY_NEXT: u64 = 12;
 pub const KIND_NONE: u8 = 0;
 /// Kind: free, every byte zero.
 pub const KIND_FREE: u8 = 1;
-/// Kind: free, content unknown; serves small blocks and stacks.
+/// Kind: free, content unknown but for the pages that the entry names; serves small blocks and stacks until it is discarded.
 pub const KIND_DIRTY: u8 = 2;
 /// Kind: one block of small objects.
 pub const KIND_SMALL: u8 = 3;
@@ -65,6 +65,10 @@ pub const RUNS_DIRTY: u64 = 128;
 pub const RUNS_BLOCKS_USED: u64 = 256;
 /// Runs page: not 0 while allocation is refused because the disk's reserve is touched, u64.
 pub const RUNS_REFUSED: u64 = 280;
+/// Runs page: dirty runs of one block, u64.
+pub const RUNS_DIRTY_BLOCKS: u64 = 264;
+/// Runs page: pages of larger dirty runs that are not known to be zero, u64.
+pub const RUNS_UNKNOWN_PAGES: u64 = 272;
 /// Runs page: lower end of address space that was never used, address.
 pub const RUNS_FRESH: u64 = 288;
 /// Runs page: upper end of it, exclusive, address.
