@@ -127,6 +127,9 @@ impl<P: Programs> EventLoop<P> {
             if let Some(code) = self.finished() {
                 return code;
             }
+            // What was raised in the pass is looked at after the slice: it would end that at its first poll, and programs would stand
+            // still while a snapshot is written and one request after the other completes.
+            busy |= attention::take();
             busy |= self.run_slices();
             if !busy {
                 rest();

@@ -33,7 +33,7 @@ use revenant_hal::{
 };
 
 /// Commits of a session whose blocks are read back before the superblock.
-const COMMITS_READ_BACK: u64 = 2;
+pub(crate) const COMMITS_READ_BACK: u64 = 2;
 
 /// How far a commit has come.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -101,7 +101,8 @@ pub(crate) struct Commit {
     pub(crate) failure: Option<AbandonReason>,
     /// The superblock may be on the disk.
     pub(crate) landed: bool,
-    blocks_before: u64,
+    /// Blocks written before it began.
+    pub(crate) blocks_before: u64,
     /// Pages that got content, less those that lost it.
     pub(crate) pages: i64,
 }
@@ -150,38 +151,17 @@ impl Store {
         if self.commit.is_some() {
             return Err(SnapshotError::Busy);
         }
-        let mut discards = Discards::default();
-        let charges = if target.is_some() {
-            core::mem::swap(&mut discards, &mut self.discards);
+        let mut commit = match self.prepared.take() {
+            Some(prepared) if prepared.requests == self.requests => prepared,
+            _ => Box::new(self.blank_commit()),
+        };
+        commit.target = target;
+        commit.blocks_before = self.io.blocks_written;
+        if target.is_some() {
+            core::mem::swap(&mut commit.discards, &mut self.discards);
             let empty = self.spare.take().unwrap_or_else(|| Charges::new(self.node_limit()));
-            core::mem::replace(&mut self.running, empty)
-        } else {
-            Charges::new(0)
-        };
-        let read_back = self.commits_in_session < COMMITS_READ_BACK;
-        let mut commit = Commit {
-            target,
-            phase: Phase::Collect,
-            jobs: BTreeMap::new(),
-            data: Data::default(),
-            discards,
-            charges,
-            sealing: Sealing::default(),
-            table: self.superblock.snapshots.clone(),
-            requests: self.requests.clone(),
-            root: self.map.root,
-            free_root: self.superblock.free_root,
-            deletion: None,
-            expiring: false,
-            undeletable: Vec::new(),
-            freed: 0,
-            nodes_in_flight: 0,
-            written: read_back.then(Vec::new),
-            failure: None,
-            landed: false,
-            blocks_before: self.io.blocks_written,
-            pages: 0,
-        };
+            commit.charges = core::mem::replace(&mut self.running, empty);
+        }
         if let Some(generation) = self.uncertain {
             // The slot of a given-up commit that may have landed: buried before the flush that every commit begins with.
             let grave = encode_tombstone(self.superblock.store, generation, self.running_epoch);
@@ -193,7 +173,7 @@ impl Store {
             let blank = alloc::vec![Box::new(PageBytes::ZERO)];
             commit.jobs.insert(self.io.write(EPITAPH_BLOCK, blank), Job::Node);
         }
-        self.commit = Some(Box::new(commit));
+        self.commit = Some(commit);
         Ok(())
     }
 

@@ -37,6 +37,7 @@ mod guard;
 mod io;
 mod layout;
 mod open;
+mod prepared;
 mod problem;
 mod read;
 mod reference;

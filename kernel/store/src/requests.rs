@@ -11,7 +11,7 @@ use alloc::{collections::BTreeMap, collections::BTreeSet, vec::Vec};
 use revenant_hal::Epoch;
 
 /// What was asked for since the last commit.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Requests {
     pins: BTreeMap<Epoch, bool>,
     pub(crate) deletions: BTreeSet<Epoch>,

@@ -104,6 +104,12 @@ impl Charges {
         Self { total: 0, nodes: ChargedNodes::new(nodes), last_leaf: 0 }
     }
 
+    /// Nothing charged, and no room: takes no memory.
+    pub(crate) fn none() -> Self {
+        let nodes = ChargedNodes { slots: Box::default(), count: 0, limit: 0 };
+        Self { total: 0, nodes, last_leaf: 0 }
+    }
+
     /// Nothing charged, with the same room.
     pub(crate) fn clear(&mut self) {
         self.total = 0;

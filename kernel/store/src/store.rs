@@ -69,6 +69,8 @@ pub struct Store {
     pub(crate) failed_nodes: BTreeMap<BlockIndex, DamagedBlock>,
     pub(crate) reads: Reads,
     pub(crate) commit: Option<Box<Commit>>,
+    /// The next one, blank.
+    pub(crate) prepared: Option<Box<Commit>>,
     pub(crate) requests: Requests,
     pub(crate) running: Charges,
     /// Pages discarded in the running epoch.
@@ -122,6 +124,7 @@ impl Store {
             failed_nodes: BTreeMap::new(),
             reads: Reads::default(),
             commit: None,
+            prepared: None,
             requests: Requests::new(&superblock),
             running: Charges::new(request.options.changed_nodes + reservation::SYSTEM_NODES),
             discards: Discards::default(),
@@ -198,6 +201,7 @@ impl Store {
         self.load_free_space();
         self.step_reads();
         let again = self.step_commit(frames);
+        self.prepare_commit();
         self.io.submit(disk);
         if again {
             StepOutcome::Again
