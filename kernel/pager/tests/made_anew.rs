@@ -32,7 +32,13 @@ fn outcome<B: Backing>(world: &mut World<B>, page: PageIndex, write: bool) -> Op
 
 /// A world whose store cannot read the page, which it holds, and how that is told.
 fn damaged() -> (World<MemoryStore>, FaultOutcome) {
-    let temper = Temper { abandon_one_in: 0, forget_one_in: 0, space: 8, queue: 4096 };
+    let temper = Temper {
+        abandon_one_in: 0,
+        forget_one_in: 0,
+        refuse_discard_one_in: 0,
+        space: 8,
+        queue: 4096,
+    };
     let mut random = Random::new(11);
     let options = PagerOptions { table_reserve: 3, copy_reserve: 2, ..PagerOptions::default() };
     let plan = Plan { frames: 64, options, pages: Vec::new(), ..Plan::roomy(&mut random) };
