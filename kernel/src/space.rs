@@ -23,6 +23,9 @@ use revenant_store::{
     SpaceState, StepOutcome, Store, StoreEvent, StoreId,
 };
 
+/// Faults served after which whoever runs gives way: a slice is measured in instructions of the program, and one that faults
+/// at every store takes a hundred times as long as another.
+const FAULTS_A_SLICE: u32 = 128;
 /// Ticks after which translations are dropped. A flip has to drop them all, and an emulator keeps as many as pages were
 /// touched since the last time. With programs stopped, that took it 0.4 ms after 192 MiB; dropped every 16 ms it took 0.17 ms,
 /// every 8 ms 0.1 ms, and 0.05 ms is what remains with nothing to drop.
@@ -40,6 +43,8 @@ pub(crate) struct ObjectSpace {
     impossible: Option<(PageIndex, Impossible)>,
     /// In which period of [`TRANSLATION_TICKS`] translations were last dropped.
     dropped: u64,
+    /// Faults served so far.
+    served: u32,
 }
 
 static SPACE: ExclusiveCell<Option<ObjectSpace>> = ExclusiveCell::new(None);
@@ -122,7 +127,8 @@ pub(crate) fn install<T>(
     declare: Declaration<T>,
 ) -> T {
     let pager = Pager::new(frames.frame_count(), &store, wired, PagerOptions::default());
-    let space = ObjectSpace { store, pager, disk, frames, tables, impossible: None, dropped: 0 };
+    let space =
+        ObjectSpace { store, pager, disk, frames, tables, impossible: None, dropped: 0, served: 0 };
     SPACE.with(|cell| *cell = Some(space));
     attempt::open_object_space(on_fault, declare)
 }
@@ -145,7 +151,13 @@ impl ObjectSpace {
     pub(crate) fn fault(&mut self, page: PageIndex, write: bool) -> FaultOutcome {
         let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
         match self.pager.fault(page, write, &mut memory, &mut self.store) {
-            revenant_pager::FaultOutcome::Served(_) => FaultOutcome::Served,
+            revenant_pager::FaultOutcome::Served(_) => {
+                self.served = self.served.wrapping_add(1);
+                if self.served.is_multiple_of(FAULTS_A_SLICE) {
+                    attention::raise();
+                }
+                FaultOutcome::Served
+            }
             revenant_pager::FaultOutcome::Wait(_) => FaultOutcome::Wait,
             revenant_pager::FaultOutcome::Impossible(reason) => {
                 self.impossible = Some((page, reason));

@@ -27,6 +27,9 @@ const READ_BACK_BLOCKS: usize = 256;
 /// Blocks of pages in the device at once: enough to keep it busy, few enough that a program's page fault in the middle of a
 /// snapshot waits behind 4 MiB and not behind a whole queue of them.
 const BLOCKS_IN_FLIGHT: u64 = 1024;
+/// Pages that a step looks at, checksums and submits: half a millisecond on an emulator. Between two slices of a thread there are
+/// as many steps as threads that run, and with four times as many pages a step each waited 8 ms for its turn.
+const PAGES_A_STEP: usize = 64;
 
 /// A page waiting to be written.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +131,11 @@ impl Store {
         self.io.per_request().saturating_mul(2)
     }
 
+    /// Pages of one request, and so of one step.
+    fn pages_a_request(&self) -> usize {
+        self.io.per_request().min(PAGES_A_STEP)
+    }
+
     /// Submits pages while the device has room: one request a step, so that a step stays short. Moves on to the map when
     /// the last page has been submitted.
     pub(crate) fn step_data<F: FrameMemory + ?Sized>(
@@ -141,14 +149,14 @@ impl Store {
             }
             return Ok(false);
         }
-        let full = commit.data.queue.len() >= self.io.per_request() || commit.data.finished;
+        let full = commit.data.queue.len() >= self.pages_a_request() || commit.data.finished;
         let busy = commit.data.in_flight >= BLOCKS_IN_FLIGHT || self.io.room() == 0;
         let starving = commit.data.in_flight < BLOCKS_IN_FLIGHT / 4;
         if self.loader.is_some() || busy || !(full || starving) {
             return Ok(false);
         }
         let Some(target) = commit.target else { return Ok(false) };
-        let want = commit.data.queue.len().min(self.io.per_request());
+        let want = commit.data.queue.len().min(self.pages_a_request());
         let mut taken: Vec<Queued> = commit.data.queue.drain(..want).collect();
         taken.retain(|queued| !self.is_hole(commit, queued, frames));
         if taken.is_empty() {
