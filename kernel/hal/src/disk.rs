@@ -112,10 +112,6 @@ pub trait Disk {
     /// The request itself, unchanged, when no more can be in flight. Every other failure is a completion.
     fn submit(&mut self, request: DiskRequest) -> Result<(), DiskRequest>;
 
-    /// Tells the device of requests that were started since it was told last; it may know of them already. To be called after
-    /// some were started together, before something else is done than [`Disk::poll`], which does the same.
-    fn announce(&mut self) {}
-
     /// The next completion, if there is one. Never waits.
     fn poll(&mut self) -> Option<DiskCompletion>;
 }

@@ -88,19 +88,15 @@ impl Io {
 
     /// Hands requests to the device until it takes no more.
     pub(crate) fn submit<D: Disk + ?Sized>(&mut self, disk: &mut D) {
-        let before = self.in_flight;
         while self.in_flight < self.depth {
-            let Some(request) = self.waiting.pop_front() else { break };
+            let Some(request) = self.waiting.pop_front() else { return };
             match disk.submit(request) {
                 Ok(()) => self.in_flight += 1,
                 Err(request) => {
                     self.waiting.push_front(request);
-                    break;
+                    return;
                 }
             }
-        }
-        if self.in_flight > before {
-            disk.announce();
         }
     }
 

@@ -10,7 +10,11 @@ use crate::error::{BlockRole, DamagedBlock};
 use crate::reference::{MAP_LEVELS, Reference};
 use crate::store::Store;
 use crate::tree::{Tree, TreeKind};
-use alloc::{collections::BTreeMap, vec, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec,
+    vec::Vec,
+};
 use revenant_hal::{
     BlockIndex, Buffer, DiskCompletion, DiskOperation, Event, FrameIndex, FrameMemory, PageIndex,
 };
@@ -37,6 +41,11 @@ struct Located {
 pub(crate) struct Reads {
     asked: Vec<Asked>,
     in_flight: BTreeMap<u64, Vec<Located>>,
+    /// Pages of requests that failed, to be read again one after the other: a device may make one request of neighbours that
+    /// it gets together, and a bad sector fails them all.
+    suspects: VecDeque<Located>,
+    /// The tag of the one being read.
+    suspect: Option<u64>,
     pub(crate) believe: bool,
 }
 
@@ -115,12 +124,14 @@ impl Store {
         self.submit_batch(batch);
     }
 
-    fn submit_batch(&mut self, batch: Vec<Located>) {
-        let Some(first) = batch.first() else { return };
+    /// Sends one request; its tag.
+    fn submit_batch(&mut self, batch: Vec<Located>) -> Option<u64> {
+        let first = batch.first()?;
         let block = if first.mirror { first.reference.mirror } else { first.reference.block };
         let buffers = batch.iter().map(|read| Buffer::Frame(read.frame)).collect();
         let tag = self.io.push(DiskOperation::Read, block, buffers);
         self.reads.in_flight.insert(tag, batch);
+        Some(tag)
     }
 
     /// Checks what a request brought. A page that does not match is read again alone, then from its second copy.
@@ -132,6 +143,9 @@ impl Store {
         let Some(batch) = self.reads.in_flight.remove(&completion.tag.0) else { return };
         let error = completion.result.err();
         let many = batch.len() > 1;
+        if self.reads.suspect == Some(completion.tag.0) {
+            self.reads.suspect = None;
+        }
         for mut read in batch {
             let Located { page, frame, reference, .. } = read;
             let good =
@@ -140,7 +154,7 @@ impl Store {
                 let result = Ok(PageContent::Stored);
                 self.events.push_back(StoreEvent::PageRead { page, frame, result });
             } else if many && error.is_some() {
-                self.submit_batch(vec![read]);
+                self.reads.suspects.push_back(read);
             } else if !read.mirror && reference.mirror != BlockIndex(0) {
                 read.mirror = true;
                 self.submit_batch(vec![read]);
@@ -149,6 +163,11 @@ impl Store {
                 let block = reference.block;
                 self.damaged_page(page, frame, DamagedBlock { block, role, device_error: error });
             }
+        }
+        if self.reads.suspect.is_none()
+            && let Some(read) = self.reads.suspects.pop_front()
+        {
+            self.reads.suspect = self.submit_batch(vec![read]);
         }
     }
 

@@ -376,10 +376,8 @@ impl Vm {
         self.activity.set(Activity::Judgement);
         let verdict = failure::judge(self, page);
         self.leave();
-        // One at a time: the others that wait for it meet it again.
-        if let Some(activity) = self.waiting.waiter(page) {
-            self.waiting.remove(activity);
-        }
+        // One is judged at a time: the others that wait for it meet it again, and nobody else would wake them.
+        self.waiting.remove_page(page);
         verdict
     }
 

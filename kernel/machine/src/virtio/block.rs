@@ -87,8 +87,6 @@ pub struct VirtioDisk {
     #[expect(clippy::vec_box, reason = "a wire must not move while a device has its address")]
     wires: Vec<Box<Wire>>,
     broken: bool,
-    /// Requests stand in the queue that the device was not told of.
-    unannounced: bool,
 }
 
 impl VirtioDisk {
@@ -131,7 +129,6 @@ impl VirtioDisk {
             answered: VecDeque::new(),
             wires: Vec::new(),
             broken: false,
-            unannounced: false,
         })
     }
 
@@ -365,19 +362,15 @@ impl Disk for VirtioDisk {
             return Ok(());
         }
         self.enqueue(request)?;
-        self.unannounced = true;
+        // Each by itself, although one notice for many would be cheaper: a device that gets neighbours together makes one
+        // request of them, and a bad sector fails them all, those that were asked for again one by one because of it, too.
+        if self.queue.wants_notification() {
+            self.transport.notify(QUEUE);
+        }
         Ok(())
     }
 
-    fn announce(&mut self) {
-        // Once for all that were enqueued together: for an emulator each time is expensive.
-        if take(&mut self.unannounced) && !self.broken && self.queue.wants_notification() {
-            self.transport.notify(QUEUE);
-        }
-    }
-
     fn poll(&mut self) -> Option<DiskCompletion> {
-        self.announce();
         if let Some(line) = self.line
             && interrupts::is_pending(line)
         {
