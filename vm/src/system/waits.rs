@@ -74,11 +74,6 @@ impl Waits {
         waits.find(|(_, waited_for)| **waited_for == page).map(|(activity, _)| *activity)
     }
 
-    /// `activity` may try again.
-    pub(super) fn remove(&mut self, activity: Activity) {
-        self.pages.remove(&activity);
-    }
-
     /// Whoever waits for `page` may try again.
     pub(super) fn remove_page(&mut self, page: PageIndex) {
         self.pages.retain(|_, waited_for| *waited_for != page);
