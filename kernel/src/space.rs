@@ -310,7 +310,7 @@ impl ObjectSpace {
 /// Logs what the store tells, and passes on what the loop acts on.
 fn translate(event: StoreEvent) -> Option<News> {
     match event {
-        StoreEvent::PageWritten { .. } => None,
+        StoreEvent::PageWritten { .. } | StoreEvent::PageNotWritten { .. } => None,
         StoreEvent::PageRead { page, result, .. } => {
             if let Err(damage) = result {
                 log!("unreadable page={page} block={} role={:?}", damage.block, damage.role);

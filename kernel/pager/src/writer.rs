@@ -205,7 +205,10 @@ impl Pager {
             StoreEvent::PageWritten { page, frame } => self.page_written(*page, *frame),
             StoreEvent::Committed { epoch, .. } => self.committed(*epoch),
             StoreEvent::Abandoned { epoch, .. } => self.abandoned(*epoch),
-            StoreEvent::BecameReadOnly(_) | StoreEvent::Report(_) => {}
+            // Nothing is written early yet.
+            StoreEvent::PageNotWritten { .. }
+            | StoreEvent::BecameReadOnly(_)
+            | StoreEvent::Report(_) => {}
         }
     }
 

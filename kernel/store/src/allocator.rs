@@ -10,9 +10,8 @@
 //! - giving up a commit restores `next` from `current`; what the given-up commit may have made durable anyway stays
 //!   held until its slot has been overwritten.
 //!
-//! Pages written early for the epoch after the one in the making (by a cleaner, still to come) will take blocks in
-//! `busy` without setting
-//! them in `next`: the superblock of e records the allocator as of flip e and e's own writes.
+//! Pages written before their flip (`early`) take blocks as their commit will, which begins later; none is in the making
+//! meanwhile. So the superblock of e records the allocator as of flip e and e's own writes.
 
 use crate::bitmap::{Bitmap, leaf_of};
 use crate::layout::{BLOCKS_PER_BITMAP, Layout};
@@ -146,7 +145,7 @@ impl Allocator {
         self.allocatable
     }
 
-    /// Blocks handed out since the commit in the making began.
+    /// Blocks handed out since the last commit ended, by the one in the making and before it.
     pub(crate) const fn allocated_in_making(&self) -> u64 {
         self.allocated_in_making
     }
@@ -274,6 +273,35 @@ impl Allocator {
         }
         self.allocated_in_making = 0;
         self.recompute_busy(leaves);
+    }
+
+    /// A block that was handed out since the last commit and freed again, and that nobody reads or writes any more, may be
+    /// handed out again at once; false if something else keeps it. No commit is in the making.
+    pub(crate) fn hand_back(&mut self, block: BlockIndex) -> bool {
+        let needed = self.current.get(block.0)
+            || self.previous.get(block.0)
+            || self.next.get(block.0)
+            || self.bad.contains(&block.0)
+            || self.held.as_ref().is_some_and(|held| held.get(block.0));
+        if needed || !self.busy.get(block.0) {
+            return false;
+        }
+        self.busy.clear(block.0);
+        self.allocatable += 1;
+        self.allocated_in_making -= 1;
+        true
+    }
+
+    /// A block of the commit that was just given up holds what is needed nowhere else: it stays allocated, for the next.
+    pub(crate) fn keep(&mut self, block: BlockIndex) {
+        assert!(!self.current.get(block.0), "the newest superblock knows nothing of it");
+        if !self.busy.get(block.0) {
+            self.allocatable -= 1;
+        }
+        self.next.set(block.0);
+        self.busy.set(block.0);
+        self.touched.insert(leaf_of(block.0));
+        self.allocated_in_making += 1;
     }
 
     /// The slot of the given-up commit is overwritten for good: its blocks are free. May be called in the middle of the

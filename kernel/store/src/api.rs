@@ -28,6 +28,8 @@ pub struct StoreOptions {
     /// Map nodes that the dirty pages of the running and the frozen epoch may need; each takes 4 KiB and a little while its
     /// commit is made. A page that would need more waits for the next snapshot.
     pub changed_nodes: usize,
+    /// Pages that may be written before their flip; each takes about 150 bytes until its snapshot is durable.
+    pub early_pages: usize,
     /// Bytes of RAM for the allocator's bitmaps, and for the walk that verifies an older generation: a disk that needs
     /// more is refused.
     pub memory: u64,
@@ -42,6 +44,7 @@ impl Default for StoreOptions {
             failures_until_read_only: 3,
             cached_nodes: 4096,
             changed_nodes: 4096,
+            early_pages: 8192,
             memory: u64::MAX,
             queue_depth: 64,
         }
@@ -197,6 +200,13 @@ pub enum StoreEvent {
         /// The frame.
         frame: FrameIndex,
     },
+    /// A page that was to be written before its flip was not: it is as dirty as before. The frame is free for other use.
+    PageNotWritten {
+        /// The page.
+        page: PageIndex,
+        /// The frame.
+        frame: FrameIndex,
+    },
     /// The snapshot is durable and the newest. (For a commit without a snapshot: epoch of the live state.)
     Committed {
         /// Its epoch.
@@ -290,10 +300,18 @@ pub enum Planted {
     EpochResetOnRollback,
     /// Pins are not written to the superblock.
     PinForgotten,
-    /// The allocator in the superblock is that of the commit before: one epoch too old. Too new, with what the running epoch
-    /// has taken and given up since the flip, it cannot be: the running epoch only counts (`reservation`), and takes blocks when
-    /// it is written itself. Whoever writes pages of the running epoch early has to plant that, too.
+    /// The allocator in the superblock is that of the commit before: one epoch too old.
     AllocatorOneEpochOff,
+    /// The allocator in a superblock knows what was written early for the snapshot after it: it is too new.
+    OverlayInOlderSuperblock,
+    /// What was written before the flip is not in the snapshot.
+    OverlayLost,
+    /// Reads do not look where pages were written before their flip.
+    OverlayUnseen,
+    /// When a snapshot is given up, what was written for it before its flip loses its blocks.
+    EarlyBlocksNotKept,
+    /// What was written for a snapshot that was given up goes into the next as it is.
+    EarlyBlocksBelieved,
     /// The guard block is not looked at before a superblock.
     GuardIgnored,
     /// The blocks of an abandoned snapshot never come back.

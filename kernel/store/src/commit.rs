@@ -1,9 +1,9 @@
 //! A commit: from frozen pages to a durable superblock, or to nothing.
 //!
 //! ```text
-//!   Collect --finish--> Apply -> Seal -> Delete -> Free -> Drain -> Flush -> [ReadBack] -> Guard
-//!      pages are written        nodes    dropped   bitmaps                                   |
-//!      all the while                     history            Committed <- GuardAfter <- SuperblockFlush <- Superblock
+//!   Collect --finish--> Merge -> Apply -> Seal -> Delete -> Free -> Drain -> Flush -> [ReadBack] -> Guard
+//!      pages are written                 nodes    dropped   bitmaps                                   |
+//!      all the while                              history            Committed <- GuardAfter <- SuperblockFlush <- Superblock
 //!
 //!   any failure before Superblock: wait for what is in flight, Abandoned, everything as before
 //!   a failure after: Abandoned too, but the slot is overwritten before its blocks are used again
@@ -15,6 +15,7 @@
 use crate::api::{Planted, StoreEvent};
 use crate::delete::Deletion;
 use crate::discard::Discards;
+use crate::early::EarlyStatistics;
 use crate::error::{AbandonReason, ReadOnlyReason, SnapshotError};
 use crate::guard::Guard;
 use crate::layout::{EPITAPH_BLOCK, GUARD_BLOCK, RING_SLOTS};
@@ -39,6 +40,7 @@ pub(crate) const COMMITS_READ_BACK: u64 = 2;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Phase {
     Collect,
+    Merge,
     Apply,
     Seal,
     Delete,
@@ -57,6 +59,7 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) enum Job {
     Pages(Vec<WriteItem>),
+    Rescue(PageIndex, Reference),
     Node,
     Flush,
     ReadBack(Vec<Checksum>),
@@ -94,6 +97,12 @@ pub(crate) struct Commit {
     /// Snapshots whose deletion met damage; not tried again in this commit.
     pub(crate) undeletable: Vec<Epoch>,
     pub(crate) freed: u64,
+    /// The first page of the overlay that was not looked at.
+    pub(crate) merged: PageIndex,
+    /// What it found there.
+    pub(crate) early: EarlyStatistics,
+    /// Pages of the overlay that are being read back.
+    pub(crate) rescues: usize,
     /// Blocks of nodes and bitmaps submitted and not completed.
     pub(crate) nodes_in_flight: u64,
     /// What was written, while commits are read back.
@@ -105,14 +114,6 @@ pub(crate) struct Commit {
     pub(crate) blocks_before: u64,
     /// Pages that got content, less those that lost it.
     pub(crate) pages: i64,
-}
-
-impl Commit {
-    /// What this commit has made of a page so far.
-    pub(crate) fn updated(&self, page: PageIndex) -> Option<Reference> {
-        let discarded = || self.discards.contains(page).then_some(Reference::ZERO);
-        self.data.updates.get(&page).copied().or_else(discarded)
-    }
 }
 
 impl Store {
@@ -137,8 +138,11 @@ impl Store {
     /// Makes wishes about snapshots durable without a new snapshot. Ends as [`Store::finish_snapshot`].
     ///
     /// # Errors
-    /// A snapshot is in the making, or the store is read-only.
+    /// A snapshot is in the making, or pages were written for one to come, or the store is read-only.
     pub fn commit_requests(&mut self) -> Result<(), SnapshotError> {
+        if !self.early.is_empty() && self.planted != Planted::OverlayInOlderSuperblock {
+            return Err(SnapshotError::Busy);
+        }
         self.begin(None)?;
         self.finish_snapshot();
         Ok(())
@@ -156,7 +160,7 @@ impl Store {
             _ => Box::new(self.blank_commit()),
         };
         commit.target = target;
-        commit.blocks_before = self.io.blocks_written;
+        commit.blocks_before = self.io.blocks_written - self.early.blocks_written;
         if target.is_some() {
             core::mem::swap(&mut commit.discards, &mut self.discards);
             let empty = self.spare.take().unwrap_or_else(|| Charges::new(self.node_limit()));
@@ -200,19 +204,22 @@ impl Store {
 
     /// The first failure decides; nothing more is submitted.
     pub(crate) fn fail_commit(&mut self, reason: AbandonReason) {
-        let cancelled = self.io.cancel_waiting_writes();
+        let mut cancelled = Vec::new();
         let Some(commit) = &mut self.commit else { return };
-        for tag in cancelled {
-            commit.jobs.remove(&tag);
-        }
         commit.failure.get_or_insert(reason);
+        for tag in self.io.cancel_waiting_writes() {
+            if commit.jobs.remove(&tag).is_none() {
+                cancelled.push(tag);
+            }
+        }
+        cancelled.into_iter().for_each(|tag| self.cancel_early(tag));
     }
 
     /// Goes on with the commit; true if there is more to do without waiting.
     pub(crate) fn step_commit<F: FrameMemory + ?Sized>(&mut self, frames: &F) -> bool {
         let Some(mut commit) = self.commit.take() else { return false };
         if commit.failure.is_some() {
-            if commit.jobs.is_empty() {
+            if commit.jobs.is_empty() && self.early.is_idle() && self.given_up_unread() {
                 self.abandon(&commit);
                 return true;
             }
@@ -224,6 +231,7 @@ impl Store {
             Phase::Collect => self.step_data(&mut commit, frames),
             // Everything from here on needs the allocator.
             _ if self.loader.is_some() => Ok(false),
+            Phase::Merge => self.step_merge(&mut commit),
             Phase::Apply => self.step_apply(&mut commit),
             Phase::Seal => self.step_seal(&mut commit),
             Phase::Delete => self.step_delete(&mut commit),
@@ -369,6 +377,7 @@ impl Store {
         self.map.changed.clear();
         self.cache.release_held();
         self.free.commit(commit.free_root);
+        self.overlay_committed(&commit);
         self.allocator.commit();
         self.requests.fulfilled(&commit.requests);
         self.epitaph = false;
@@ -400,6 +409,7 @@ impl Store {
             self.allocator.commit();
         } else if self.loader.is_none() {
             self.allocator.abandon(commit.landed);
+            self.overlay_kept();
         }
         self.running.merge(&commit.charges);
         if self.planted != Planted::DiscardLostWithSnapshot {
@@ -434,6 +444,7 @@ impl Store {
                 Some(AbandonReason::FlushFailed(error))
             }
             (Job::ReadBack(expected), _) => read_back_failure(&completion, &expected),
+            (Job::Rescue(page, reference), _) => self.rescue(page, reference, completion),
             (Job::Guard, _) => {
                 self.check_guard(completion);
                 None

@@ -87,6 +87,7 @@ impl Store {
     /// There is no room for that, on the disk or in RAM, before the next snapshot; nothing has changed.
     pub fn discard(&mut self, page: PageIndex) -> Result<(), NoSpace> {
         if self.discards.contains(page) {
+            self.forget_early(page);
             return Ok(());
         }
         if !self.discards.has_room(page) {
@@ -104,6 +105,7 @@ impl Store {
             }
             self.running.charge(page, cost);
         }
+        self.forget_early(page);
         self.discards.insert(page);
         Ok(())
     }

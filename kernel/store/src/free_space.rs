@@ -234,7 +234,8 @@ impl FreeSpaceLoader {
 
     /// Starts reads; true when everything is loaded.
     pub(crate) fn step(&mut self, io: &mut Io) -> bool {
-        while io.room() > 1 {
+        // Two at a time; a device that takes one at a time gets the other later.
+        while io.room() > 1 || io.is_idle() {
             let Some(pair) = self.waiting.pop() else { break };
             self.reads.start(io, (pair, Side::Current), pair.current, BlockRole::FreeSpace);
             if pair.previous != pair.current && !pair.previous.is_zero() {

@@ -47,6 +47,11 @@ impl Io {
         self.depth
     }
 
+    /// The tag that the next request will have; those before it have lower ones.
+    pub(crate) const fn next_tag(&self) -> u64 {
+        self.next_tag
+    }
+
     /// Whether nothing is waiting or in flight.
     pub(crate) fn is_idle(&self) -> bool {
         self.in_flight == 0 && self.waiting.is_empty()

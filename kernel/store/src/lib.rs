@@ -30,6 +30,7 @@ mod check;
 mod commit;
 mod delete;
 mod discard;
+mod early;
 mod error;
 mod format;
 mod free_space;
@@ -58,6 +59,7 @@ pub use api::{
     Purpose, SessionId, Space, SpaceState, StepOutcome, StoreEvent, StoreId, StoreOptions,
 };
 pub use check::{Check, CheckOutcome};
+pub use early::EarlyStatistics;
 pub use error::{
     AbandonReason, BlockRole, DamagedBlock, NoSpace, ReadOnlyReason, Refusal, SnapshotError,
 };

@@ -4,11 +4,13 @@
 
 use crate::commit::{COMMITS_READ_BACK, Commit, Phase};
 use crate::discard::Discards;
+use crate::early::EarlyStatistics;
 use crate::reservation::Charges;
 use crate::seal::Sealing;
 use crate::store::Store;
 use crate::write::Data;
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use revenant_hal::PageIndex;
 
 impl Store {
     /// Has the memory of the next commit ready. That begins in the stop of a flip, where a search through a heap in use takes
@@ -38,6 +40,9 @@ impl Store {
             expiring: false,
             undeletable: Vec::new(),
             freed: 0,
+            merged: PageIndex(0),
+            early: EarlyStatistics::default(),
+            rescues: 0,
             nodes_in_flight: 0,
             written: read_back.then(Vec::new),
             failure: None,

@@ -58,6 +58,12 @@ impl Reads {
         self.in_flight.contains_key(&completion.tag.0)
     }
 
+    /// Whether all that is being read was asked of the device with this tag or later.
+    pub(crate) fn all_since(&self, tag: u64) -> bool {
+        let oldest = self.in_flight.first_key_value();
+        self.suspects.is_empty() && oldest.is_none_or(|(oldest, _)| *oldest >= tag)
+    }
+
     /// Whether reads wait for map nodes.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.asked.is_empty()

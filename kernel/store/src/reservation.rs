@@ -147,7 +147,12 @@ impl Charges {
 
     /// A page that was charged will not be written: its own blocks are free for others. Its path stays charged.
     pub(crate) fn uncharge(&mut self, copies: Copies) {
-        self.total = self.total.saturating_sub(data_blocks(copies));
+        self.uncharge_blocks(data_blocks(copies));
+    }
+
+    /// Blocks charged are not needed, or not any more.
+    pub(crate) fn uncharge_blocks(&mut self, blocks: u64) {
+        self.total = self.total.saturating_sub(blocks);
     }
 
     /// Charges a page; `blocks` is what [`Charges::cost`] said, and there is room for its nodes.
@@ -245,6 +250,13 @@ impl Store {
         self.running.uncharge(copies);
     }
 
+    /// Charges one more block to the running epoch, for a page that has its own; false if there is no room.
+    pub(crate) fn reserve_spare_block(&mut self) -> bool {
+        let room = self.unallocated().saturating_sub(self.charged()) > self.pools.0;
+        self.running.total += u64::from(room);
+        room
+    }
+
     /// Whether RAM for so many more changed nodes of the map is left, for the commit in the making and the next one.
     pub(crate) fn has_room_for_nodes(&self, nodes: usize, purpose: Purpose) -> bool {
         let frozen = self.commit.as_ref().map_or(0, |commit| commit.charges.nodes());
@@ -276,10 +288,12 @@ impl Store {
 
     /// Blocks charged and not allocated yet: the running epoch's and the rest of the frozen one's.
     pub(crate) fn charged(&self) -> u64 {
-        let frozen = self.commit.as_ref().map_or(0, |commit| {
-            commit.charges.total().saturating_sub(self.allocator.allocated_in_making())
-        });
-        self.running.total() + frozen
+        let allocated = self.allocator.allocated_in_making();
+        match &self.commit {
+            Some(commit) => self.running.total() + commit.charges.total().saturating_sub(allocated),
+            // Written before the flip, out of what the running epoch has charged.
+            None => self.running.total().saturating_sub(allocated),
+        }
     }
 }
 

@@ -222,6 +222,9 @@ impl Store {
 
     /// Seals the allocator's tree: everything else of the commit has its blocks by now.
     pub(crate) fn step_free(&mut self, commit: &mut Commit) -> Result<bool, AbandonReason> {
+        if !self.given_up_unread() {
+            return Ok(false);
+        }
         for block in core::mem::take(&mut commit.data.superseded) {
             self.allocator.free(block).map_err(|_| AbandonReason::NoSpace)?;
         }

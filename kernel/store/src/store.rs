@@ -16,6 +16,7 @@ use crate::api::{
 use crate::cache::NodeCache;
 use crate::commit::Commit;
 use crate::discard::Discards;
+use crate::early::Early;
 use crate::error::{DamagedBlock, ReadOnlyReason, SnapshotError};
 use crate::free_space::{FreeSpace, FreeSpaceLoader, LostLeaves};
 use crate::io::Io;
@@ -72,6 +73,8 @@ pub struct Store {
     /// The next one, blank.
     pub(crate) prepared: Option<Box<Commit>>,
     pub(crate) requests: Requests,
+    /// Pages written before their flip: of the commit in the making, or of the running epoch if there is none.
+    pub(crate) early: Early,
     pub(crate) running: Charges,
     /// Pages discarded in the running epoch.
     pub(crate) discards: Discards,
@@ -126,6 +129,7 @@ impl Store {
             commit: None,
             prepared: None,
             requests: Requests::new(&superblock),
+            early: Early::default(),
             running: Charges::new(request.options.changed_nodes + reservation::SYSTEM_NODES),
             discards: Discards::default(),
             spare: Some(Charges::new(request.options.changed_nodes + reservation::SYSTEM_NODES)),
@@ -152,6 +156,9 @@ impl Store {
     /// What the map in RAM knows of a page. No I/O: may be called from a fault in object space.
     #[must_use]
     pub fn lookup(&self, page: PageIndex) -> Lookup {
+        if self.commit.is_none() && self.early.is_coming(page) {
+            return Lookup::Known(PageContent::Stored);
+        }
         if let Some(reference) = self.updated(page) {
             return Lookup::Known(content(reference.is_zero()));
         }
@@ -163,10 +170,18 @@ impl Store {
 
     /// What the running epoch and the snapshot in the making have made of a page, if anything.
     pub(crate) fn updated(&self, page: PageIndex) -> Option<Reference> {
-        if self.discards.contains(page) && self.planted != Planted::DiscardUnseen {
-            return Some(Reference::ZERO);
-        }
-        self.commit.as_ref().and_then(|commit| commit.updated(page))
+        let zeros = |discards: &Discards| discards.contains(page).then_some(Reference::ZERO);
+        let early = || match self.planted {
+            Planted::OverlayUnseen => None,
+            _ => self.early.reference(page),
+        };
+        let discarded = || match self.planted {
+            Planted::DiscardUnseen => None,
+            _ => zeros(&self.discards),
+        };
+        let Some(commit) = &self.commit else { return early().or_else(discarded) };
+        let written = || commit.data.updates.get(&page).copied();
+        discarded().or_else(written).or_else(early).or_else(|| zeros(&commit.discards))
     }
 
     /// Starts reading a page of the live state into `frame`, which is not mapped and stays the store's until
@@ -200,7 +215,8 @@ impl Store {
         self.io.submit(disk);
         self.load_free_space();
         self.step_reads();
-        let again = self.step_commit(frames);
+        let early = self.step_early(frames);
+        let again = self.step_commit(frames) || early;
         self.prepare_commit();
         self.io.submit(disk);
         if again {
@@ -226,6 +242,8 @@ impl Store {
             self.node_read(completion);
         } else if self.reads.owns(&completion) {
             self.page_read(completion, frames);
+        } else if self.early.owns(&completion) {
+            self.early_completion(&completion);
         } else {
             self.commit_completion(completion);
         }

@@ -18,7 +18,7 @@ use alloc::{
 };
 use revenant_hal::{
     BlockIndex, Buffer, Checksum, DiskCompletion, DiskOperation, Epoch, FrameIndex, FrameMemory,
-    PageIndex,
+    PageBytes, PageIndex,
 };
 
 /// Requests of the read-back at once, and blocks in one: what is read back takes memory of its own, 4 MiB in all.
@@ -145,7 +145,7 @@ impl Store {
     ) -> Result<bool, AbandonReason> {
         if commit.data.queue.is_empty() {
             if commit.data.finished {
-                commit.phase = Phase::Apply;
+                commit.phase = Phase::Merge;
             }
             return Ok(false);
         }
@@ -186,8 +186,7 @@ impl Store {
         frames: &F,
     ) -> bool {
         let Queued { page, frame, copies } = *queued;
-        let words = frames.bytes(frame).0.as_chunks::<8>().0;
-        if copies == Copies::Two || words.iter().any(|word| *word != [0; 8]) {
+        if copies == Copies::Two || !is_zero(frames.bytes(frame)) {
             return false;
         }
         commit.data.update(page, Reference::ZERO);
@@ -260,6 +259,11 @@ impl Store {
         }
         !commit.jobs.is_empty()
     }
+}
+
+/// Whether a page holds nothing but zeros.
+pub(crate) fn is_zero(page: &PageBytes) -> bool {
+    page.0.as_chunks::<8>().0.iter().all(|word| *word == [0; 8])
 }
 
 /// The first block that came back different.

@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 
 pub(crate) const VM_ABI: u32 = 1;
 pub(crate) const FRAMES: u32 = 64;
+/// Frames beyond those, for pages that are written before their flip.
+pub(crate) const EARLY_FRAMES: u32 = 16;
 
 /// What a snapshot holds: page to number.
 pub(crate) type Pages = BTreeMap<u64, u64>;
@@ -68,7 +70,10 @@ impl Machine {
     }
 
     pub(crate) fn with_options(image: Image, options: SimDiskOptions) -> Self {
-        Self { disk: SimDisk::new(image, options), frames: SimFrames::new(FRAMES, options.seed) }
+        Self {
+            disk: SimDisk::new(image, options),
+            frames: SimFrames::new(FRAMES + EARLY_FRAMES, options.seed),
+        }
     }
 
     /// A machine that only looks: one frame.
@@ -138,6 +143,40 @@ impl Machine {
                     }
                 }
             }
+        }
+    }
+
+    /// Stores to pages and writes them before their flip; those that the store takes and the disk has then.
+    pub(crate) fn write_early(&mut self, store: &mut Store, changes: &Pages) -> Pages {
+        while self.event(store).is_some() {} // until it knows which blocks are free
+        let mut written = Pages::new();
+        for (page, number) in changes {
+            let index = PageIndex(*page);
+            let reserved = store.reserve_first_dirtying(index, Copies::One, Purpose::Program);
+            let frame = FrameIndex(FRAMES);
+            *self.frames.bytes_mut(frame) = content(*number);
+            if reserved.is_err() || !store.write_early(index, frame) {
+                return written;
+            }
+            loop {
+                match self.event(store) {
+                    Some(StoreEvent::PageWritten { .. }) => break,
+                    Some(StoreEvent::PageNotWritten { .. }) | None => return written,
+                    Some(_) => {}
+                }
+            }
+            written.insert(*page, *number);
+        }
+        written
+    }
+
+    /// Stores to pages and gives them to the store without waiting for the disk.
+    pub(crate) fn begin_early(&mut self, store: &mut Store, changes: &Pages) {
+        for (frame, (page, number)) in (FRAMES..).map(FrameIndex).zip(changes) {
+            let index = PageIndex(*page);
+            *self.frames.bytes_mut(frame) = content(*number);
+            store.reserve_first_dirtying(index, Copies::One, Purpose::Program).expect("room");
+            assert!(store.write_early(index, frame), "the store takes page {page}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod common;
 mod costs;
+mod early;
+mod histories;
 mod matrix;
 mod memory;
 mod openers;

@@ -2,18 +2,35 @@
 //! the power cut throughout.
 
 use crate::common::{
-    End, FRAMES, Machine, Pages, apply, copies, formatted, options, pages, request,
+    End, FRAMES, Machine, Pages, apply, content, copies, formatted, options, pages, request,
 };
-use revenant_hal::{Epoch, PageIndex};
+use revenant_hal::{Epoch, FrameIndex, FrameMemory, PageIndex};
 use revenant_sim::{DiskLog, KeepAll, KeepNone, Random, Seeded};
-use revenant_store::{OpenRequest, Purpose, SpaceState, Store};
+use revenant_store::{Copies, OpenRequest, Purpose, SpaceState, Store, StoreEvent};
 
 fn opened(machine: &mut Machine, session: u128, last: u32) -> Store {
     let request = OpenRequest { options: options(last), ..request(session) };
     machine.open(request).expect("it opens").0
 }
 
-/// Random epochs on a small disk, as many pages as can be reserved: no commit may find the disk full.
+/// Writes a reserved page before its flip; false if there is no room for that.
+fn clean(machine: &mut Machine, store: &mut Store, page: u64, number: u64) -> bool {
+    let (index, frame) = (PageIndex(page), FrameIndex(FRAMES));
+    *machine.frames.bytes_mut(frame) = content(number);
+    if copies(index) == Copies::Two || !store.write_early(index, frame) {
+        return false;
+    }
+    loop {
+        match machine.event(store) {
+            Some(StoreEvent::PageWritten { .. }) => return true,
+            None => panic!("page {page} never got to the disk"),
+            Some(_) => {}
+        }
+    }
+}
+
+/// Random epochs on a small disk, as many pages as can be reserved, some written before their flip, and again: no commit may
+/// find the disk full, and none leaves a charge behind.
 #[test]
 fn whatever_was_reserved_can_be_committed() {
     for seed in 0..40u32 {
@@ -21,9 +38,9 @@ fn whatever_was_reserved_can_be_committed() {
         let mut random = Random::new(seed);
         let mut machine = formatted(1024 + random.below(600), seed);
         let mut store = opened(&mut machine, u128::from(seed) + 1, last);
-        let (mut refusals, mut model) = (0, Pages::new());
+        let (mut refusals, mut cleaned, mut model) = (0, 0, Pages::new());
         for round in 0..25u64 {
-            let mut changes = Pages::new();
+            let (mut changes, mut early) = (Pages::new(), Pages::new());
             let wanted = random.below(250);
             let spread = [1, 1, 7, 129, 20_000][random.index(5)];
             let base = random.below(40) * 50;
@@ -42,6 +59,13 @@ fn whatever_was_reserved_can_be_committed() {
                         .map(|()| number)
                 };
                 match reserved {
+                    Ok(number)
+                        if number > 0
+                            && random.one_in(4)
+                            && clean(&mut machine, &mut store, page, number) =>
+                    {
+                        early.insert(page, number);
+                    }
                     Ok(number) => {
                         changes.insert(page, number);
                     }
@@ -51,10 +75,21 @@ fn whatever_was_reserved_can_be_committed() {
                     }
                 }
             }
+            for (page, number) in early.clone().into_iter().filter(|(page, _)| page % 3 == 0) {
+                let index = PageIndex(page);
+                let (copies, purpose) = (copies(index), Purpose::Program);
+                let again = store.reserve_first_dirtying(index, copies, purpose).is_ok();
+                if again && !(random.one_in(2) && clean(&mut machine, &mut store, page, number)) {
+                    changes.insert(page, number + 500);
+                }
+            }
             let end = machine.snapshot_unreserved(&mut store, &changes);
             assert!(matches!(end, End::Committed(..)), "seed {seed}, round {round}: {end:?}");
-            model = apply(&model, &changes);
+            assert_eq!(store.space().charged, 0, "seed {seed}, round {round}");
+            model = apply(&apply(&model, &early), &changes);
+            cleaned += early.len();
         }
+        assert!(cleaned > 0, "seed {seed}: nothing was written before a flip");
         let problems = machine.check(store.superblock().clone()).problems;
         assert_eq!(problems, [], "seed {seed}");
         assert!(machine.matches(&mut store, None, &model), "seed {seed}");
