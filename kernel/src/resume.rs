@@ -13,12 +13,16 @@ use core::ops::Range;
 use revenant_hal::{Clock, PageIndex};
 use revenant_machine::attempt::{SliceEnd, enter_slice};
 use revenant_machine::attention;
+use revenant_machine::command_line::Options;
 use revenant_machine::exit::ExitCode;
+use revenant_pager::replacement::Claim;
 use revenant_pager::{Impossible, WiredProgress, WiredRange};
 use revenant_store::Copies;
 use revenant_vm::memory::Space;
 use revenant_vm::memory::layout::ABI_VERSION;
 use revenant_vm::{Environment, SystemStep, Vm};
+
+const PAGES_PER_MEBIBYTE: u32 = 256;
 
 /// Opens the disk, resumes its programs and runs them until the machine is to stop.
 pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
@@ -28,6 +32,7 @@ pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
     let mut disk = disk::find(&frames)?;
     let (store, report) = disk::open(&mut disk, &options, ABI_VERSION)?;
     space::install(store, disk, frames, tables, wired_ranges(), Space::assume_mapped);
+    claim(&options);
     bring_in_wired()?;
     let epoch = space::with(|space| space.epoch());
     let mut world = World::new(clock, epoch);
@@ -42,6 +47,15 @@ pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
         (clock.monotonic().0 - started.0) / 1000
     );
     Ok(event_loop.run())
+}
+
+/// Tells the pager what the command line promises groups of memory, and permits.
+fn claim(options: &Options) {
+    let pages = |mebibytes: u32| mebibytes.saturating_mul(PAGES_PER_MEBIBYTE);
+    for wish in &options.working_sets {
+        let claim = Claim { share: wish.share.map(pages), limit: wish.limit.map(pages) };
+        space::with(|space| space.claim(wish.group, claim));
+    }
 }
 
 /// Tries until the pages of the root have come.

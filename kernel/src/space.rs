@@ -14,6 +14,7 @@ use revenant_machine::cell::ExclusiveCell;
 use revenant_machine::clock;
 use revenant_machine::frames::{FramePool, ObjectTables};
 use revenant_machine::virtio::VirtioDisk;
+use revenant_pager::replacement::{Claim, Group};
 use revenant_pager::{
     FlipRefused, FlipReport, Impossible, Memory, Pager, PagerOptions, Prefetch, Statistics, Wake,
     WiredProgress, WiredRange,
@@ -236,6 +237,16 @@ impl ObjectSpace {
         if core::mem::replace(&mut self.dropped, period) != period {
             self.tables.invalidate_all();
         }
+    }
+
+    /// A thread of this group is about to run.
+    pub(crate) fn group_runs(&mut self, group: u32) {
+        self.pager.runs(Group::new(group));
+    }
+
+    /// Says what a group is promised of memory, and permitted, in pages.
+    pub(crate) fn claim(&mut self, group: u32, claim: Claim) {
+        self.pager.claim(Group::new(group), claim);
     }
 
     /// See [`Pager::set_stopping`].

@@ -8,8 +8,8 @@ use revenant_machine::clock::MachineClock;
 use revenant_machine::cpu;
 use revenant_vm::{Discarded, DiskSpace, Environment};
 
-/// What a slice may ask for: copies, made by the loop before it. Only what is asked once a lost page, and a discard, open object
-/// space's cell, for a moment in which nothing touches object space.
+/// What a slice may ask for: copies, made by the loop before it. Only what is asked once a lost page or once a slice, and a discard,
+/// open object space's cell, for a moment in which nothing touches object space.
 pub(crate) struct World {
     /// The clocks of the machine.
     pub(crate) clock: MachineClock,
@@ -64,6 +64,10 @@ impl Environment for World {
         } else {
             Discarded::NotNow
         }
+    }
+
+    fn group_runs(&mut self, group: u32) {
+        space::with(|space| space.group_runs(group));
     }
 
     fn entropy(&mut self) -> u64 {

@@ -7,6 +7,7 @@
 //! | `retain_hourly`, `retain_daily` | number | 0 | besides, the newest snapshot of each of the last so many hours, or days, that have one |
 //! | `rollback` | `N@R` | none | resume snapshot N, if the store's restore generation is R (`revenant disk snapshots` prints the word) |
 //! | `generation` | `G@R` | none | open the older generation G of a damaged disk, if every block it reaches is whole and the store's restore generation is R (`revenant disk check` prints the word) |
+//! | `working_set` | `G:S:L` | none | group G (`revenant disk create` says which program is which) is promised S MiB of memory and permitted L; either may be left out; once for each group |
 //! | `safe` | 0 or 1 | 0 | resume, but run no program: only the console |
 //! | `quiet` | 0 or 1 | 0 | log only what is wrong |
 //! | `exit_on_main` | 0 or 1 | 0 | leave the emulator when the main program ends |
@@ -43,6 +44,8 @@ pub struct Options {
     pub rollback: Option<GoBack>,
     /// The generation of a damaged disk to go back to.
     pub generation: Option<GoBack>,
+    /// What groups are promised of memory, and permitted.
+    pub working_sets: Vec<WorkingSetWish>,
     /// Run no program.
     pub safe: bool,
     /// Log only what is wrong.
@@ -70,6 +73,7 @@ impl Default for Options {
             retain_daily: 0,
             rollback: None,
             generation: None,
+            working_sets: Vec::new(),
             safe: false,
             quiet: false,
             exit_on_main: false,
@@ -89,6 +93,17 @@ pub struct GoBack {
     pub to: u64,
     /// The store's restore generation.
     pub restore_generation: u64,
+}
+
+/// What one group is promised of memory, and permitted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WorkingSetWish {
+    /// Index of the group.
+    pub group: u32,
+    /// MiB that are not taken for others; none: an equal part.
+    pub share: Option<u32>,
+    /// MiB beyond which its own pages go first.
+    pub limit: Option<u32>,
 }
 
 /// Something on the command line that could not be used.
@@ -168,6 +183,13 @@ impl Options {
             "retain_daily" => store(&mut self.retain_daily, value.parse().ok()),
             "rollback" => store(&mut self.rollback, parse_going_back(value).map(Some)),
             "generation" => store(&mut self.generation, parse_going_back(value).map(Some)),
+            "working_set" => match parse_working_set(value) {
+                Some(wish) => {
+                    self.working_sets.push(wish);
+                    true
+                }
+                None => false,
+            },
             "safe" => store(&mut self.safe, parse_switch(value)),
             "quiet" => store(&mut self.quiet, parse_switch(value)),
             "exit_on_main" => store(&mut self.exit_on_main, parse_switch(value)),
@@ -204,6 +226,17 @@ fn parse_going_back(value: &str) -> Option<GoBack> {
     Some(GoBack { to: to.parse().ok()?, restore_generation: restore_generation.parse().ok()? })
 }
 
+fn parse_working_set(value: &str) -> Option<WorkingSetWish> {
+    let mut parts = value.split(':');
+    let group = parts.next()?.parse().ok()?;
+    let mut size = || match parts.next() {
+        None | Some("") => Some(None),
+        Some(text) => text.parse().ok().map(Some),
+    };
+    let (share, limit) = (size()?, size()?);
+    parts.next().is_none().then_some(WorkingSetWish { group, share, limit })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +259,20 @@ mod tests {
         assert!(options.safe && options.exit_on_main);
         assert_eq!((options.test.as_deref(), options.bench), (Some("paging"), None));
         assert_eq!(options.retain, Options::default().retain);
+    }
+
+    #[test]
+    fn a_group_is_promised_and_permitted_what_the_word_says() {
+        let (options, problems) = parse("working_set=1:16 working_set=2:8:32 working_set=3::40");
+        assert_eq!(problems, []);
+        let wishes = options.working_sets.iter();
+        let wishes: Vec<_> = wishes.map(|wish| (wish.group, wish.share, wish.limit)).collect();
+        let expected = [(1, Some(16), None), (2, Some(8), Some(32)), (3, None, Some(40))];
+        assert_eq!(wishes, expected);
+        for line in ["working_set=", "working_set=1:x", "working_set=1:2:3:4", "working_set=:1"] {
+            let (options, problems) = parse(line);
+            assert_eq!((options.working_sets.len(), problems.len()), (0, 1), "{line}");
+        }
     }
 
     #[test]

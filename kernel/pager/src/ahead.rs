@@ -64,6 +64,7 @@ impl Pager {
             let frame = self.pending.coming(page).filter(|_| asked == Prefetch::Requested);
             if let Some(frame) = frame {
                 self.frames.set_ahead(frame, true);
+                self.frames.set_group(frame, self.read_ahead.group(place));
                 self.ahead += 1;
                 self.statistics.pages_read_ahead += 1;
             }

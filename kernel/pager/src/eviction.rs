@@ -17,14 +17,14 @@ use crate::ahead::number;
 use crate::frame_table::{FrameState, FrameTable, ListName};
 use crate::pager::{Memory, Pager};
 use crate::planted::Planted;
-use crate::replacement::Residents;
+use crate::replacement::{Need, Residents};
 use crate::tables::{give_back_empty, index_at, walk};
 use revenant_hal::{FrameIndex, FrameMemory, Mmu, PageIndex, TableEntry};
 
 /// Pages looked at in one step.
 const LOOKS_PER_STEP: u32 = 1024;
-/// Looks after which a page that could go would have: one a bit, its lives, and the look at which it goes.
-const LOOKS_PER_PAGE: u32 = 4;
+/// Steps after which pages are looked at again that could not go when all were looked at.
+const STEPS_IN_VAIN: u32 = 64;
 /// Frames that one page can take: itself and the tables above it.
 const FRAMES_PER_PAGE: u32 = 4;
 
@@ -80,12 +80,12 @@ impl Pager {
         if self.wired.keeps(page) {
             return;
         }
+        let group = self.frames.group(frame);
         if self.frames.is_ahead(frame) {
-            self.replacement.arrived_ahead(frame.0);
+            self.replacement.arrived_ahead(frame.0, group);
         } else {
-            self.replacement.arrived(frame.0, number(page));
+            self.replacement.arrived(frame.0, number(page), group);
         }
-        self.looks_in_vain = 0;
     }
 
     /// Whether programs will wait for frames until a snapshot has made pages clean, or will soon: clean pages are few.
@@ -96,29 +96,33 @@ impl Pager {
         }
         let counts = self.frames.counts();
         let few_clean = counts.clean < counts.total / 8 && counts.dirty > counts.total / 4;
-        few_clean || counts.dirty > 0 && self.is_in_vain()
+        few_clean || counts.dirty > 0 && self.replacement.is_in_vain(Need::Frame)
     }
 
     fn is_short(&self) -> bool {
         self.frames.free_count() < self.fill_floor() + FRAMES_PER_PAGE + self.options.free_reserve
     }
 
-    /// Every page was looked at often enough, and none could go.
-    fn is_in_vain(&self) -> bool {
-        self.looks_in_vain >= LOOKS_PER_PAGE * self.replacement.len().max(1)
-    }
-
-    /// Lets a batch of pages go if free frames are short; whether there is more to do at once.
+    /// Lets a batch of pages go if free frames are short, or a group is beyond its limit; whether there is more to do at once.
     pub(crate) fn evict<M: Mmu, F: FrameMemory>(&mut self, memory: &mut Memory<'_, M, F>) -> bool {
         self.held = self.held.saturating_sub(1);
-        if self.held > 0 || !self.is_short() || self.is_in_vain() {
+        let need = if self.is_short() { Need::Frame } else { Need::Limits };
+        if self.held > 0 {
+            return false;
+        }
+        if self.replacement.is_in_vain(need) {
+            // Pages that programs keep touching may rest by now.
+            self.steps_in_vain = (self.steps_in_vain + 1) % STEPS_IN_VAIN;
+            if self.steps_in_vain == 0 {
+                self.replacement.hope();
+            }
             return false;
         }
         let (mut looks, mut evicted, mut cleared) = (LOOKS_PER_STEP, 0, false);
         while evicted < self.options.eviction_batch {
             let (frames, mmu) = (&mut self.frames, &mut *memory.mmu);
             let mut view = View { frames, mmu, planted: self.planted, cleared: false, hits: 0 };
-            let frame = self.replacement.next_to_go(&mut view, &mut looks);
+            let frame = self.replacement.next_to_go(need, &mut view, &mut looks);
             let View { cleared: cleared_now, hits, .. } = view;
             cleared |= cleared_now;
             self.note_hits(hits);
@@ -130,13 +134,11 @@ impl Pager {
             memory.mmu.invalidate_all();
         }
         if evicted == 0 {
-            self.looks_in_vain = self.looks_in_vain.saturating_add(LOOKS_PER_STEP - looks);
-            return !self.is_in_vain();
+            return !self.replacement.is_in_vain(need);
         }
-        self.looks_in_vain = 0;
         self.statistics.pages_evicted += u64::from(evicted);
         self.pending.wake_waiting();
-        self.is_short()
+        need == Need::Limits || self.is_short()
     }
 
     /// Takes a page out of the tables and its frame, and the tables that are empty then, back to the pool.

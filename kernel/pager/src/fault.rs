@@ -302,6 +302,7 @@ impl Pager {
             self.frames.add_entry(table);
             let frame = self.frames.take_free().expect("free frames were counted");
             self.frames.set_page(frame, page);
+            self.frames.set_group(frame, self.group);
             self.frames.set_state(frame, FrameState::Filling);
             self.pending.request(page, frame);
             return Wait(WaitReason::PageIn);
@@ -316,6 +317,7 @@ impl Pager {
         self.frames.add_entry(table);
         let frame = self.take_zeros(memory.frames).expect("free frames were counted");
         self.frames.set_page(frame, page);
+        self.frames.set_group(frame, self.group);
         if damage.is_some() {
             self.pending.forget_damage(page);
         }

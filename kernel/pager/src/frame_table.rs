@@ -8,6 +8,7 @@
 //!
 //! Neighbours: `fault` and `writer` change states; `pager` owns the table.
 
+use crate::replacement::Group;
 use alloc::vec::Vec;
 use revenant_hal::{Epoch, FrameIndex, PageIndex};
 
@@ -83,6 +84,9 @@ const FLAG_AWAITED: u32 = 2;
 
 /// Holds a page, or waits for one, that was read ahead; nobody is known to have touched it.
 const FLAG_AHEAD: u32 = 4;
+/// Where the group stands in the flags' word: in its upper half.
+const GROUP_SHIFT: u32 = 16;
+const FLAGS_MASK: u32 = (1 << GROUP_SHIFT) - 1;
 
 #[derive(Clone, Copy)]
 struct Record {
@@ -92,6 +96,7 @@ struct Record {
     page: u32,
     next: u32,
     previous: u32,
+    /// Flags below, above the group that brings the page in.
     flags: u32,
 }
 
@@ -268,6 +273,16 @@ impl FrameTable {
     pub(crate) fn set_ahead(&mut self, frame: FrameIndex, ahead: bool) {
         let flags = &mut self.record_mut(frame).flags;
         *flags = if ahead { *flags | FLAG_AHEAD } else { *flags & !FLAG_AHEAD };
+    }
+
+    /// The group for which a page is brought into the frame.
+    pub(crate) fn group(&self, frame: FrameIndex) -> Group {
+        Group::new(self.record(frame).flags >> GROUP_SHIFT)
+    }
+
+    pub(crate) fn set_group(&mut self, frame: FrameIndex, group: Group) {
+        let flags = &mut self.record_mut(frame).flags;
+        *flags = *flags & FLAGS_MASK | group.index() << GROUP_SHIFT;
     }
 
     /// The queue on which a frozen page waits for the writer.

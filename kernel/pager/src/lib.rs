@@ -21,12 +21,12 @@
 //! - when no thread runs: [`Pager::flip`], at most one snapshot in the making; [`Schedule`] says when.
 //!
 //! When free frames are short, [`Pager::step`] lets clean pages go (`eviction`), in the order of [`replacement`]; from `Clean` a
-//! frame goes back to `Free`. Whoever walks up through object space is read ahead for (`ahead`), by the rules of [`read_ahead`].
+//! frame goes back to `Free`. Each page belongs to the group of programs that runs when it comes ([`Pager::runs`]). Whoever walks up through object space is read ahead for (`ahead`), by the rules of [`read_ahead`].
 //!
 //! Pages that nobody needs any more are discarded (`discard`): from any state but a table's their frame goes to `Free`, or to
 //! `SplitQueued` and `SplitWriting` if it is frozen.
 //!
-//! What this crate does not do yet: working sets by group, cleaning ahead, load control.
+//! What this crate does not do yet: cleaning ahead, load control.
 #![no_std]
 #![forbid(unsafe_code)]
 

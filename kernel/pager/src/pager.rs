@@ -6,7 +6,7 @@ use crate::frame_table::{FrameCounts, FrameState, FrameTable, ListName};
 use crate::pending::{Pending, Wake};
 use crate::planted::Planted;
 use crate::read_ahead::ReadAhead;
-use crate::replacement::Replacement;
+use crate::replacement::{Claim, Group, Replacement, WorkingSet};
 use crate::statistics::Statistics;
 use crate::tables::protect_all;
 use crate::wired::{Wired, WiredRange};
@@ -86,8 +86,10 @@ pub struct Pager {
     pub(crate) reads_ahead: bool,
     /// Frames with pages read ahead that nobody is known to have touched.
     pub(crate) ahead: u32,
-    /// Pages looked at since one could go, or one came that may.
-    pub(crate) looks_in_vain: u32,
+    /// The group that runs: what it brings in is its.
+    pub(crate) group: Group,
+    /// Steps that found no sense in looking for a page that can go.
+    pub(crate) steps_in_vain: u32,
     pub(crate) making: Making,
     /// The snapshot was given up and its pages are being taken back.
     pub(crate) abandoning: bool,
@@ -127,7 +129,8 @@ impl Pager {
             read_ahead: ReadAhead::new(frames),
             reads_ahead: false,
             ahead: 0,
-            looks_in_vain: 0,
+            group: Group::default(),
+            steps_in_vain: 0,
             making: Making::Nothing,
             abandoning: false,
             options,
@@ -152,6 +155,25 @@ impl Pager {
         if self.stopping {
             self.held = HELD_STEPS;
         }
+    }
+
+    /// A group is about to run. What faults from now on belongs to it, until another runs: the work of the system that lies
+    /// between counts as its, too.
+    pub fn runs(&mut self, group: Group) {
+        self.group = group;
+        self.replacement.runs(group);
+        self.read_ahead.runs(group);
+    }
+
+    /// Says what a group is promised of memory, and permitted.
+    pub fn claim(&mut self, group: Group, claim: Claim) {
+        self.replacement.claim(group, claim);
+    }
+
+    /// The groups that have pages in memory, for reports.
+    #[must_use]
+    pub fn working_sets(&self) -> Vec<WorkingSet> {
+        self.replacement.working_sets()
     }
 
     /// The running epoch: the next flip ends it.
@@ -291,6 +313,7 @@ impl Pager {
     #[doc(hidden)]
     pub fn plant(&mut self, planted: Planted) {
         self.planted = planted;
+        self.replacement.ignore_shares(planted == Planted::SharesIgnored);
     }
 
     /// The late half of a flip with a planted bug.

@@ -47,4 +47,6 @@ pub enum Planted {
     FlushOmittedAtDiscard,
     /// What was on its way from the disk when its page was discarded arrives as it was.
     DiscardedPageArrives,
+    /// Pages of a group within its share are taken for others.
+    SharesIgnored,
 }

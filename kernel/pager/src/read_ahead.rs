@@ -21,6 +21,7 @@
 //! Neighbours: `fault` reports misses, `ahead` asks for pages as far as there are free frames and reports what became of
 //! them.
 
+use crate::replacement::Group;
 use core::ops::Range;
 
 /// Streams known at a time.
@@ -57,6 +58,8 @@ struct Stream {
     passed_to: u32,
     /// When it was moved on last.
     used: u32,
+    /// Who missed its pages last.
+    group: Group,
 }
 
 const NOBODY: Stream = Stream {
@@ -68,6 +71,7 @@ const NOBODY: Stream = Stream {
     passed: NOWHERE,
     passed_to: NOWHERE,
     used: 0,
+    group: Group::new(0),
 };
 
 /// The policy.
@@ -81,6 +85,8 @@ pub struct ReadAhead {
     balance: i32,
     largest: u32,
     now: u32,
+    /// Who misses pages now.
+    group: Group,
 }
 
 impl ReadAhead {
@@ -94,7 +100,19 @@ impl ReadAhead {
             balance: 0,
             largest: (frames / 16).clamp(1, LARGEST_WINDOW),
             now: 0,
+            group: Group::default(),
         }
+    }
+
+    /// Whose misses are told from now on.
+    pub fn runs(&mut self, group: Group) {
+        self.group = group;
+    }
+
+    /// For whom a stream is read ahead.
+    #[must_use]
+    pub fn group(&self, place: usize) -> Group {
+        self.streams.get(place).map_or(self.group, |stream| stream.group)
     }
 
     /// A page has to be read because somebody needs it.
@@ -106,7 +124,7 @@ impl ReadAhead {
         };
         if let Some(stream) = self.streams.iter_mut().find(leads_here) {
             stream.next = page.saturating_add(1);
-            (stream.wanted, stream.marker) = (0, page);
+            (stream.wanted, stream.marker, stream.group) = (0, page, self.group);
             self.move_on(page);
             return;
         }
@@ -123,7 +141,8 @@ impl ReadAhead {
         let oldest = self.streams.iter_mut().max_by_key(|stream| now.wrapping_sub(stream.used));
         if let Some(oldest) = oldest {
             let next = page.saturating_add(1);
-            *oldest = Stream { next, marker: page, passed: page, used: now, ..NOBODY };
+            let group = self.group;
+            *oldest = Stream { next, marker: page, passed: page, used: now, group, ..NOBODY };
             self.move_on(page);
         }
     }

@@ -290,7 +290,7 @@ impl Pager {
         assert_eq!(self.making, Making::Finishing, "committed before all pages were given");
         self.frames.commit();
         self.making = Making::Nothing;
-        self.looks_in_vain = 0; // what was written is clean now
+        self.replacement.hope(); // what was written is clean now
         self.statistics.commits += 1;
         self.pending.wake_waiting();
     }

@@ -6,7 +6,7 @@
 //! nine tenths of the pages that a trace touches again and again.
 
 use core::fmt::Write;
-use revenant_pager::replacement::{Replacement, Residents};
+use revenant_pager::replacement::{Group, Need, Replacement, Residents};
 use revenant_sim::replacement::{
     Named, Policy, Recording, Touch, Trace, fewest_misses, generated, misses,
 };
@@ -94,7 +94,7 @@ impl Ours {
             return used;
         }
         let mut looks = 4 * self.frames;
-        let frame = self.policy.next_to_go(&mut self.memory, &mut looks);
+        let frame = self.policy.next_to_go(Need::Frame, &mut self.memory, &mut looks);
         let frame = frame.expect("nothing is dirty, and no page has four lives");
         self.frame_of[self.memory.pages[frame as usize] as usize] = None;
         frame
@@ -106,7 +106,7 @@ impl Policy for Ours {
         let known = self.frame_of[touch.page as usize];
         let frame = known.unwrap_or_else(|| {
             let frame = self.frame();
-            self.policy.arrived(frame, touch.page);
+            self.policy.arrived(frame, touch.page, Group::new(1)); // all are one group: the order itself is meant
             self.memory.pages[frame as usize] = touch.page;
             self.frame_of[touch.page as usize] = Some(frame);
             frame

@@ -16,7 +16,7 @@ use revenant_vm::{Creation, Vm};
 use std::path::PathBuf;
 
 /// Makes a disk image with programs on it.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct CreateArguments {
     /// The disk image to write
     pub image: PathBuf,
@@ -29,9 +29,35 @@ pub struct CreateArguments {
     /// What the program finds as its arguments, once for each
     #[arg(long = "arg", value_name = "TEXT", allow_hyphen_values = true)]
     pub arguments: Vec<String>,
+    /// A further program, in a group of its own: its modules, separated by commas, then its arguments; once for each. Its group is 2
+    /// for the first of them (that of --module is 1), then 3 and so on
+    #[arg(long = "program", value_name = "MODULE[,MODULE...] [TEXT...]")]
+    pub programs: Vec<String>,
+    /// The most that a program may take of object space: bytes, or with K, M, G, T. The first is that of --module, the next are
+    /// those of --program in their order; without, there is no limit
+    #[arg(long = "quota", value_name = "SIZE", value_parser = parse_size)]
+    pub quotas: Vec<u64>,
     /// Replace the image if it exists
     #[arg(long)]
     pub force: bool,
+}
+
+/// A program besides the first.
+struct Further {
+    paths: Vec<PathBuf>,
+    files: Vec<Vec<u8>>,
+    arguments: Vec<String>,
+}
+
+impl Further {
+    /// Reads what `--program` says, and its modules.
+    fn load(text: &str) -> Result<Self, String> {
+        let mut words = text.split_whitespace();
+        let modules = words.next().ok_or("--program: expected a module, then arguments")?;
+        let paths: Vec<PathBuf> = modules.split(',').map(PathBuf::from).collect();
+        let files = load_all(&paths)?;
+        Ok(Self { paths, files, arguments: words.map(str::to_owned).collect() })
+    }
 }
 
 /// Reads a size: a number, perhaps with K, M, G or T (powers of 1,024).
@@ -60,6 +86,13 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 /// A module is refused, or the image cannot be written; one line that says which and why.
 pub(super) fn create(arguments: &CreateArguments) -> Result<(), String> {
     let files = load_all(&arguments.modules)?;
+    let further: Result<Vec<_>, _> =
+        arguments.programs.iter().map(|text| Further::load(text)).collect();
+    let further = further?;
+    if arguments.quotas.len() > 1 + further.len() {
+        let count = arguments.quotas.len();
+        return Err(format!("--quota: {count} for {} programs", 1 + further.len()));
+    }
     let name = arguments.image.display();
     if arguments.image.exists() && !arguments.force {
         return Err(format!("{name}: exists; --force replaces it"));
@@ -72,7 +105,7 @@ pub(super) fn create(arguments: &CreateArguments) -> Result<(), String> {
     let blocks = arguments.size / PAGE_SIZE_U64;
     let mut image =
         Image::create_empty(&arguments.image, blocks, arguments.force, VM_ABI).map_err(say)?;
-    fill(&mut image, arguments, &files).inspect_err(|_| {
+    fill(&mut image, arguments, &files, &further).inspect_err(|_| {
         // A disk without a program is of no use; that it could not be removed adds nothing to the error.
         let _ = std::fs::remove_file(&arguments.image);
     })?;
@@ -80,14 +113,41 @@ pub(super) fn create(arguments: &CreateArguments) -> Result<(), String> {
 }
 
 /// Makes object space in memory and writes it as the first snapshot.
-fn fill(image: &mut Image, arguments: &CreateArguments, files: &[Vec<u8>]) -> Result<(), String> {
-    let modules: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
-    let texts: Vec<&str> = arguments.arguments.iter().map(String::as_str).collect();
+fn fill(
+    image: &mut Image,
+    arguments: &CreateArguments,
+    files: &[Vec<u8>],
+    further: &[Further],
+) -> Result<(), String> {
+    fn slices(files: &[Vec<u8>]) -> Vec<&[u8]> {
+        files.iter().map(Vec::as_slice).collect()
+    }
+    fn texts(arguments: &[String]) -> Vec<&str> {
+        arguments.iter().map(String::as_str).collect()
+    }
+    let (modules, given) = (slices(files), texts(&arguments.arguments));
     let space = HostSpace::take().map_err(|error| error.to_string())?;
     let epoch = image.store.running_epoch();
     let mut environment = HostEnvironment::new(epoch);
-    let creation = Creation { modules: &modules, arguments: &texts, epoch };
-    Vm::create(&creation, &mut environment).map_err(|error| explain(&error, &arguments.modules))?;
+    let creation = Creation { modules: &modules, arguments: &given, epoch };
+    let mut vm = Vm::create(&creation, &mut environment)
+        .map_err(|error| explain(&error, &arguments.modules))?;
+    let mut groups = vec![Vm::FIRST_GROUP];
+    for program in further {
+        let (modules, given) = (slices(&program.files), texts(&program.arguments));
+        let creation = Creation { modules: &modules, arguments: &given, epoch };
+        let group = vm.add_program(&creation).map_err(|error| explain(&error, &program.paths))?;
+        groups.push(group);
+    }
+    for (group, quota) in groups.into_iter().zip(&arguments.quotas) {
+        let (used, _) = vm.quota(group);
+        if used > *quota {
+            return Err(format!(
+                "--quota {quota}: the program of group {group} has {used} already"
+            ));
+        }
+        vm.set_quota(group, *quota);
+    }
     image.snapshot(pages(&space)).map(drop).map_err(|error| error.to_string())
 }
 

@@ -1,5 +1,6 @@
-//! The first object space of a disk: root page, built-in classes, one namespace with the modules of the command line, one program.
-//! Its main thread is made by the caller, with what [`Created`] names.
+//! The first object space of a disk: root page, built-in classes, one namespace with the modules of the command line, one program;
+//! then further programs, each with a namespace and a group of its own.
+//! Their main threads are made by the caller, with what [`Created`] names.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -30,7 +31,7 @@ use crate::system::{Creation, CreationError};
 const ROOT: ObjectAddress = ObjectAddress(area::ROOT);
 
 /// Group of the first program; group 0 is the system's.
-const PROGRAM_GROUP_INDEX: u32 = 1;
+pub(crate) const PROGRAM_GROUP_INDEX: u32 = 1;
 
 /// The name under which a module exports a program's first function.
 const MAIN: &str = "main";
@@ -78,6 +79,48 @@ pub(crate) fn create(space: Space, creation: &Creation<'_>) -> Result<Created, C
     Ok(created)
 }
 
+/// Adds a program, in a group of its own, to an object space that [`create`] has made.
+///
+/// # Errors
+/// As [`create`]; object space is then to be thrown away.
+pub(crate) fn add(space: Space, creation: &Creation<'_>) -> Result<Created, CreationError> {
+    let next: u64 = space.load(ROOT.plus(root::NEXT_GROUP));
+    let index = u32::try_from(next).ok().filter(|index| u64::from(*index) < area::ALLOCATOR_COUNT);
+    let index = index.ok_or(CreationError::OutOfMemory)?;
+    let allocator = Allocator::of_group(index);
+    allocator.open(space, index, u64::MAX);
+    space.store(ROOT.plus(root::NEXT_GROUP), next + 1);
+    let frame = make_frame(space, allocator, index).map_err(|_| CreationError::OutOfMemory)?;
+    let modules =
+        super::load(space, allocator, frame.namespace, creation.modules).map_err(refusal)?;
+    let main = find_main(space, &modules)?;
+    let created = make_program(space, allocator, &frame, main, creation.arguments)
+        .map_err(|_| CreationError::OutOfMemory)?;
+    Ok(created)
+}
+
+/// Group and namespace of a further program.
+fn make_frame(space: Space, allocator: Allocator, index: u32) -> Result<Frame, AllocationError> {
+    let mut maker = Maker::new(space, allocator);
+    let namespace = maker.plain(Builtin::Namespace, NAMESPACE_SIZE)?;
+    let group = maker.plain(Builtin::Group, GROUP_SIZE)?;
+    maker.word(group, GROUP_INDEX, u64::from(index));
+    let name = maker.text(&["program ", &index.to_string()].concat())?;
+    let groups = maker.objects(&with(space, root::GROUPS, group))?;
+    maker.refer(group, GROUP_NAME, name);
+    maker.refer(ROOT, root::GROUPS, groups);
+    maker.publish();
+    Ok(Frame { namespace, event: slot_of(space, ROOT, root::RESTART_EVENT), group, index })
+}
+
+/// What the array that a word of the root names would hold with one more; a missing array holds nothing.
+fn with(space: Space, word: u64, object: ObjectAddress) -> Vec<ObjectAddress> {
+    let array = slot_of(space, ROOT, word);
+    let mut elements = if array.0 == 0 { Vec::new() } else { elements_of(space, array) };
+    elements.push(object);
+    elements
+}
+
 fn refusal(error: LoadError) -> CreationError {
     match error {
         LoadError::Module { index, reason } => CreationError::Module { index, reason },
@@ -85,11 +128,13 @@ fn refusal(error: LoadError) -> CreationError {
     }
 }
 
-/// What stands before any program.
+/// What stands before a program.
 struct Frame {
     namespace: ObjectAddress,
     event: ObjectAddress,
     group: ObjectAddress,
+    /// Index of the group.
+    index: u32,
 }
 
 fn make_system(space: Space, allocator: Allocator) -> Result<Frame, AllocationError> {
@@ -115,7 +160,7 @@ fn make_system(space: Space, allocator: Allocator) -> Result<Frame, AllocationEr
     maker.refer(ROOT, root::GROUPS, group_table);
     maker.publish();
     let group = groups.get(PROGRAM_GROUP_INDEX as usize).copied().unwrap_or(ObjectAddress(0));
-    Ok(Frame { namespace, event, group })
+    Ok(Frame { namespace, event, group, index: PROGRAM_GROUP_INDEX })
 }
 
 /// The only export `main`, if it is a main function.
@@ -177,7 +222,7 @@ fn make_program(
         texts.push(maker.text(argument)?);
     }
     let arguments = maker.objects_of(Builtin::StringArray, &texts)?;
-    let programs = maker.objects(&[program])?;
+    let programs = maker.objects(&with(space, root::PROGRAMS, program))?;
     maker.refer(console, CONSOLE_PROGRAM, program);
     maker.refer(environment, ENVIRONMENT_ARGUMENTS, arguments);
     maker.refer(environment, ENVIRONMENT_CONSOLE, console);
@@ -192,5 +237,5 @@ fn make_program(
     maker.refer(ROOT, root::PROGRAMS, programs);
     maker.publish();
     let group = frame.group;
-    Ok(Created { program, group, group_index: PROGRAM_GROUP_INDEX, environment, main })
+    Ok(Created { program, group, group_index: frame.index, environment, main })
 }

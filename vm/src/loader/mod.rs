@@ -10,7 +10,7 @@
 //!   resolve   imports -> functions and classes, shapes compared                    (refusals)
 //!   plan      layouts: slots, virtual tables, interfaces, in order of superclasses (refusals)
 //!   build     objects, by maker; link: code in its linked form                     (out of memory)
-//!   create    the first object space: builtins, root, one program
+//!   create    the first object space: builtins, root, one program; further programs
 //! ```
 //!
 //! Identity: a class is its class object. Loading the same bytes into the same namespace again yields the same module; another
@@ -45,7 +45,7 @@ use revenant_hal::ObjectAddress;
 use crate::heap::Allocator;
 use crate::memory::Space;
 
-pub(crate) use create::create;
+pub(crate) use create::{Created, PROGRAM_GROUP_INDEX, add as add_program, create};
 pub(crate) use error::LoadError;
 pub(crate) use text::{bytes_of, text_of};
 

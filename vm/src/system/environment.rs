@@ -42,6 +42,8 @@ pub trait Environment {
     fn discard(&mut self, _pages: Range<PageIndex>) -> Discarded {
         Discarded::Unable
     }
+    /// A thread of this group is about to run: what it brings into memory is the group's.
+    fn group_runs(&mut self, _group: u32) {}
     /// 64 unpredictable bits if the machine has a source of them, else any number that differs from boot to boot.
     fn entropy(&mut self) -> u64;
 }

@@ -20,6 +20,7 @@
 //! ```
 
 mod activity;
+mod creation;
 mod discards;
 mod environment;
 mod failure;
@@ -35,9 +36,10 @@ mod tests;
 mod vm;
 mod waits;
 
+pub use creation::Creation;
 pub use environment::{Discarded, DiskSpace, Environment};
 pub use outcome::{
     CreationError, ExitStatus, InspectError, PageVerdict, Requests, ResumeError, StepOutcome,
     SystemStep, ThreadId, Turn, TurnLimits, WitnessRecord,
 };
-pub use vm::{Creation, Vm};
+pub use vm::Vm;

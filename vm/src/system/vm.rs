@@ -15,14 +15,13 @@ use crate::console;
 use crate::counting::{self, Progress};
 use crate::dispatch::{SliceEnd, Worker, run_slice};
 use crate::heap;
-use crate::loader;
 use crate::loader::layout::{
     PROGRAM_DAMAGED, PROGRAM_EXIT, PROGRAM_MAIN, PROGRAM_RETURNED, PROGRAM_STATE, PROGRAM_UNCAUGHT,
 };
 use crate::memory::Space;
 use crate::memory::layout::object::PAYLOAD;
 use crate::memory::layout::system::{root, witness};
-use crate::memory::layout::thread::{INDEX, STATE, STATE_DAMAGED};
+use crate::memory::layout::thread::{GROUP_INDEX, INDEX, STATE, STATE_DAMAGED};
 use crate::memory::layout::{ABI_VERSION, MAGIC, area};
 use crate::scheduler::{RUN_LENGTH, RUN_QUEUE, timers};
 use crate::thread::{self, life};
@@ -33,8 +32,8 @@ use super::environment::{DiskSpace, Environment};
 use super::lost_threads::Lost;
 use super::mark::Mark;
 use super::outcome::{
-    CreationError, ExitStatus, InspectError, PageVerdict, Requests, ResumeError, StepOutcome,
-    SystemStep, ThreadId, Turn, TurnLimits, WitnessRecord,
+    ExitStatus, InspectError, PageVerdict, Requests, ResumeError, StepOutcome, SystemStep,
+    ThreadId, Turn, TurnLimits, WitnessRecord,
 };
 use super::round::Round;
 use super::waits::Waits;
@@ -46,16 +45,6 @@ pub(super) const GRACE_STEPS: u64 = 20_000;
 const WOKEN_A_TURN: usize = 16;
 /// Waiting threads that one turn passes over.
 const PASSED_OVER: u64 = 256;
-/// What the first object space of a disk is made from (`revenant disk create`, `revenant run`).
-#[derive(Clone, Copy, Debug)]
-pub struct Creation<'a> {
-    /// Encoded modules, in the order of the command line. They are loaded into one namespace; exactly one exports `main`.
-    pub modules: &'a [&'a [u8]],
-    /// What `main` finds as its arguments.
-    pub arguments: &'a [&'a str],
-    /// The epoch of everything made now; the first snapshot carries it.
-    pub epoch: revenant_hal::Epoch,
-}
 
 /// The programs of one object space. See the module's text for what *in an attempt* means.
 #[derive(Debug)]
@@ -75,30 +64,6 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Makes the initial object space: built-in classes, the root, one program from `creation`, its main thread runnable
-    /// at its first instruction. Object space must be mapped and empty. Host only in practice; never in an attempt.
-    ///
-    /// # Errors
-    /// A module that does not decode, verify or link; no `main`; no room. Object space is then to be thrown away.
-    pub fn create(
-        creation: &Creation<'_>,
-        environment: &mut dyn Environment,
-    ) -> Result<Self, CreationError> {
-        let space = Space::get().ok_or(CreationError::OutOfMemory)?;
-        let made = loader::create(space, creation)?;
-        let main = life::first_thread(
-            space,
-            made.program,
-            made.group,
-            made.group_index,
-            made.main,
-            made.environment,
-        );
-        main.map_err(|_| CreationError::OutOfMemory)?;
-        console::set_foreground(space, made.program);
-        Ok(Self::over(space, environment))
-    }
-
     /// Opens the object space that is mapped now. *In an attempt*; reads the root and little else, writes nothing.
     /// Follow it with [`SystemStep::Restarted`] when this is a start of the machine.
     ///
@@ -123,7 +88,7 @@ impl Vm {
         Ok(Self::over(space, environment))
     }
 
-    fn over(space: Space, environment: &mut dyn Environment) -> Self {
+    pub(super) fn over(space: Space, environment: &mut dyn Environment) -> Self {
         let saved: u64 = space.load(ObjectAddress(area::ROOT + root::MACHINE_CLOCK));
         let mut worker = Box::new(Worker::new(space));
         worker.clock_base = saved.wrapping_sub(environment.monotonic().0);
@@ -274,6 +239,11 @@ impl Vm {
         let space = self.worker.space;
         self.activity.set(Activity::Thread(thread.0));
         let index: u32 = space.load(ObjectAddress(thread.0.wrapping_add(INDEX)));
+        let group: u32 = space.load(ObjectAddress(thread.0.wrapping_add(GROUP_INDEX)));
+        space.end_step();
+        if let Some(environment) = self.worker.environment() {
+            environment.group_runs(group);
+        }
         let end = run_slice(&mut self.worker, thread, limits.polls);
         self.activity.set(Activity::System);
         self.waiting.note_run();

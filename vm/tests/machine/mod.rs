@@ -11,6 +11,7 @@ pub mod crowd;
 pub mod meeting;
 
 use core::sync::atomic::AtomicBool;
+use std::collections::BTreeSet;
 
 use revenant_bytecode::{assemble, encode};
 use revenant_hal::{Epoch, Nanoseconds, PageBytes, PageIndex};
@@ -25,6 +26,8 @@ pub struct Calm {
     pub epoch: u64,
     pub disk: DiskSpace,
     pub read_only: bool,
+    /// Groups that have run.
+    pub groups: BTreeSet<u32>,
     random: u64,
 }
 
@@ -49,6 +52,9 @@ impl Environment for Calm {
     }
     fn replace_page(&mut self, page: PageIndex) {
         Attempts::replace(page.address().0);
+    }
+    fn group_runs(&mut self, group: u32) {
+        self.groups.insert(group);
     }
     fn entropy(&mut self) -> u64 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -100,7 +106,9 @@ impl Machine {
         let module = assemble(source, "test.rasm").unwrap_or_else(|error| panic!("{error}"));
         let file = encode(&module);
         let disk = DiskSpace::Enough;
-        let mut environment = Calm { clock: 1_000, epoch: 1, disk, read_only: false, random: 1 };
+        let groups = BTreeSet::new();
+        let mut environment =
+            Calm { clock: 1_000, epoch: 1, disk, read_only: false, groups, random: 1 };
         let creation = Creation { modules: &[&file], arguments, epoch: Epoch(1) };
         let vm = Vm::create(&creation, &mut environment).unwrap_or_else(|error| panic!("{error}"));
         let (output, ended) = (String::new(), None);

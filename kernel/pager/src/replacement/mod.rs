@@ -19,22 +19,30 @@
 //! and was a ghost goes to the main queue, out of probation whenever it left, out of the main queue only if that was a moment
 //! ago: otherwise it has to prove itself anew.
 //!
+//! Each group of programs has these queues for itself; whose queue it is that gives a page, the groups' shares decide (`groups`).
+//! Among those who pay, pages that nobody has touched again go first; then those of who is farthest beyond its share.
+//!
 //! Invariants: a frame stands on at most one queue; a frame that cannot leave now is passed over and keeps its rank; each call
 //! takes constant time but [`Replacement::next_to_go`], which looks at no more frames than it may.
 //!
-//! Memory: 25 bytes a frame, 49 with the frame table.
+//! Memory: 26 bytes a frame, 50 with the frame table.
 #![doc = include_str!("figures.md")]
 
 mod ghosts;
+mod groups;
 mod order;
 
+pub use groups::{Claim, Group, Need, WorkingSet};
+
+use alloc::vec::Vec;
 use ghosts::{Ghosts, Left};
+use groups::{Claims, Groups};
 use order::{Order, Queue};
 
 /// Rounds in the main queue that a page can have before it after a touch.
-const LIVES: u8 = 2;
+const LIVES: u16 = 2;
 /// What a page has that just came to probation: whoever waits for it may not have touched it before it is to go.
-const LIFE_OF_ARRIVAL: u8 = 1;
+const LIFE_OF_ARRIVAL: u16 = 1;
 /// Probation at first, at least, and at most, as a part of the frames: one in so many.
 const PROBATION: u32 = 16;
 const LEAST_PROBATION: u32 = 32;
@@ -56,6 +64,7 @@ pub trait Residents {
 pub struct Replacement {
     order: Order,
     ghosts: Ghosts,
+    claims: Claims,
     frames: u32,
     /// Wanted length of probation.
     probation: u32,
@@ -68,6 +77,7 @@ impl Replacement {
         Self {
             order: Order::new(frames),
             ghosts: Ghosts::new(frames),
+            claims: Claims::new(),
             frames,
             probation: (frames / PROBATION).max(1),
         }
@@ -76,7 +86,7 @@ impl Replacement {
     /// Frames that hold a page which may go some time.
     #[must_use]
     pub fn len(&self) -> u32 {
-        self.in_probation() + self.order.length(Queue::Main)
+        self.order.total()
     }
 
     /// Whether there is none.
@@ -85,23 +95,78 @@ impl Replacement {
         self.len() == 0
     }
 
-    fn in_probation(&self) -> u32 {
-        self.order.length(Queue::Fresh) + self.order.length(Queue::Aged)
+    /// Says what a group is promised and permitted.
+    pub fn claim(&mut self, group: Group, claim: Claim) {
+        self.claims.set(group, claim);
     }
 
-    /// A page has come into a frame.
-    pub fn arrived(&mut self, frame: u32, page: u32) {
+    /// Says whether a group is suspended: its pages go before all others then.
+    pub fn suspend(&mut self, group: Group, suspended: bool) {
+        self.claims.suspend(group, suspended);
+    }
+
+    /// A group is about to run.
+    pub fn runs(&mut self, group: Group) {
+        self.claims.note_run(group, self.ghosts.departures());
+    }
+
+    /// Pages that could not go may be able to now.
+    pub fn hope(&mut self) {
+        self.claims.hope_for_all();
+    }
+
+    /// Whether looking for a page that can go has no sense: every one that may be taken was looked at often enough since the last
+    /// could, or came.
+    #[must_use]
+    pub fn is_in_vain(&self, need: Need) -> bool {
+        self.claims.payers(need, &self.order, self.ghosts.departures()).is_empty()
+    }
+
+    /// The groups that have pages, for reports.
+    #[must_use]
+    pub fn working_sets(&self) -> Vec<WorkingSet> {
+        self.claims.working_sets(&self.order, self.ghosts.departures())
+    }
+
+    /// The group of the page in a frame.
+    #[must_use]
+    pub fn group(&self, frame: u32) -> Group {
+        self.order.group(frame)
+    }
+
+    /// Plants a bug, for tests: shares do not count.
+    #[doc(hidden)]
+    pub fn ignore_shares(&mut self, ignored: bool) {
+        self.claims.ignored = ignored;
+    }
+
+    fn in_probation(&self, group: Group) -> u32 {
+        self.order.length(group, Queue::Fresh) + self.order.length(group, Queue::Aged)
+    }
+
+    /// A page of a group has come into a frame.
+    pub fn arrived(&mut self, frame: u32, page: u32, group: Group) {
         let queue = match self.ghosts.take(page) {
-            Some((left, age)) => self.learn(left, age <= self.frames / MOMENT),
+            Some((left, age)) => {
+                self.claims.returned[group.place()] += u64::from(age <= self.frames);
+                self.learn(left, age <= self.frames / MOMENT)
+            }
             None => Queue::Fresh,
         };
         let lives = if queue == Queue::Main { 0 } else { LIFE_OF_ARRIVAL };
-        self.order.push_newest(queue, frame, lives);
+        self.enter(group, queue, frame, lives);
     }
 
     /// A page has come into a frame that nobody has asked for yet: what was known of it does not count.
-    pub fn arrived_ahead(&mut self, frame: u32) {
-        self.order.push_newest(Queue::Fresh, frame, LIFE_OF_ARRIVAL);
+    pub fn arrived_ahead(&mut self, frame: u32, group: Group) {
+        self.enter(group, Queue::Fresh, frame, LIFE_OF_ARRIVAL);
+    }
+
+    fn enter(&mut self, group: Group, queue: Queue, frame: u32, lives: u16) {
+        let group = if self.claims.ignored { Group::default() } else { group };
+        self.order.push_newest(group, queue, frame, lives);
+        self.claims.hope(group);
+        self.claims.note_run(group, self.ghosts.departures());
     }
 
     /// Draws the lesson from a ghost that is back; where it goes.
@@ -134,41 +199,46 @@ impl Replacement {
     }
 
     /// The frame whose page should go next. It is off the queues, and its page is remembered as a ghost. None if there is no
-    /// such frame among those looked at; each look takes one off `looks`.
-    pub fn next_to_go(&mut self, residents: &mut impl Residents, looks: &mut u32) -> Option<u32> {
+    /// such frame among those looked at, or no sense in looking; each look takes one off `looks`.
+    pub fn next_to_go(
+        &mut self,
+        need: Need,
+        residents: &mut impl Residents,
+        looks: &mut u32,
+    ) -> Option<u32> {
         // Where the last page looked at could not go: the other queue is tried next, or one full of such pages would be in the
         // way of all.
         let mut stuck: Option<Left> = None;
         while *looks > 0 {
+            let payers = self.claims.payers(need, &self.order, self.ghosts.departures());
+            if payers.is_empty() {
+                return None;
+            }
             *looks -= 1;
-            self.age(residents);
-            let from_probation = match stuck.take() {
-                Some(left) => left == Left::Main,
-                None => self.in_probation() > self.probation,
-            };
-            let main = self.order.length(Queue::Main);
-            let from_probation = self.in_probation() > 0 && (from_probation || main == 0);
-            let (queue, left) = match from_probation {
-                true => (Queue::Aged, Left::Probation), // never empty then: `age` has seen to it
-                false => (Queue::Main, Left::Main),
-            };
-            let frame = self.order.pop_oldest(queue)?;
+            if let Some(group) = payers.into_iter().max_by_key(|group| self.in_probation(*group)) {
+                self.age(group, residents);
+            }
+            let (group, left) = self.choose(payers, stuck.take())?;
+            let queue = if left == Left::Probation { Queue::Aged } else { Queue::Main };
+            let frame = self.order.pop_oldest(group, queue)?;
             let lives = self.order.lives(frame);
             let touched = residents.take_touched(frame);
+            self.claims.looked_in_vain(group);
             match queue {
                 Queue::Main if touched => {
-                    self.order.push_newest(queue, frame, (lives + 1).min(LIVES));
+                    self.order.push_newest(group, queue, frame, (lives + 1).min(LIVES));
                 }
-                _ if touched => self.order.push_newest(Queue::Main, frame, 0),
-                _ if lives > 0 => self.order.push_newest(queue, frame, lives - 1),
+                _ if touched => self.order.push_newest(group, Queue::Main, frame, 0),
+                _ if lives > 0 => self.order.push_newest(group, queue, frame, lives - 1),
                 _ if !residents.can_go(frame) => {
                     // From the end of probation it begins anew, or those behind it would never come to its end.
                     let queue = if queue == Queue::Main { queue } else { Queue::Fresh };
-                    self.order.push_newest(queue, frame, 0);
+                    self.order.push_newest(group, queue, frame, 0);
                     stuck = Some(left);
                 }
                 _ => {
                     self.ghosts.remember(residents.page(frame), left);
+                    self.claims.hope(group);
                     return Some(frame);
                 }
             }
@@ -176,15 +246,43 @@ impl Replacement {
         None
     }
 
+    /// Out of whose probation, or main queue, a page is looked at next. Their oldest half of probation is not empty if their
+    /// probation is not: `age` has seen to that in the longest.
+    fn choose(&self, payers: Groups, stuck: Option<Left>) -> Option<(Group, Left)> {
+        let main = |group: Group| self.order.length(group, Queue::Main);
+        let (mut probations, mut mains) = (0, 0);
+        for group in payers {
+            probations += self.in_probation(group);
+            mains += main(group);
+        }
+        let from_probation = match stuck {
+            Some(left) => left == Left::Main,
+            // Who pays has its part of probation.
+            None => {
+                let part = u64::from(self.probation) * u64::from(probations + mains);
+                u64::from(probations) * u64::from(self.len()) > part
+            }
+        };
+        if probations > 0 && (from_probation || mains == 0) {
+            let longest = payers.into_iter().max_by_key(|group| self.in_probation(*group));
+            longest.map(|group| (group, Left::Probation))
+        } else {
+            let has_main = |group| main(group) > 0;
+            let departures = self.ghosts.departures();
+            let farthest = self.claims.farthest(payers, &self.order, departures, has_main);
+            farthest.map(|group| (group, Left::Main))
+        }
+    }
+
     /// Moves what has been in probation for half of its length on: who was touched by now was so for its arrival.
-    fn age(&mut self, residents: &mut impl Residents) {
+    fn age(&mut self, group: Group, residents: &mut impl Residents) {
         for _ in 0..2 {
-            if self.order.length(Queue::Fresh) <= self.in_probation() / 2 {
+            if self.order.length(group, Queue::Fresh) <= self.in_probation(group) / 2 {
                 return;
             }
-            let Some(frame) = self.order.pop_oldest(Queue::Fresh) else { return };
+            let Some(frame) = self.order.pop_oldest(group, Queue::Fresh) else { return };
             let lives = if residents.take_touched(frame) { 0 } else { self.order.lives(frame) };
-            self.order.push_newest(Queue::Aged, frame, lives);
+            self.order.push_newest(group, Queue::Aged, frame, lives);
         }
     }
 }
@@ -213,7 +311,7 @@ mod tests {
 
     fn full(frames: u32) -> Replacement {
         let mut replacement = Replacement::new(frames);
-        (0..frames).for_each(|frame| replacement.arrived(frame, frame));
+        (0..frames).for_each(|frame| replacement.arrived(frame, frame, Group::new(1)));
         replacement
     }
 
@@ -221,33 +319,43 @@ mod tests {
     fn what_cannot_go_stays_and_is_in_nobodys_way() {
         let mut replacement = full(100);
         let mut gone: Vec<u32> = (0..40)
-            .map(|_| replacement.next_to_go(&mut Held(60), &mut 400).expect("forty can go"))
+            .map(|_| {
+                replacement.next_to_go(Need::Frame, &mut Held(60), &mut 400).expect("forty can go")
+            })
             .collect();
         gone.sort_unstable();
         assert_eq!(gone, (60..100).collect::<Vec<_>>());
         let mut looks = 1000;
-        assert_eq!(replacement.next_to_go(&mut Held(60), &mut looks), None);
-        assert_eq!((looks, replacement.len()), (0, 60), "it gave up, and forgot nobody");
+        assert_eq!(replacement.next_to_go(Need::Frame, &mut Held(60), &mut looks), None);
+        assert!(looks > 0 && replacement.len() == 60, "it gave up, and forgot nobody: {looks}");
+        assert!(replacement.is_in_vain(Need::Frame));
+        assert_eq!(replacement.next_to_go(Need::Frame, &mut Held(0), &mut looks), None);
+        replacement.hope();
+        assert!(replacement.next_to_go(Need::Frame, &mut Held(0), &mut looks).is_some());
     }
 
     #[test]
     fn a_page_that_nobody_has_come_for_yet_is_passed_over_once() {
         let mut replacement = full(4);
         let mut looks = 2;
-        assert_eq!(replacement.next_to_go(&mut Held(0), &mut looks), None, "two of two");
+        assert_eq!(
+            replacement.next_to_go(Need::Frame, &mut Held(0), &mut looks),
+            None,
+            "two of two"
+        );
         looks = 1;
-        assert!(replacement.next_to_go(&mut Held(0), &mut looks).is_some());
+        assert!(replacement.next_to_go(Need::Frame, &mut Held(0), &mut looks).is_some());
     }
 
     #[test]
     fn a_page_that_moved_is_the_one_in_its_new_frame() {
         let mut replacement = full(4);
-        let first = replacement.next_to_go(&mut Held(0), &mut 8).expect("one");
-        let second = replacement.next_to_go(&mut Held(0), &mut 8).expect("another");
+        let first = replacement.next_to_go(Need::Frame, &mut Held(0), &mut 8).expect("one");
+        let second = replacement.next_to_go(Need::Frame, &mut Held(0), &mut 8).expect("another");
         let mut replacement = full(4);
-        assert_eq!(replacement.next_to_go(&mut Held(0), &mut 8), Some(first));
+        assert_eq!(replacement.next_to_go(Need::Frame, &mut Held(0), &mut 8), Some(first));
         replacement.moved(second, first);
-        assert_eq!(replacement.next_to_go(&mut Held(0), &mut 8), Some(first));
+        assert_eq!(replacement.next_to_go(Need::Frame, &mut Held(0), &mut 8), Some(first));
         assert_eq!(replacement.len(), 2);
     }
 }

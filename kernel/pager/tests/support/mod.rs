@@ -16,6 +16,7 @@ pub(crate) mod simulation;
 use core::ops::Range;
 pub(crate) use plan::Plan;
 use revenant_hal::{Epoch, FrameIndex, FrameMemory, Nanoseconds, PageBytes, PageIndex};
+use revenant_pager::replacement::Group;
 use revenant_pager::{
     FaultOutcome, FlipRefused, Impossible, Memory, PageStore, Pager, Planted, StepOutcome, Wake,
     page_digest,
@@ -314,6 +315,7 @@ impl<B: Backing> World<B> {
             Some(instruction) => instruction,
             None => self.draw_instruction(),
         };
+        self.pager.runs(Group::new(u32::try_from(index % 3 + 1).unwrap_or(1)));
         let loads = instruction.loads.iter().map(|page| (*page, false));
         let stores = instruction.stores.iter().map(|(page, ..)| (*page, true));
         for (page, write) in loads.chain(stores).collect::<Vec<_>>() {

@@ -165,6 +165,7 @@ fn disk_with(program: &Program, name: &str, rounds: u32) -> Result<PathBuf, Stri
         modules: vec![repository().join(program.file)],
         arguments: program.arguments.iter().map(argument).collect(),
         force: true,
+        ..CreateArguments::default()
     };
     if disk::run(&DiskCommand::Create(create)) == ExitCode::SUCCESS {
         Ok(image)

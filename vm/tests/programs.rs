@@ -1,0 +1,99 @@
+//! Several programs in one object space: each has a namespace and a group of its own, runs for itself, and pays for itself.
+
+mod machine;
+
+use machine::Machine;
+use revenant_bytecode::{assemble, encode};
+use revenant_hal::Epoch;
+use revenant_vm::{Creation, CreationError, ExitStatus, Turn};
+
+/// Sleeps until the others have done what they do, then makes an array of a mebibyte.
+const FIRST: &str = r#"
+module first version 1
+
+export function main(environment: Environment) -> i64 {
+    i64.set nap, 50000000
+    native sleep(nap)
+    i64.set size, 1048576
+    array.new bytes, size, ByteArray
+    array.length length, bytes
+    return length
+}
+"#;
+
+/// Keeps what it makes until it gets no more; says so, lets go of all and goes on.
+const HUNGRY: &str = r#"
+module hungry version 1
+
+array Blocks of ByteArray
+
+export function main(environment: Environment) {
+    native environment.console(environment) -> console
+    i64.set count, 4096
+    array.new blocks, count, Blocks
+    i64.set size, 8000
+    i64.set i, 0
+more:
+    array.new block, size, ByteArray
+made:
+    array.store.ref block, blocks, i
+    i64.add.imm i, i, 1
+    i64.branch.lt_s i, count, more
+    native console.print(console, "everything\n")
+    return
+full:
+    native console.print(console, "full\n")
+    return
+    catch OutOfMemoryException problem from more to made at full
+}
+"#;
+
+fn file(text: &str) -> Vec<u8> {
+    encode(&assemble(text, "test.rasm").unwrap_or_else(|error| panic!("{error}")))
+}
+
+fn add(machine: &mut Machine, text: &str) -> Result<u32, CreationError> {
+    let module = file(text);
+    machine.vm.add_program(&Creation { modules: &[&module], arguments: &[], epoch: Epoch(1) })
+}
+
+#[test]
+fn at_its_quota_a_program_gets_exceptions_and_the_others_get_memory() {
+    let mut machine = Machine::new(FIRST, &[]);
+    let (bounded, free) = (
+        add(&mut machine, HUNGRY).expect("a program"),
+        add(&mut machine, HUNGRY).expect("another"),
+    );
+    assert_eq!((bounded, free), (2, 3));
+    let (used, limit) = machine.vm.quota(bounded);
+    assert_eq!(limit, u64::MAX);
+    let quota = used + (4 << 20);
+    machine.vm.set_quota(bounded, quota);
+    assert_eq!(machine.run(100_000), ExitStatus::Returned(1 << 20));
+    assert!(machine.output.contains("full\n"), "{}", machine.output);
+    assert!(machine.output.contains("everything\n"), "{}", machine.output);
+    for group in [1, bounded, free] {
+        let (used, limit) = machine.vm.quota(group);
+        assert!(used <= limit, "group {group} has {used} of {limit}");
+    }
+    assert!(machine.vm.quota(bounded).0 <= quota);
+}
+
+#[test]
+fn who_runs_is_told_before_its_slice() {
+    let mut machine = Machine::new(FIRST, &[]);
+    let group = add(&mut machine, HUNGRY).expect("a program");
+    machine.environment.groups.clear();
+    while !machine.output.contains('\n') {
+        let turn = machine.turn(1000);
+        assert!(!matches!(turn, Turn::Waiting), "nothing is to be waited for");
+    }
+    assert!(machine.environment.groups.contains(&1) && machine.environment.groups.contains(&group));
+}
+
+#[test]
+fn a_program_that_is_refused_says_why() {
+    let mut machine = Machine::new(FIRST, &[]);
+    let refused = add(&mut machine, "module none version 1\n");
+    assert!(matches!(refused, Err(CreationError::NoMain)), "{refused:?}");
+}
