@@ -34,12 +34,13 @@ pub(crate) fn find(frames: &FramePool) -> Result<VirtioDisk, String> {
     let disk = VirtioDisk::open(0, frames).map_err(|error| format!("{error}"))?;
     let geometry = disk.geometry();
     detail!(
-        "disk device={} blocks={} depth={} blocks_per_request={} flush={} read_only={}",
+        "disk device={} blocks={} depth={} blocks_per_request={} flush={} discard={} read_only={}",
         disk.device(),
         geometry.blocks,
         geometry.queue_depth,
         geometry.blocks_per_request,
         u8::from(geometry.flush),
+        geometry.discard.map_or(0, |limits| limits.blocks),
         u8::from(geometry.read_only)
     );
     Ok(disk)

@@ -1,6 +1,7 @@
 //! Disks for machines, made and checked by the `revenant` command that was built beside the test: what a person would use.
 
 use crate::harness::{repository, scratch_file};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -60,4 +61,13 @@ pub fn disk_with(
 /// What the check found.
 pub fn check(path: &Path) -> Result<(), String> {
     revenant(&["disk", "check", &path.to_string_lossy()]).map(drop)
+}
+
+/// Blocks of 4 KiB that an image takes of its file system: what is a hole takes none.
+///
+/// # Errors
+/// It cannot be looked at.
+pub fn allocated_blocks(path: &Path) -> Result<u64, String> {
+    let found = path.metadata().map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(found.blocks() / 8) // told in units of 512 bytes
 }

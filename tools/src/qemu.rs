@@ -55,6 +55,8 @@ pub struct Disk {
     pub read_only: bool,
     /// The device offers FLUSH.
     pub flush: bool,
+    /// What the machine discards leaves the image: it shrinks where its file system has holes. Not through a filter.
+    pub discard: bool,
     /// The PCI slot, or the next free one.
     pub slot: Option<u8>,
     /// What stands before the file.
@@ -62,13 +64,14 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A writable disk with FLUSH.
+    /// A writable disk with FLUSH, whose image shrinks.
     #[must_use]
     pub fn new(image: impl Into<PathBuf>) -> Self {
         Self {
             image: image.into(),
             read_only: false,
             flush: true,
+            discard: true,
             slot: None,
             filter: DiskFilter::None,
         }
@@ -259,10 +262,13 @@ impl Arguments {
 /// The block graph of one disk, bottom up: file, filter, raw format, device.
 fn disk_arguments(line: &mut Arguments, index: usize, disk: &Disk) {
     let read_only = if disk.read_only { "on" } else { "off" };
+    let discard = if disk.discard { "unmap" } else { "ignore" };
     let image = escape(&path_text(&disk.image));
     line.pair(
         "-blockdev",
-        format!("driver=file,node-name=file{index},filename={image},read-only={read_only}"),
+        format!(
+            "driver=file,node-name=file{index},filename={image},read-only={read_only},discard={discard}"
+        ),
     );
     let mut top = format!("file{index}");
     match &disk.filter {
@@ -301,7 +307,9 @@ fn disk_arguments(line: &mut Arguments, index: usize, disk: &Disk) {
     }
     line.pair(
         "-blockdev",
-        format!("driver=raw,node-name=disk{index},file={top},read-only={read_only}"),
+        format!(
+            "driver=raw,node-name=disk{index},file={top},read-only={read_only},discard={discard}"
+        ),
     );
     let mut device = format!("virtio-blk-pci,drive=disk{index},num-queues=1");
     if let Some(slot) = disk.slot {

@@ -35,6 +35,12 @@ pub enum DiskOperation {
     Write,
     /// Make every write completed so far durable. Has no buffers; its block is ignored.
     Flush,
+    /// Nobody needs what so many blocks hold: until they are written again, reads may return anything. Has no buffers. A cut may
+    /// leave any sector of them as after a write of anything that no flush covers.
+    Discard {
+        /// How many; at most [`DiscardLimits::blocks`].
+        blocks: u32,
+    },
 }
 
 /// A request: `buffers.len()` consecutive blocks from `block`.
@@ -48,6 +54,17 @@ pub struct DiskRequest {
     pub block: BlockIndex,
     /// One buffer a block; at most [`DiskGeometry::blocks_per_request`].
     pub buffers: Vec<Buffer>,
+}
+
+impl DiskRequest {
+    /// Blocks that the request is about.
+    #[must_use]
+    pub fn blocks(&self) -> u64 {
+        match self.operation {
+            DiskOperation::Discard { blocks } => u64::from(blocks),
+            _ => self.buffers.len() as u64,
+        }
+    }
 }
 
 /// The end of a request.
@@ -86,6 +103,15 @@ impl fmt::Display for DiskError {
     }
 }
 
+/// What a device says about DISCARD.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DiscardLimits {
+    /// Blocks that one request may name; not 0.
+    pub blocks: u32,
+    /// Places and numbers of blocks that are not multiples of this may be rounded inwards by the device; not 0.
+    pub alignment: u32,
+}
+
 /// What a device is able to do; constant while it is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DiskGeometry {
@@ -99,6 +125,8 @@ pub struct DiskGeometry {
     pub read_only: bool,
     /// FLUSH is supported. A device without it is never written to.
     pub flush: bool,
+    /// DISCARD is offered.
+    pub discard: Option<DiscardLimits>,
 }
 
 /// A block device.

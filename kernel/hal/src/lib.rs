@@ -24,7 +24,8 @@ mod units;
 
 pub use clock::Clock;
 pub use disk::{
-    Buffer, Disk, DiskCompletion, DiskError, DiskGeometry, DiskOperation, DiskRequest, RequestTag,
+    Buffer, DiscardLimits, Disk, DiskCompletion, DiskError, DiskGeometry, DiskOperation,
+    DiskRequest, RequestTag,
 };
 pub use event::{Event, EventSink};
 pub use memory::{FrameMemory, Mmu, TableEntry};

@@ -10,8 +10,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use revenant_hal::{
-    BlockIndex, Buffer, Clock, Disk, DiskCompletion, DiskError, DiskOperation, DiskRequest,
-    FrameIndex, FrameMemory, PageBytes, RequestTag,
+    BlockIndex, Buffer, Clock, Disk, DiskCompletion, DiskError, DiskGeometry, DiskOperation,
+    DiskRequest, FrameIndex, FrameMemory, PageBytes, RequestTag,
 };
 use revenant_machine::attention;
 use revenant_machine::exit::ExitCode;
@@ -40,6 +40,7 @@ pub(super) fn run(mut machine: Machine) -> Result<ExitCode, String> {
         (read.get() - written.get()) / 1000
     );
     refusals(&mut disk, geometry.blocks)?;
+    discards(&mut disk, geometry)?;
     Ok(ExitCode::Success)
 }
 
@@ -75,7 +76,7 @@ fn transfer(
     operation: DiskOperation,
 ) -> Result<(), String> {
     let longest = disk.geometry().blocks_per_request as u64;
-    let mut random = 0x9e37_79b9_7f4a_7c15u64 ^ operation as u64;
+    let mut random = 0x9e37_79b9_7f4a_7c15u64 ^ u64::from(operation == DiskOperation::Write);
     let mut free_frames: Vec<FrameIndex> = (0..2048).map(FrameIndex).collect();
     let mut next = 1;
     let mut in_flight = 0u64;
@@ -194,6 +195,36 @@ fn refusals(disk: &mut VirtioDisk, blocks: u64) -> Result<(), String> {
         return Err(format!("a write of nothing: {:?}", completion.result));
     }
     Ok(())
+}
+
+/// What DISCARD must do, if it is offered, and must not. Block 1 keeps what it holds.
+fn discards(disk: &mut VirtioDisk, geometry: DiskGeometry) -> Result<(), String> {
+    let mut discard = |block, blocks| {
+        let operation = DiskOperation::Discard { blocks };
+        submit_and_wait(disk, request(operation, block, Vec::new())).result
+    };
+    let Some(limits) = geometry.discard else {
+        let refused = discard(2, 1) == Err(DiskError::Unsupported);
+        return refused.then_some(()).ok_or_else(|| String::from("a discard was not refused"));
+    };
+    let many = u32::try_from(geometry.blocks - 2).unwrap_or(u32::MAX).min(limits.blocks);
+    for (block, blocks, expected) in [
+        (2, many, Ok(())),
+        (geometry.blocks - 1, 1, Ok(())),
+        (2, 0, Err(DiskError::OutOfRange)),
+        (geometry.blocks - 1, 2, Err(DiskError::OutOfRange)),
+    ] {
+        let result = discard(block, blocks);
+        if result != expected {
+            return Err(format!("a discard of {blocks} blocks at {block}: {result:?}"));
+        }
+    }
+    let page = Buffer::Owned(Box::new(PageBytes::ZERO));
+    let completion = submit_and_wait(disk, request(DiskOperation::Read, 1, alloc::vec![page]));
+    match completion.buffers.first() {
+        Some(Buffer::Owned(page)) if page.0.iter().any(|byte| *byte != 0) => Ok(()),
+        _ => Err(String::from("the block before what was discarded is lost")),
+    }
 }
 
 fn request(operation: DiskOperation, block: u64, buffers: Vec<Buffer>) -> DiskRequest {

@@ -8,13 +8,15 @@
 //!   `next` at once, and leaves `busy` only when superblock g+1 is durable and `previous` is g's bitmap;
 //! - nothing is handed out, and nothing is freed, outside the data area;
 //! - giving up a commit restores `next` from `current`; what the given-up commit may have made durable anyway stays
-//!   held until its slot has been overwritten.
+//!   held until its slot has been overwritten;
+//! - blocks of which the device is being told that they hold nothing ([`Untold`]) are in `busy` until it has answered.
 //!
 //! Pages written before their flip (`early`) take blocks as their commit will, which begins later; none is in the making
 //! meanwhile. So the superblock of e records the allocator as of flip e and e's own writes.
 
 use crate::bitmap::{Bitmap, leaf_of};
 use crate::layout::{BLOCKS_PER_BITMAP, Layout};
+use crate::trim::Untold;
 use alloc::collections::BTreeSet;
 use revenant_hal::{BlockIndex, PageBytes};
 
@@ -58,6 +60,7 @@ pub(crate) struct Allocator {
     allocatable: u64,
     allocated_in_making: u64,
     cursor: u64,
+    pub(crate) untold: Untold,
     /// Planted fault: what a commit drops is handed out as soon as its superblock is durable.
     pub(crate) reuse_early: bool,
 }
@@ -82,6 +85,7 @@ impl Allocator {
             allocatable: 0,
             allocated_in_making: 0,
             cursor: area.0 + seed % (area.1 - area.0),
+            untold: Untold::default(),
             reuse_early: false,
         }
     }
@@ -187,6 +191,7 @@ impl Allocator {
             self.next.set(block);
             self.busy.set(block);
             self.touched.insert(leaf_of(block));
+            self.untold.taken(block);
         }
         self.allocatable -= run.length;
         self.allocated_in_making += run.length;
@@ -289,6 +294,7 @@ impl Allocator {
         self.busy.clear(block.0);
         self.allocatable += 1;
         self.allocated_in_making -= 1;
+        self.untold.freed([leaf_of(block.0)], 1);
         true
     }
 
@@ -344,8 +350,45 @@ impl Allocator {
         for block in &self.bad {
             self.busy.set(*block);
         }
+        if let Some(run) = self.untold.locked {
+            self.busy.set_range(run.start..run.start + run.length);
+        }
         let total = self.layout.bitmap_leaves() * BLOCKS_PER_BITMAP;
-        self.allocatable = total - self.busy.count();
+        let before = core::mem::replace(&mut self.allocatable, total - self.busy.count());
+        self.untold.freed(leaves, self.allocatable.saturating_sub(before));
+    }
+
+    /// First and last place of what is handed out, the latter exclusive.
+    pub(crate) const fn area(&self) -> (u64, u64) {
+        self.area
+    }
+
+    /// The word of the set of free blocks in which a block's bit stands; or, for a planted fault, of those in quarantine.
+    pub(crate) fn free_word(&self, block: u64, quarantined: bool) -> u64 {
+        if quarantined {
+            self.previous.word(block) & !(self.current.word(block) | self.next.word(block))
+        } else {
+            !self.busy.word(block)
+        }
+    }
+
+    /// Puts free blocks out of reach.
+    pub(crate) fn lock(&mut self, run: Run) {
+        let (start, end) = (run.start, run.start + run.length);
+        assert!(self.busy.first_set(start, end) == end, "what is locked is free");
+        self.busy.set_range(start..end);
+        self.allocatable -= run.length;
+        self.untold.locked = Some(run);
+    }
+
+    /// Gives them back, if any are locked.
+    pub(crate) fn unlock(&mut self) {
+        let Some(run) = self.untold.locked.take() else { return };
+        let range = run.start..run.start + run.length;
+        self.busy.clear_range(range.clone());
+        let bad = self.bad.range(range).copied();
+        let bad = bad.inspect(|block| self.busy.set(*block)).count();
+        self.allocatable += run.length - bad as u64;
     }
 }
 

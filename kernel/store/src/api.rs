@@ -35,6 +35,26 @@ pub struct StoreOptions {
     pub memory: u64,
     /// Requests kept in flight at most, below what the device allows.
     pub queue_depth: usize,
+    /// What the device is told of free blocks, if it wants to know.
+    pub trim: TrimOptions,
+}
+
+/// When the device is told of free blocks (its DISCARD).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TrimOptions {
+    /// Fewer adjacent blocks than this are not worth a request.
+    pub run: u64,
+    /// So many blocks must have become free since the last time.
+    pub batch: u64,
+    /// Requests after a commit at most; 0: never.
+    pub requests: u32,
+}
+
+impl Default for TrimOptions {
+    /// Runs of 64 KiB, when a MiB has become free.
+    fn default() -> Self {
+        Self { run: 16, batch: 256, requests: 32 }
+    }
 }
 
 impl Default for StoreOptions {
@@ -47,6 +67,7 @@ impl Default for StoreOptions {
             early_pages: 8192,
             memory: u64::MAX,
             queue_depth: 64,
+            trim: TrimOptions::default(),
         }
     }
 }
@@ -324,4 +345,8 @@ pub enum Planted {
     DiscardNotCommitted,
     /// What was discarded before an abandoned snapshot is forgotten with it.
     DiscardLostWithSnapshot,
+    /// The device is told that a block holds nothing that the second newest superblock reaches.
+    TrimmedOneGenerationEarly,
+    /// Blocks may be handed out while the device is told that they hold nothing.
+    TrimmedUnlocked,
 }

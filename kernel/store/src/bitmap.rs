@@ -6,6 +6,7 @@
 use crate::layout::BLOCKS_PER_BITMAP;
 use crate::units::index;
 use alloc::{boxed::Box, vec, vec::Vec};
+use core::ops::Range;
 use revenant_hal::{PAGE_SIZE, PageBytes};
 
 const WORDS_PER_LEAF: usize = PAGE_SIZE / 8;
@@ -35,17 +36,29 @@ impl Bitmap {
     }
 
     /// Sets a range.
-    pub(crate) fn set_range(&mut self, range: core::ops::Range<u64>) {
+    pub(crate) fn set_range(&mut self, range: Range<u64>) {
+        self.each_word(range, |word, bits| *word |= bits);
+    }
+
+    /// Clears a range.
+    pub(crate) fn clear_range(&mut self, range: Range<u64>) {
+        self.each_word(range, |word, bits| *word &= !bits);
+    }
+
+    /// Shows every word that has bits of a range, and which.
+    fn each_word(&mut self, range: Range<u64>, change: impl Fn(&mut u64, u64)) {
         let mut at = range.start;
         while at < range.end {
-            if at.is_multiple_of(64) && at + 64 <= range.end {
-                self.words[index(at / 64)] = u64::MAX;
-                at += 64;
-            } else {
-                self.set(at);
-                at += 1;
-            }
+            let next = range.end.min((at / 64 + 1) * 64);
+            let bits = (u64::MAX >> (64 - (next - at))) << (at % 64);
+            change(&mut self.words[index(at / 64)], bits);
+            at = next;
         }
+    }
+
+    /// The word in which a block's bit stands.
+    pub(crate) fn word(&self, block: u64) -> u64 {
+        self.words[index(block / 64)]
     }
 
     /// The words of a leaf.
@@ -134,5 +147,10 @@ mod tests {
         assert_eq!(copy, bitmap);
         copy.clear(40_000);
         assert!(!copy.get(40_000) && copy.get(199));
+        copy.clear_range(12..190);
+        assert_eq!(copy.first_clear(10, 200), Some(12));
+        assert_eq!((copy.first_set(12, 300), copy.count()), (190, 12));
+        copy.set_range(64..128);
+        assert_eq!((copy.word(127), copy.count()), (u64::MAX, 76));
     }
 }

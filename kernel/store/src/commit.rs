@@ -29,8 +29,8 @@ use crate::superblock::{Superblock, encode_tombstone};
 use crate::write::{Data, WriteItem, read_back_failure};
 use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 use revenant_hal::{
-    BlockIndex, Checksum, DiskCompletion, Epoch, Event, FrameMemory, Generation, Nanoseconds,
-    PageBytes, PageIndex,
+    BlockIndex, Checksum, DiskCompletion, DiskError, Epoch, Event, FrameMemory, Generation,
+    Nanoseconds, PageBytes, PageIndex,
 };
 
 /// Commits of a session whose blocks are read back before the superblock.
@@ -379,6 +379,7 @@ impl Store {
         self.free.commit(commit.free_root);
         self.overlay_committed(&commit);
         self.allocator.commit();
+        self.begin_trim();
         self.requests.fulfilled(&commit.requests);
         self.epitaph = false;
         self.commits_in_session += 1;
@@ -467,16 +468,23 @@ impl Store {
 
     /// Another session's id, or none that can be read: stop without writing.
     fn check_guard(&mut self, completion: DiskCompletion) {
-        let error = completion.result.err();
+        match self.guard_is_ours(completion) {
+            Ok(true) => {}
+            Ok(false) => self.stop_for_foreign_session(),
+            Err(error) => self.fail_commit(AbandonReason::WriteFailed(GUARD_BLOCK, error)),
+        }
+    }
+
+    /// Whether the guard that was read names this session.
+    pub(crate) fn guard_is_ours(&self, completion: DiskCompletion) -> Result<bool, DiskError> {
+        completion.result?;
         let pages = crate::io::owned(completion.buffers);
-        let guard = pages.first().filter(|_| error.is_none()).and_then(|page| Guard::decode(page));
-        let session = self.request.session;
-        if guard.is_some_and(|guard| guard.session == session) {
-            return;
-        }
-        if let Some(error) = error {
-            return self.fail_commit(AbandonReason::WriteFailed(GUARD_BLOCK, error));
-        }
+        let guard = pages.first().and_then(|page| Guard::decode(page));
+        Ok(guard.is_some_and(|guard| guard.session == self.request.session))
+    }
+
+    /// The disk is another machine's.
+    pub(crate) fn stop_for_foreign_session(&mut self) {
         self.fail_commit(AbandonReason::ForeignSession);
         self.become_read_only(ReadOnlyReason::ForeignSession);
     }

@@ -69,7 +69,7 @@ impl Io {
         match operation {
             DiskOperation::Read => self.blocks_read += buffers.len() as u64,
             DiskOperation::Write => self.blocks_written += buffers.len() as u64,
-            DiskOperation::Flush => {}
+            DiskOperation::Flush | DiskOperation::Discard { .. } => {}
         }
         self.waiting.push_back(DiskRequest { tag: RequestTag(tag), operation, block, buffers });
         tag
@@ -111,7 +111,14 @@ impl Io {
         self.in_flight -= 1;
     }
 
-    /// Drops what the device has not been given; returns the tags.
+    /// Drops a request if the device has not been given it; whether it was so.
+    pub(crate) fn cancel(&mut self, tag: u64) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|request| request.tag.0 != tag);
+        self.waiting.len() < before
+    }
+
+    /// Drops writes that the device has not been given; returns the tags.
     pub(crate) fn cancel_waiting_writes(&mut self) -> Vec<u64> {
         let (writes, others): (VecDeque<_>, VecDeque<_>) = core::mem::take(&mut self.waiting)
             .into_iter()

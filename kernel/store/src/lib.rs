@@ -50,6 +50,7 @@ mod snapshot;
 mod store;
 mod superblock;
 mod tree;
+mod trim;
 mod units;
 mod verified;
 mod write;
@@ -57,6 +58,7 @@ mod write;
 pub use api::{
     Access, Copies, Epitaph, Lookup, OpenFrom, OpenReport, OpenRequest, PageContent, Planted,
     Purpose, SessionId, Space, SpaceState, StepOutcome, StoreEvent, StoreId, StoreOptions,
+    TrimOptions,
 };
 pub use check::{Check, CheckOutcome};
 pub use early::EarlyStatistics;

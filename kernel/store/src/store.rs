@@ -28,6 +28,7 @@ use crate::reservation::{self, Charges};
 use crate::snapshot::{BranchId, SnapshotTable};
 use crate::superblock::Superblock;
 use crate::tree::{Missing, Tree, TreeKind};
+use crate::trim::Trim;
 use crate::verified::VerifiedReads;
 use alloc::{
     boxed::Box,
@@ -69,6 +70,7 @@ pub struct Store {
     /// Nodes that could not be read, until whoever asked has asked again.
     pub(crate) failed_nodes: BTreeMap<BlockIndex, DamagedBlock>,
     pub(crate) reads: Reads,
+    pub(crate) trim: Trim,
     pub(crate) commit: Option<Box<Commit>>,
     /// The next one, blank.
     pub(crate) prepared: Option<Box<Commit>>,
@@ -126,6 +128,7 @@ impl Store {
             loading: BTreeMap::new(),
             failed_nodes: BTreeMap::new(),
             reads: Reads::default(),
+            trim: Trim::new(geometry, request.options.trim),
             commit: None,
             prepared: None,
             requests: Requests::new(&superblock),
@@ -216,8 +219,9 @@ impl Store {
         self.load_free_space();
         self.step_reads();
         let early = self.step_early(frames);
-        let again = self.step_commit(frames) || early;
+        let mut again = self.step_commit(frames) || early;
         self.prepare_commit();
+        again |= self.step_trim();
         self.io.submit(disk);
         if again {
             StepOutcome::Again
@@ -244,6 +248,8 @@ impl Store {
             self.page_read(completion, frames);
         } else if self.early.owns(&completion) {
             self.early_completion(&completion);
+        } else if self.trim.owns(&completion) {
+            self.trim_completion(completion);
         } else {
             self.commit_completion(completion);
         }
@@ -269,6 +275,7 @@ impl Store {
             self.loader = None;
             self.allocator.loaded();
             self.lose_free_space(lost);
+            self.begin_tracking_untold();
         }
     }
 
@@ -328,6 +335,7 @@ impl Store {
     pub(crate) fn become_read_only(&mut self, reason: ReadOnlyReason) {
         if self.read_only.is_none() {
             self.read_only = Some(reason);
+            self.stop_trim();
             self.events.push_back(StoreEvent::BecameReadOnly(reason));
             let event = match reason {
                 ReadOnlyReason::ForeignSession => Event::ForeignSession,
@@ -454,6 +462,7 @@ impl Store {
         self.node_reads.believe = believe;
         self.reads.believe = believe;
         self.allocator.reuse_early = fault == Planted::ReusedOneGenerationEarly;
+        self.allocator.untold.early = fault == Planted::TrimmedOneGenerationEarly;
     }
 }
 

@@ -56,6 +56,7 @@ impl Disk for MemoryDisk {
             blocks_per_request: 256,
             read_only: false,
             flush: true,
+            discard: None,
         }
     }
 

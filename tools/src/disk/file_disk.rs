@@ -116,6 +116,7 @@ impl FileDisk {
             DiskOperation::Write if self.mode == Mode::Read => Err(DiskError::Unsupported),
             DiskOperation::Write => self.write(request.block, &request.buffers, frames),
             DiskOperation::Flush => self.file.sync_data().map_err(|_| DiskError::Failed),
+            DiskOperation::Discard { .. } => Err(DiskError::Unsupported),
         };
         let DiskRequest { tag, operation, block, buffers } = request;
         self.completions.push_back(DiskCompletion { tag, operation, block, buffers, result });
@@ -173,6 +174,7 @@ impl Disk for FileDisk {
             blocks_per_request: BLOCKS_PER_REQUEST,
             read_only: self.mode == Mode::Read,
             flush: true,
+            discard: None,
         }
     }
 

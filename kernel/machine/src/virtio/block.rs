@@ -5,7 +5,9 @@
 //! is reset, everything in flight ends as failed, and so does everything submitted later.
 
 use super::queue::{self, Queue};
-use super::{Header, QUEUE, Wire, dma::KernelMemory, feature, kind, negotiate, reset, status};
+use super::{
+    DiscardRange, Header, QUEUE, Wire, dma::KernelMemory, feature, kind, negotiate, reset, status,
+};
 use crate::frames::{FrameAddresses, FramePool};
 use crate::{interrupts, pci};
 use alloc::boxed::Box;
@@ -15,8 +17,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::mem::take;
 use revenant_hal::{
-    Buffer, Disk, DiskCompletion, DiskError, DiskGeometry, DiskOperation, DiskRequest, PAGE_SIZE,
-    SECTORS_PER_BLOCK,
+    Buffer, DiscardLimits, Disk, DiskCompletion, DiskError, DiskGeometry, DiskOperation,
+    DiskRequest, PAGE_SIZE, SECTORS_PER_BLOCK,
 };
 use virtio_drivers::transport::pci::bus::DeviceFunction;
 use virtio_drivers::transport::pci::{PciTransport, virtio_device_type};
@@ -26,6 +28,7 @@ const KNOWN_FEATURES: u64 = feature::SIZE_MAX
     | feature::SEG_MAX
     | feature::READ_ONLY
     | feature::FLUSH
+    | feature::DISCARD
     | feature::INDIRECT
     | feature::VERSION_1;
 /// Offsets in the device's configuration.
@@ -33,6 +36,8 @@ const CAPACITY_LOW: usize = 0;
 const CAPACITY_HIGH: usize = 4;
 const SIZE_MAX: usize = 8;
 const SEG_MAX: usize = 12;
+const DISCARD_SECTORS_MAX: usize = 36;
+const DISCARD_ALIGNMENT: usize = 44;
 /// Header and status take a descriptor each.
 const OVERHEAD: usize = 2;
 /// Blocks that one request carries on a device without indirect descriptors: several fit in its queue.
@@ -146,16 +151,23 @@ impl VirtioDisk {
 
     /// What can be answered without the device.
     fn refusal(&self, request: &DiskRequest) -> Option<DiskError> {
-        let count = request.buffers.len();
-        let end = request.block.get().checked_add(count as u64);
+        let count = request.blocks();
+        let end = request.block.get().checked_add(count);
+        let most = match (request.operation, self.geometry.discard) {
+            (DiskOperation::Discard { .. }, limits) => {
+                limits.map_or(0, |limits| limits.blocks).into()
+            }
+            _ => self.geometry.blocks_per_request as u64,
+        };
         match request.operation {
             _ if self.broken => Some(DiskError::Failed),
             DiskOperation::Flush if !self.geometry.flush => Some(DiskError::Unsupported),
             DiskOperation::Flush => None,
-            DiskOperation::Write if self.geometry.read_only => Some(DiskError::Unsupported),
-            _ if count == 0 || count > self.geometry.blocks_per_request => {
-                Some(DiskError::OutOfRange)
+            DiskOperation::Discard { .. } if most == 0 => Some(DiskError::Unsupported),
+            DiskOperation::Write | DiskOperation::Discard { .. } if self.geometry.read_only => {
+                Some(DiskError::Unsupported)
             }
+            _ if count == 0 || count > most => Some(DiskError::OutOfRange),
             _ if end.is_none_or(|end| end > self.geometry.blocks) => Some(DiskError::OutOfRange),
             _ => None,
         }
@@ -171,6 +183,9 @@ impl VirtioDisk {
             outputs: Vec::new(),
             write: in_flight.request.operation == DiskOperation::Write,
         };
+        if let DiskOperation::Discard { .. } = in_flight.request.operation {
+            chain.inputs.push(in_flight.wire.range_bytes());
+        }
         let mut segment: Option<(usize, usize)> = None;
         for buffer in &in_flight.request.buffers {
             let address = match buffer {
@@ -201,22 +216,21 @@ impl VirtioDisk {
 
     /// Puts a request into the queue; hands it back if there is no room.
     fn enqueue(&mut self, request: DiskRequest) -> Result<(), DiskRequest> {
-        let mut wire = self
-            .wires
-            .pop()
-            .unwrap_or_else(|| Box::new(Wire { header: Header::default(), status: 0 }));
-        wire.header = Header {
-            kind: match request.operation {
-                DiskOperation::Read => kind::READ,
-                DiskOperation::Write => kind::WRITE,
-                DiskOperation::Flush => kind::FLUSH,
-            },
-            reserved: 0,
-            sector: match request.operation {
-                DiskOperation::Flush => 0,
-                _ => request.block.get() * SECTORS_PER_BLOCK as u64,
-            },
+        let mut wire = self.wires.pop().unwrap_or_default();
+        let sector = request.block.get() * SECTORS_PER_BLOCK as u64;
+        let (kind, sector) = match request.operation {
+            DiskOperation::Read => (kind::READ, sector),
+            DiskOperation::Write => (kind::WRITE, sector),
+            DiskOperation::Flush => (kind::FLUSH, 0),
+            DiskOperation::Discard { blocks } => {
+                // No flag: what is read afterwards may be anything. `geometry` has seen to it that the number fits.
+                let sectors = u64::from(blocks) * SECTORS_PER_BLOCK as u64;
+                let sectors = u32::try_from(sectors).unwrap_or(u32::MAX);
+                wire.range = DiscardRange { sector, sectors, flags: 0 };
+                (kind::DISCARD, 0)
+            }
         };
+        wire.header = Header { kind, reserved: 0, sector };
         wire.status = status::UNANSWERED;
         let in_flight = InFlight { request, wire };
         // SAFETY: the memory that the chain names is kept in `in_flight` until the completion.
@@ -335,6 +349,16 @@ fn geometry(
     let room = queue_size - OVERHEAD;
     let room = if indirect { room } else { room.min(DIRECT_BLOCKS) };
     let blocks_per_request = segments.min(room).max(1);
+    let discard = match features & feature::DISCARD {
+        0 => None,
+        _ => {
+            let count = |blocks: usize| u32::try_from(blocks).unwrap_or(u32::MAX);
+            let blocks = count(word(DISCARD_SECTORS_MAX)? as usize / SECTORS_PER_BLOCK);
+            let alignment =
+                count((word(DISCARD_ALIGNMENT)? as usize).div_ceil(SECTORS_PER_BLOCK)).max(1);
+            (blocks > 0).then_some(DiscardLimits { blocks, alignment })
+        }
+    };
     Ok((
         DiskGeometry {
             blocks: sectors / SECTORS_PER_BLOCK as u64,
@@ -346,6 +370,7 @@ fn geometry(
             blocks_per_request,
             read_only: features & feature::READ_ONLY != 0,
             flush: features & feature::FLUSH != 0,
+            discard,
         },
         largest_segment,
     ))

@@ -61,7 +61,7 @@ impl EmergencyDisk {
                 *page = memory::leaked_page().map(NonNullPage);
             }
         });
-        let wire = Box::new(Wire { header: Header::default(), status: 0 });
+        let wire = Box::new(Wire::default());
         Self { device, wire, page: Box::new(PageBytes::ZERO) }
     }
 

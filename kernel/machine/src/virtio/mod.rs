@@ -32,6 +32,7 @@ mod feature {
     pub(super) const SEG_MAX: u64 = 1 << 2;
     pub(super) const READ_ONLY: u64 = 1 << 5;
     pub(super) const FLUSH: u64 = 1 << 9;
+    pub(super) const DISCARD: u64 = 1 << 13;
     pub(super) const INDIRECT: u64 = 1 << 28;
     pub(super) const VERSION_1: u64 = 1 << 32;
 }
@@ -50,6 +51,7 @@ mod kind {
     pub(super) const READ: u32 = 0;
     pub(super) const WRITE: u32 = 1;
     pub(super) const FLUSH: u32 = 4;
+    pub(super) const DISCARD: u32 = 11;
 }
 
 /// Values of the status byte behind the data.
@@ -60,14 +62,32 @@ mod status {
     pub(super) const UNANSWERED: u8 = 0xff;
 }
 
+/// The data of a request of kind [`kind::DISCARD`]: one range.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct DiscardRange {
+    sector: u64,
+    sectors: u32,
+    flags: u32,
+}
+
 /// Header and status of one request, at an address that devices reach.
 #[repr(C)]
+#[derive(Default)]
 struct Wire {
     header: Header,
+    range: DiscardRange,
     status: u8,
 }
 
 impl Wire {
+    fn range_bytes(&self) -> &[u8] {
+        // SAFETY: `DiscardRange` is sixteen bytes of plain numbers without padding.
+        unsafe {
+            core::slice::from_raw_parts((&raw const self.range).cast(), size_of::<DiscardRange>())
+        }
+    }
+
     fn header_bytes(&self) -> &[u8] {
         // SAFETY: `Header` is sixteen bytes of plain numbers without padding.
         unsafe { core::slice::from_raw_parts((&raw const self.header).cast(), size_of::<Header>()) }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 /// One event of a device's life, in the order in which its user could see them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LogEntry {
-    /// A block write was submitted. From here on a cut may leave any of its sectors in any state.
+    /// A block write, or the discard of a block, was submitted. From here on a cut may leave any of its sectors in any state.
     Write {
         /// The request that it belongs to.
         request: u64,
         /// Where it went.
         block: BlockIndex,
-        /// What it brought; none if the device never took the data (then it cannot have reached the medium).
+        /// What it brought, or the discard left; none if the device never took the data, or left the block as it was.
         page: Option<Arc<PageBytes>>,
     },
     /// The completion of a write was handed to the user.

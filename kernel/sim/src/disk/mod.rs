@@ -11,6 +11,8 @@
 //!   one: old, new, garbage, zero, or torn (a prefix of the sector is new). Whoever cuts brings the policy: nothing, all,
 //!   every subset of the outstanding block writes, or drawn from a seed. Of several outstanding writes to a block each
 //!   is decided, in the order in which they were begun. Sectors that no write touched keep their content.
+//! - **DISCARD** ([`SimDiskOptions::discard_blocks`]) is a write of anything: each block reads as zeros, as what it held or
+//!   as garbage afterwards, and is at risk at a cut like one that was written.
 //! - **Errors by schedule** ([`Fault`]): reads, writes and flushes fail at a count, at a block or by chance. A failed write
 //!   leaves each of its sectors old, new or garbage. After a failed flush the writes it should have covered are never
 //!   covered by a later one (as a page cache that marks them clean does), unless [`FlushFailure::Keeps`] is chosen.
@@ -43,8 +45,8 @@ use crate::{DeviceAccess, NoFrames, Random};
 use core::cell::RefCell;
 use medium::Medium;
 use revenant_hal::{
-    BlockIndex, Buffer, Disk, DiskCompletion, DiskError, DiskGeometry, DiskOperation, DiskRequest,
-    FrameIndex, FrameMemory, PAGE_SIZE, PageBytes,
+    BlockIndex, Buffer, DiscardLimits, Disk, DiskCompletion, DiskError, DiskGeometry,
+    DiskOperation, DiskRequest, FrameIndex, FrameMemory, PAGE_SIZE, PageBytes,
 };
 use std::{rc::Rc, sync::Arc};
 
@@ -81,6 +83,8 @@ pub struct SimDiskOptions {
     pub read_only: bool,
     /// FLUSH is supported.
     pub flush: bool,
+    /// Blocks that a DISCARD may name; 0: it is not offered.
+    pub discard_blocks: u32,
     /// What a failed flush does.
     pub flush_failure: FlushFailure,
 }
@@ -94,6 +98,7 @@ impl Default for SimDiskOptions {
             blocks_per_request: 64,
             read_only: false,
             flush: true,
+            discard_blocks: 0,
             flush_failure: FlushFailure::Loses,
         }
     }
@@ -147,7 +152,7 @@ pub struct SimDisk {
     random: Random,
     in_flight: Vec<InFlight>,
     faults: Vec<Fault>,
-    counts: [u64; 3],
+    counts: [u64; 4],
 }
 
 fn kind(operation: DiskOperation) -> usize {
@@ -155,7 +160,13 @@ fn kind(operation: DiskOperation) -> usize {
         DiskOperation::Read => 0,
         DiskOperation::Write => 1,
         DiskOperation::Flush => 2,
+        DiskOperation::Discard { .. } => 3,
     }
+}
+
+/// Whether an operation changes what blocks hold.
+fn changes_blocks(operation: DiskOperation) -> bool {
+    matches!(operation, DiskOperation::Write | DiskOperation::Discard { .. })
 }
 
 impl SimDisk {
@@ -174,7 +185,7 @@ impl SimDisk {
 
     fn opener(shared: Rc<RefCell<Shared>>, options: SimDiskOptions) -> Self {
         let random = Random::new(options.seed);
-        Self { shared, options, random, in_flight: Vec::new(), faults: Vec::new(), counts: [0; 3] }
+        Self { shared, options, random, in_flight: Vec::new(), faults: Vec::new(), counts: [0; 4] }
     }
 
     /// Another queue, with its own options and faults, to the same medium.
@@ -196,9 +207,9 @@ impl SimDisk {
         self.faults.clear();
     }
 
-    /// Operations submitted so far: reads, writes, flushes.
+    /// Operations submitted so far: reads, writes, flushes, discards.
     #[must_use]
-    pub fn operation_counts(&self) -> [u64; 3] {
+    pub fn operation_counts(&self) -> [u64; 4] {
         self.counts
     }
 
@@ -270,7 +281,7 @@ impl SimDisk {
     /// next boot finds; this opener gets no more completions.
     pub fn cut(&mut self, frames: &mut impl FrameMemory, policy: &mut dyn CutPolicy) -> Image {
         for index in 0..self.in_flight.len() {
-            if self.in_flight[index].request.operation == DiskOperation::Write {
+            if changes_blocks(self.in_flight[index].request.operation) {
                 self.begin(index, frames);
             }
         }
@@ -315,14 +326,13 @@ impl SimDisk {
     }
 
     fn assert_no_overlap(&self, request: &DiskRequest) {
-        let end =
-            |request: &DiskRequest| request.block.0.saturating_add(request.buffers.len() as u64);
+        let end = |request: &DiskRequest| request.block.0.saturating_add(request.blocks());
         for other in self.in_flight.iter().map(|flight| &flight.request) {
-            let writes = other.operation == DiskOperation::Write;
+            let changes = changes_blocks(other.operation);
             let apart = other.block.0 >= end(request) || request.block.0 >= end(other);
             assert!(
-                !writes || apart,
-                "two writes to {:?} in flight at once: nothing orders them",
+                !changes || apart,
+                "two writes or discards of {:?} in flight at once: nothing orders them",
                 request.block
             );
         }
@@ -337,15 +347,17 @@ impl Disk for SimDisk {
             blocks_per_request: self.options.blocks_per_request,
             read_only: self.options.read_only,
             flush: self.options.flush,
+            discard: (self.options.discard_blocks > 0)
+                .then_some(DiscardLimits { blocks: self.options.discard_blocks, alignment: 1 }),
         }
     }
 
-    /// Panics if a write overlaps one of this opener's that is in flight.
+    /// Panics if a write or discard overlaps one of this opener's that is in flight.
     fn submit(&mut self, request: DiskRequest) -> Result<(), DiskRequest> {
         if self.in_flight.len() >= self.options.queue_depth {
             return Err(request);
         }
-        if request.operation == DiskOperation::Write {
+        if changes_blocks(request.operation) {
             self.assert_no_overlap(&request);
         }
         let mut shared = self.shared.borrow_mut();
@@ -353,8 +365,8 @@ impl Disk for SimDisk {
         shared.next_request += 1;
         match request.operation {
             DiskOperation::Read => {}
-            DiskOperation::Write => {
-                for offset in 0..request.buffers.len() as u64 {
+            DiskOperation::Write | DiskOperation::Discard { .. } => {
+                for offset in 0..request.blocks() {
                     let block = BlockIndex(request.block.0.saturating_add(offset));
                     shared.record(LogEntry::Write { request: number, block, page: None });
                 }

@@ -244,3 +244,29 @@ fn two_openers_see_each_other() {
     let Buffer::Owned(page) = &drain(&mut other)[0].buffers[0] else { panic!("not my buffer") };
     assert_eq!(page.0[0], 4);
 }
+
+#[test]
+fn what_is_discarded_reads_as_anything_and_is_at_risk_until_a_flush() {
+    let mut kinds = BTreeSet::new();
+    for seed in 0..30 {
+        let options = SimDiskOptions { seed, discard_blocks: 2, ..SimDiskOptions::default() };
+        let mut disk = SimDisk::new(Image::new(16), options);
+        write(&mut disk, 3, 7).expect("write");
+        flush(&mut disk).expect("flush");
+        submit(&mut disk, DiskOperation::Discard { blocks: 2 }, 3, &[]);
+        drain(&mut disk)[0].result.expect("discard");
+        let left = first_byte(&disk.visible(), 3);
+        kinds.insert(left.min(8));
+        assert_eq!(first_byte(&disk.cut_owned(&mut KeepNone), 3), 7);
+        flush(&mut disk).expect("flush");
+        assert_eq!(first_byte(&disk.cut_owned(&mut KeepNone), 3), left);
+        for (block, blocks) in [(3, 3), (15, 2), (0, 0)] {
+            submit(&mut disk, DiskOperation::Discard { blocks }, block, &[]);
+            assert_eq!(drain(&mut disk)[0].result, Err(DiskError::OutOfRange));
+        }
+    }
+    assert_eq!(kinds, [0, 7, 8].into(), "zeros, as it was, garbage");
+    let mut plain = SimDisk::empty(16, 1);
+    submit(&mut plain, DiskOperation::Discard { blocks: 1 }, 3, &[]);
+    assert_eq!(drain(&mut plain)[0].result, Err(DiskError::Unsupported));
+}

@@ -2,7 +2,7 @@
 
 use super::{
     FaultEffect, FaultTarget, FlushFailure, Image, InFlight, LogEntry, SectorAtRisk, SectorFate,
-    SimDisk, cut, kind,
+    SimDisk, changes_blocks, cut, kind,
 };
 use revenant_hal::{
     BlockIndex, Buffer, DiskCompletion, DiskError, DiskOperation, DiskRequest, FrameMemory,
@@ -17,11 +17,20 @@ impl SimDisk {
         match request.operation {
             DiskOperation::Flush if !self.options.flush => Some(DiskError::Unsupported),
             DiskOperation::Flush => None,
-            DiskOperation::Write if self.options.read_only => Some(DiskError::Unsupported),
-            _ => {
-                let count = request.buffers.len();
-                let end = request.block.0.checked_add(count as u64);
-                let fits = count > 0 && count <= self.options.blocks_per_request;
+            DiskOperation::Discard { .. } if self.options.discard_blocks == 0 => {
+                Some(DiskError::Unsupported)
+            }
+            operation if self.options.read_only && changes_blocks(operation) => {
+                Some(DiskError::Unsupported)
+            }
+            operation => {
+                let count = request.blocks();
+                let end = request.block.0.checked_add(count);
+                let most = match operation {
+                    DiskOperation::Discard { .. } => u64::from(self.options.discard_blocks),
+                    _ => self.options.blocks_per_request as u64,
+                };
+                let fits = count > 0 && count <= most;
                 (!fits || end.is_none_or(|end| end > blocks)).then_some(DiskError::OutOfRange)
             }
         }
@@ -30,11 +39,11 @@ impl SimDisk {
     /// The fault that strikes this request, spent if it strikes once.
     fn take_fault(&mut self, request: &DiskRequest) -> Option<FaultEffect> {
         let count = self.counts[kind(request.operation)];
-        let end = request.block.0.saturating_add(request.buffers.len() as u64);
+        let end = request.block.0.saturating_add(request.blocks());
         let blocks = request.block.0..end;
         for index in 0..self.faults.len() {
             let fault = self.faults[index];
-            let strikes = fault.operation == request.operation
+            let strikes = kind(fault.operation) == kind(request.operation)
                 && match fault.target {
                     FaultTarget::Nth(n) => n == count,
                     FaultTarget::Block(block) => blocks.contains(&block.0),
@@ -61,6 +70,7 @@ impl SimDisk {
             (Some(error), _) => Err(error),
             (None, DiskOperation::Read) => self.read(&mut flight.request, fault, frames),
             (None, DiskOperation::Write) => self.write(&flight, fault, frames),
+            (None, DiskOperation::Discard { .. }) => self.discard(&flight, fault),
             (None, DiskOperation::Flush) if fault == Some(FaultEffect::Fail) => {
                 Err(DiskError::Failed)
             }
@@ -132,6 +142,25 @@ impl SimDisk {
         if fault == Some(FaultEffect::Fail) { Err(DiskError::Failed) } else { Ok(()) }
     }
 
+    /// Each block ends as zeros, as it was, or as garbage; if the request fails, as some of it had happened.
+    fn discard(&mut self, flight: &InFlight, fault: Option<FaultEffect>) -> Result<(), DiskError> {
+        let first = flight.request.block.0;
+        for block in (first..first + flight.request.blocks()).map(BlockIndex) {
+            let mut page = PageBytes::ZERO;
+            match self.random.below(3) {
+                _ if fault == Some(FaultEffect::Lose) => continue,
+                0 => {}
+                1 => self.random.fill(&mut page.0),
+                _ => continue,
+            }
+            let page = Arc::new(page);
+            let mut shared = self.shared.borrow_mut();
+            shared.record_data(flight.number, block, block, &page);
+            shared.medium.begin(flight.number, block, page);
+        }
+        if fault == Some(FaultEffect::Fail) { Err(DiskError::Failed) } else { Ok(()) }
+    }
+
     /// What a failed write leaves: each sector old, new or garbage.
     fn half_written(&mut self, block: BlockIndex, new: &PageBytes) -> PageBytes {
         let mut image = Image::new(block.0 + 1);
@@ -155,8 +184,10 @@ impl SimDisk {
         let entry = match (operation, result) {
             (DiskOperation::Read, _) => None,
             // After a failed write nobody may count on a flush; its sectors stay at risk.
-            (DiskOperation::Write, Err(_)) => None,
-            (DiskOperation::Write, Ok(())) => Some(LogEntry::WriteCompleted { request }),
+            (DiskOperation::Write | DiskOperation::Discard { .. }, Err(_)) => None,
+            (DiskOperation::Write | DiskOperation::Discard { .. }, Ok(())) => {
+                Some(LogEntry::WriteCompleted { request })
+            }
             (DiskOperation::Flush, Ok(())) => Some(LogEntry::FlushCompleted { request }),
             (DiskOperation::Flush, Err(_)) => Some(LogEntry::FlushFailed { request }),
         };

@@ -11,7 +11,7 @@ use revenant_store::{
     AbandonReason, Access, Check, CheckOutcome, CheckReport, Copies, DamagedBlock, FormatOutcome,
     Formatting, OpenFrom, OpenOutcome, OpenReport, OpenRequest, Opening, PageContent, Planted,
     Purpose, Refusal, Retention, SessionId, StepOutcome, Store, StoreEvent, StoreId, StoreOptions,
-    Superblock,
+    Superblock, TrimOptions,
 };
 use std::collections::BTreeMap;
 
@@ -47,6 +47,15 @@ pub(crate) fn request(session: u128) -> OpenRequest {
         from: OpenFrom::Newest,
         options: options(3),
     }
+}
+
+/// Of every free block the device is told as soon as may be.
+pub(crate) const TELL_ALL: TrimOptions = TrimOptions { run: 1, batch: 1, requests: 64 };
+
+/// A request to open that tells the device of every free block.
+pub(crate) fn telling(session: u128, last: u32) -> OpenRequest {
+    let options = StoreOptions { trim: TELL_ALL, ..options(last) };
+    OpenRequest { options, ..request(session) }
 }
 
 /// A frame pool and a disk.
@@ -177,6 +186,21 @@ impl Machine {
             *self.frames.bytes_mut(frame) = content(*number);
             store.reserve_first_dirtying(index, Copies::One, Purpose::Program).expect("room");
             assert!(store.write_early(index, frame), "the store takes page {page}");
+        }
+    }
+
+    /// So many turns in which nothing is asked of the store.
+    pub(crate) fn rest(&mut self, store: &mut Store, turns: u64) {
+        for _ in 0..turns {
+            match store.step(&mut self.disk, &mut self.frames) {
+                StepOutcome::Again => {}
+                StepOutcome::Idle => return,
+                StepOutcome::Waiting => {
+                    if let Some(completion) = self.poll() {
+                        store.complete(completion, &mut self.frames);
+                    }
+                }
+            }
         }
     }
 
@@ -330,7 +354,12 @@ pub(crate) fn pages(changes: &[(u64, u64)]) -> Pages {
 
 /// A formatted machine.
 pub(crate) fn formatted(blocks: u64, seed: u64) -> Machine {
-    let mut machine = Machine::new(Image::new(blocks), seed);
+    formatted_with(blocks, SimDiskOptions { seed, ..SimDiskOptions::default() })
+}
+
+/// A formatted machine with a disk of one's choice.
+pub(crate) fn formatted_with(blocks: u64, options: SimDiskOptions) -> Machine {
+    let mut machine = Machine::with_options(Image::new(blocks), options);
     machine.format().expect("a fresh disk is formatted");
     machine
 }

@@ -13,3 +13,4 @@ mod refusals;
 mod rot;
 mod snapshots;
 mod space;
+mod trim;

@@ -9,7 +9,7 @@
 //! no generation may be damaged; every block must match its checksum; the allocator must mark exactly what is reached.
 //! Now and then the recovery and the session after it are recorded too, and cut at every write in turn.
 
-use crate::common::{End, Machine, Pages, apply, options, pages, request};
+use crate::common::{End, Machine, Pages, apply, pages, telling};
 use revenant_hal::{Checksum, Disk, DiskOperation, Epoch};
 use revenant_sim::{
     CutPolicy, DiskLog, Fault, FaultEffect, FaultTarget, Image, KeepAll, KeepNone, LogEntry, Order,
@@ -59,6 +59,11 @@ fn disk_options(seed: u64) -> SimDiskOptions {
     SimDiskOptions { seed, blocks_per_request: 8, queue_depth: 8, ..SimDiskOptions::default() }
 }
 
+/// The same, with DISCARD.
+fn discarding(seed: u64) -> SimDiskOptions {
+    SimDiskOptions { discard_blocks: 32, ..disk_options(seed) }
+}
+
 /// For looking at what a cut left: as fast as the simulation allows.
 fn looking(seed: u64) -> SimDiskOptions {
     SimDiskOptions { seed, order: Order::Submitted, ..SimDiskOptions::default() }
@@ -74,11 +79,13 @@ struct Script {
     milestones: Vec<Milestone>,
     session: u128,
     planted: Planted,
+    /// How long it rests between snapshots.
+    rests: Random,
 }
 
 impl Script {
-    fn new(seed: u64, planted: Planted) -> Self {
-        let mut machine = Machine::with_options(Image::new(1024), disk_options(seed));
+    fn new(options: SimDiskOptions, planted: Planted) -> Self {
+        let mut machine = Machine::with_options(Image::new(1024), options);
         machine.format().expect("a fresh disk is formatted");
         machine.disk.start_log();
         let (mut store, _) = machine.open(Self::request(1, OpenFrom::Newest)).expect("it opens");
@@ -92,13 +99,14 @@ impl Script {
             milestones: Vec::new(),
             session: 1,
             planted,
+            rests: Random::new(options.seed),
         };
         script.milestone(0);
         script
     }
 
     fn request(session: u128, from: OpenFrom) -> OpenRequest {
-        OpenRequest { from, options: options(2), ..request(session) }
+        OpenRequest { from, ..telling(session, 2) }
     }
 
     fn milestone(&mut self, position: usize) {
@@ -111,6 +119,7 @@ impl Script {
     }
 
     fn snapshot(&mut self, changes: &[(u64, u64)]) -> Epoch {
+        self.machine.rest(&mut self.store, self.rests.below(300));
         let epoch = self.store.running_epoch();
         let changes = pages(changes);
         self.early.retain(|page, _| changes.get(page) != Some(&0));
@@ -167,7 +176,15 @@ impl Script {
 
 /// The script: retention of two, a pin, deletions, discards, pages written before their flip, a second session, a rollback, a branch and its release.
 fn record(seed: u64, planted: Planted) -> Recorded {
-    let mut script = Script::new(seed, planted);
+    play(Script::new(disk_options(seed), planted))
+}
+
+/// The same on a disk that is told what is free.
+fn record_discarding(seed: u64, planted: Planted) -> Recorded {
+    play(Script::new(discarding(seed), planted))
+}
+
+fn play(mut script: Script) -> Recorded {
     let pinned = script.snapshot(&[(1, 1), (2, 2), (1000, 3), (70_000, 4)]);
     script.store.pin(pinned).expect("it exists");
     script.early(&[(3, 101), (50, 102), (51, 103), (52, 104)], &[]);
@@ -197,7 +214,7 @@ fn record(seed: u64, planted: Planted) -> Recorded {
 
 /// The same disk with flushes and writes that fail.
 fn record_failures(seed: u64, planted: Planted) -> Recorded {
-    let mut script = Script::new(seed, planted);
+    let mut script = Script::new(disk_options(seed), planted);
     let fail = |script: &mut Script, operation, nth| {
         let target = FaultTarget::Nth(nth);
         script.machine.disk.add_fault(Fault { operation, target, effect: FaultEffect::Fail });
@@ -407,6 +424,18 @@ fn every_cut_of_the_script_leaves_the_last_or_the_next_snapshot() {
 }
 
 #[test]
+fn every_cut_of_the_script_on_a_disk_that_is_told_what_is_free() {
+    let seed = 105;
+    let recorded = record_discarding(seed, Planted::None);
+    let mut matrix = matrix(&recorded, Planted::None, seed, 1000);
+    let verdict = matrix.run(8, 8);
+    println!("seed {seed}, {} log entries: {:?}", recorded.log.entries.len(), matrix.tally);
+    verdict.expect("every cut recovers");
+    let plain = record(seed, Planted::None).log.entries.len();
+    assert!(recorded.log.entries.len() > plain + 100, "blocks were discarded");
+}
+
+#[test]
 fn failed_flushes_and_writes_cost_a_snapshot_and_nothing_else() {
     let seed = 102;
     let recorded = record_failures(seed, Planted::None);
@@ -448,6 +477,8 @@ fn planted_bugs_of_the_commit_are_caught_by_the_matrix() {
             }
         }
     }
+    let early = caught(Planted::TrimmedOneGenerationEarly, record_discarding);
+    println!("{:?}", early.expect("what the second newest superblock reaches was discarded"));
     for planted in [Planted::FlushErrorIgnored, Planted::DiscardLostWithSnapshot] {
         assert!(caught(planted, record_failures).is_some(), "{planted:?} was not caught");
     }

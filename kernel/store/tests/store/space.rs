@@ -2,10 +2,11 @@
 //! the power cut throughout.
 
 use crate::common::{
-    End, FRAMES, Machine, Pages, apply, content, copies, formatted, options, pages, request,
+    End, FRAMES, Machine, Pages, apply, content, copies, formatted, formatted_with, options, pages,
+    request, telling,
 };
 use revenant_hal::{Epoch, FrameIndex, FrameMemory, PageIndex};
-use revenant_sim::{DiskLog, KeepAll, KeepNone, Random, Seeded};
+use revenant_sim::{DiskLog, KeepAll, KeepNone, Random, Seeded, SimDiskOptions};
 use revenant_store::{Copies, OpenRequest, Purpose, SpaceState, Store, StoreEvent};
 
 fn opened(machine: &mut Machine, session: u128, last: u32) -> Store {
@@ -36,8 +37,10 @@ fn whatever_was_reserved_can_be_committed() {
     for seed in 0..40u32 {
         let (last, seed) = (1 + seed % 4, u64::from(seed));
         let mut random = Random::new(seed);
-        let mut machine = formatted(1024 + random.below(600), seed);
-        let mut store = opened(&mut machine, u128::from(seed) + 1, last);
+        let discard_blocks = [0, 40][random.index(2)];
+        let options = SimDiskOptions { seed, discard_blocks, ..SimDiskOptions::default() };
+        let mut machine = formatted_with(1024 + random.below(600), options);
+        let mut store = machine.open(telling(u128::from(seed) + 1, last)).expect("it opens").0;
         let (mut refusals, mut cleaned, mut model) = (0, 0, Pages::new());
         for round in 0..25u64 {
             let (mut changes, mut early) = (Pages::new(), Pages::new());
@@ -88,6 +91,7 @@ fn whatever_was_reserved_can_be_committed() {
             assert_eq!(store.space().charged, 0, "seed {seed}, round {round}");
             model = apply(&apply(&model, &early), &changes);
             cleaned += early.len();
+            machine.rest(&mut store, random.below(60));
         }
         assert!(cleaned > 0, "seed {seed}: nothing was written before a flip");
         let problems = machine.check(store.superblock().clone()).problems;
