@@ -165,6 +165,26 @@ fn who_sleeps_on_a_page_that_is_missing_holds_nobody_up() {
     }
 }
 
+/// Several may meet a page before there is a verdict on it. That is about one of them; the others were left waiting for a page that
+/// never comes.
+#[test]
+fn all_who_wait_for_a_lost_page_try_again_after_its_verdict() {
+    let mut machine = at_work();
+    machine.environment.clock += 10_000_000;
+    let lost = object_page(&machine);
+    let quiet = AtomicBool::new(false);
+    // Who wakes the sleeper meets it, then `main` does.
+    for (touches, polls) in [(3, 40), (IN_THE_SLICE, 400)] {
+        let (vm, environment) = (&mut machine.vm, &mut machine.environment);
+        let limits = TurnLimits { polls };
+        assert_eq!(Attempts::run(touches, || vm.turn(environment, &quiet, limits)), None);
+        machine.vm.abandoned(lost);
+    }
+    let verdict = machine.vm.page_failed(lost, &mut machine.environment);
+    assert_eq!(verdict, PageVerdict::BlockStuck, "the sleeper's time is given up");
+    assert_eq!(machine.turn(40), Turn::Ran(ThreadId(MAIN)), "main tries again");
+}
+
 #[test]
 fn a_page_that_nobody_waits_for_is_nobodys() {
     let mut machine = at_work();

@@ -4,6 +4,7 @@ mod common;
 mod costs;
 mod early;
 mod histories;
+mod joined;
 mod matrix;
 mod memory;
 mod openers;
