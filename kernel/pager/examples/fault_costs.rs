@@ -44,7 +44,7 @@ impl PageStore for Nowhere {
     fn finish_snapshot(&mut self) {
         self.finished = true;
     }
-    fn set_resident_pages(&mut self, _pages: u64) {}
+    fn set_uncharged_pages(&mut self, _pages: u64) {}
     fn running_epoch(&self) -> Epoch {
         self.running
     }

@@ -153,6 +153,12 @@ impl FrameCounts {
     pub const fn resident(&self) -> u32 {
         self.total - self.free - self.filling - self.split - self.tables
     }
+
+    /// Frames of resident pages that have no room on the disk set aside yet: a store to one may take some.
+    #[must_use]
+    pub(crate) const fn uncharged(&self) -> u32 {
+        self.resident() - self.dirty
+    }
 }
 
 impl FrameTable {

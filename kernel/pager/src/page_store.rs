@@ -41,8 +41,9 @@ pub trait PageStore {
     fn write_room(&self) -> usize;
     /// No more pages will be given.
     fn finish_snapshot(&mut self);
-    /// Tells how many pages are resident: each must be able to be copied once before allocation throws.
-    fn set_resident_pages(&mut self, pages: u64);
+    /// Tells how many resident pages have no room set aside in the running epoch: allocation is refused while each of them can
+    /// still be copied once.
+    fn set_uncharged_pages(&mut self, pages: u64);
     /// The epoch that runs.
     fn running_epoch(&self) -> Epoch;
 }
@@ -93,8 +94,8 @@ impl PageStore for Store {
         Self::finish_snapshot(self);
     }
 
-    fn set_resident_pages(&mut self, pages: u64) {
-        Self::set_resident_pages(self, pages);
+    fn set_uncharged_pages(&mut self, pages: u64) {
+        Self::set_uncharged_pages(self, pages);
     }
 
     fn running_epoch(&self) -> Epoch {

@@ -76,7 +76,7 @@ impl Pager {
         self.finish_late_flip();
         let evicting = self.evict(memory);
         let _ = self.wire(memory, store);
-        store.set_resident_pages(u64::from(self.frames.counts().resident()));
+        store.set_uncharged_pages(u64::from(self.frames.counts().uncharged()));
         self.read_ahead(memory, store);
         let mut asked = false;
         while let Some((page, frame)) = self.pending.submit_next() {

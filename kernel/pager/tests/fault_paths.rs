@@ -71,7 +71,10 @@ fn a_new_page_is_zeros_and_becomes_dirty_only_by_a_store() {
     assert_eq!((statistics.faults_zero_fill, statistics.faults_make_writable), (2, 1));
     assert_eq!(world.pager.frame_counts().tables, 4);
     let _ = world.step();
-    assert_eq!(world.backing.resident_pages, 2);
+    assert_eq!(world.backing.uncharged_pages, 0, "both are dirty and have their room");
+    assert_eq!(outcome(&mut world, PageIndex(PAGE.0 + 1), false), None);
+    let _ = world.step();
+    assert_eq!(world.backing.uncharged_pages, 1);
 }
 
 #[test]

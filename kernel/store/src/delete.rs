@@ -128,7 +128,7 @@ impl Store {
     /// Whether space stays short even when everything freed so far has come back.
     fn is_short(&self, commit: &Commit) -> bool {
         let space = self.space();
-        let reserve = reservation::allocation_reserve(self.superblock.layout, self.resident_pages);
+        let reserve = reservation::allocation_reserve(self.superblock.layout, self.uncharged_pages);
         space.available + space.quarantined + commit.freed < reserve
     }
 

@@ -191,10 +191,11 @@ pub(crate) const fn commit_pool(layout: Layout) -> u64 {
 }
 
 /// Blocks that must be available for allocation not to throw.
-pub(crate) fn allocation_reserve(layout: Layout, resident_pages: u64) -> u64 {
+pub(crate) fn allocation_reserve(layout: Layout, uncharged_pages: u64) -> u64 {
     let share = (layout.blocks() / RESERVE_SHARE).max(RESERVE_MINIMUM).min(layout.blocks() / 8);
-    // Every resident page may have to be copied once; one map leaf serves at least eight of them as programs lie in memory.
-    share.max(resident_pages + resident_pages / 8)
+    // Every resident page may have to be copied once, and those that are dirty have their room; one map leaf serves at least
+    // eight of them as programs lie in memory.
+    share.max(uncharged_pages + uncharged_pages / 8)
 }
 
 /// Puts the figures together.

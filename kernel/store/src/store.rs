@@ -93,7 +93,7 @@ pub struct Store {
     pub(crate) epitaph: bool,
     pub(crate) commits_in_session: u64,
     pub(crate) failures: u32,
-    pub(crate) resident_pages: u64,
+    pub(crate) uncharged_pages: u64,
     pub(crate) nodes_visited_by_deletion: u64,
     pub(crate) read_only: Option<ReadOnlyReason>,
     pub(crate) events: VecDeque<StoreEvent>,
@@ -144,7 +144,7 @@ impl Store {
             epitaph: start.epitaph,
             commits_in_session: 0,
             failures: 0,
-            resident_pages: 0,
+            uncharged_pages: 0,
             nodes_visited_by_deletion: 0,
             read_only: (request.access == Access::ReadOnly).then_some(ReadOnlyReason::OpenedSo),
             events: VecDeque::new(),
@@ -417,16 +417,22 @@ impl Store {
         )
     }
 
-    /// Tells the store how many pages are resident: each must be able to be copied once before allocation throws.
-    pub fn set_resident_pages(&mut self, pages: u64) {
-        self.resident_pages = pages;
+    /// The next snapshot is of objects that another version of the virtual machine runs.
+    pub fn set_vm_abi(&mut self, vm_abi: u32) {
+        self.superblock.vm_abi = vm_abi;
+    }
+
+    /// Tells the store how many resident pages have no room set aside in the running epoch: allocation is refused while each of
+    /// them can still be copied once.
+    pub fn set_uncharged_pages(&mut self, pages: u64) {
+        self.uncharged_pages = pages;
     }
 
     /// How short space is.
     #[must_use]
     pub fn space_state(&self) -> SpaceState {
         let space = self.space();
-        let reserve = reservation::allocation_reserve(self.superblock.layout, self.resident_pages);
+        let reserve = reservation::allocation_reserve(self.superblock.layout, self.uncharged_pages);
         if space.available >= reserve {
             return SpaceState::Plenty;
         }

@@ -74,7 +74,7 @@ pub(crate) struct MemoryStore {
     /// Behaviour; may be changed at any time.
     pub(crate) temper: Temper,
     /// What the pager said of its residents.
-    pub(crate) resident_pages: u64,
+    pub(crate) uncharged_pages: u64,
     /// Pages that cannot be read.
     pub(crate) damaged: BTreeSet<u64>,
 }
@@ -93,7 +93,7 @@ impl MemoryStore {
             running: Epoch(1),
             random: Random::new(seed),
             temper,
-            resident_pages: 0,
+            uncharged_pages: 0,
             damaged: BTreeSet::new(),
         }
     }
@@ -260,8 +260,8 @@ impl PageStore for MemoryStore {
         making.finishing = true;
     }
 
-    fn set_resident_pages(&mut self, pages: u64) {
-        self.resident_pages = pages;
+    fn set_uncharged_pages(&mut self, pages: u64) {
+        self.uncharged_pages = pages;
     }
 
     fn running_epoch(&self) -> Epoch {
