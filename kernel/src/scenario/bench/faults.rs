@@ -1,6 +1,6 @@
 //! What a store costs that has to be served by the pager, by kind; measured by the program: trap, policy and return.
 
-use super::{Bench, distribution, metric, page, word};
+use super::{Bench, content, distribution, metric, page, word};
 use crate::space;
 use alloc::format;
 use alloc::string::String;
@@ -79,7 +79,7 @@ pub(super) fn page_in(bench: &mut Bench) -> Result<(), String> {
                 (value, clock.monotonic().get())
             });
             if let Some((value, end)) = read {
-                sum.set(sum.get() + u64::from(value == number));
+                sum.set(sum.get() + u64::from(value == content(number)));
                 times.push(end - start);
                 break;
             }

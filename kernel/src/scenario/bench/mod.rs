@@ -110,6 +110,11 @@ fn word(number: u64) -> ObjectAddress {
     page(number).address()
 }
 
+/// What [`Bench::dirty`] stores there: not zero, or the page would not be written.
+const fn content(number: u64) -> u64 {
+    number + 1
+}
+
 impl Bench {
     fn now(&self) -> u64 {
         self.clock.monotonic().get()
@@ -122,7 +127,7 @@ impl Bench {
             attention::take();
             let done = self.event_loop.attempt(|_, _| {
                 while next.get() < count && !attention::flag().load(Ordering::Relaxed) {
-                    store(word(next.get()), next.get() + 1); // not zero: such a page is not written
+                    store(word(next.get()), content(next.get()));
                     next.set(next.get() + 1);
                 }
             });

@@ -4,7 +4,7 @@
 //! The readers run as programs do: each turn of the event loop is one reader's until it misses a page, then another's. The disk
 //! was made by `bench=prepare` with the same `pages`; each page holds its number.
 
-use super::{FIRST, metric, ratio, word};
+use super::{FIRST, content, metric, ratio, word};
 use crate::event_loop::EventLoop;
 use crate::programs::Programs;
 use crate::scenario::Machine;
@@ -195,7 +195,7 @@ impl Programs for Readers {
             // The load may not return: what is known so far has to be in memory by then.
             compiler_fence(Ordering::SeqCst);
             let value = load(word(number));
-            self.wrong += u64::from(value != number);
+            self.wrong += u64::from(value != content(number));
             self.read += 1;
             self.readers[reader].number = self.next(number);
         }
