@@ -106,7 +106,7 @@ define_builtins! {
     50 InterruptedException: Exception, Plain, "The thread was interrupted.";
     51 ConcurrentChangeException: Exception, Plain, "Another thread changed the object under a long operation.";
     52 StaleHandleException: Exception, Plain, "The handle belongs to an earlier restart generation.";
-    53 VerificationException: Exception, Plain, "The code has an operation or a native that this machine does not know.";
+    53 VerificationException: Exception, Plain, "The code has an operation or a native that this machine does not know, or its verifier refuses the function.";
     54 NotSupportedException: Exception, Plain, "This machine does not have the operation.";
     55 SnapshotFailedException: Exception, Plain, "The snapshot that was waited for was not made.";
 }

@@ -41,5 +41,6 @@ pub use native::{NATIVES, Native, NativeInfo, NativeKind, THROWN_BY_ALL};
 pub use opcode::{Literal, OPCODES, Opcode, OpcodeInfo, Operand, Properties, number};
 pub use types::{ClassReference, ElementKind, Signature, ValueType, WindowSize};
 pub use verify::{
-    Place, RawKind, ReferenceType, State, VerifiedModule, VerifyError, infer_blocks, verify,
+    Place, RawKind, ReferenceType, State, VERIFIER_VERSION, Verdicts, VerifiedModule, VerifyError,
+    infer_blocks, verify, verify_each,
 };

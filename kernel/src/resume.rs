@@ -19,8 +19,7 @@ use revenant_pager::replacement::Claim;
 use revenant_pager::{Impossible, WiredProgress, WiredRange};
 use revenant_store::Copies;
 use revenant_vm::memory::Space;
-use revenant_vm::memory::layout::ABI_VERSION;
-use revenant_vm::{Environment, SystemStep, Vm};
+use revenant_vm::{Environment, SystemStep, VERSION, Vm};
 
 const PAGES_PER_MEBIBYTE: u32 = 256;
 
@@ -30,7 +29,7 @@ pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
     Probe::prepare(&options, &mut frames);
     let started = clock.monotonic();
     let mut disk = disk::find(&frames)?;
-    let (store, report) = disk::open(&mut disk, &options, ABI_VERSION)?;
+    let (store, report) = disk::open(&mut disk, &options, VERSION)?;
     space::install(store, disk, frames, tables, wired_ranges(), Space::assume_mapped);
     claim(&options);
     bring_in_wired()?;

@@ -5,7 +5,7 @@ use revenant_store::{FORMAT_VERSION, Layout, RING_SLOTS};
 use revenant_tests::disks::{check, disk_with, revenant};
 use revenant_tests::harness::{BOOT_LIMIT, Running, built_machine, scratch_file};
 use revenant_tests::log_line::LogLine;
-use revenant_tools::disk::{FileDisk, Image, Mode, VM_ABI, read_ring};
+use revenant_tools::disk::{FileDisk, Image, ImageError, Mode, VM_ABI, read_ring};
 use revenant_tools::qemu::{Disk, EXIT_FAILURE, Firmware, Machine};
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -189,12 +189,29 @@ fn a_good_disk_in_use_or_of_another_kind_or_version_or_with_half_of_it_missing()
     refused("older", &with(disk())?, &says)
 }
 
+/// A disk whose code an older verifier has passed: refused until it is verified again, then its program goes on.
+fn verified_by_another() -> Outcome {
+    let path = disk_with("demo", "refused-verifier.img", "64M", &[])?;
+    let say = |error: ImageError| format!("{}: {error}", path.display());
+    let mut image = Image::open(&path, Mode::Write, VM_ABI).map_err(say)?;
+    image.store.set_vm_abi(VM_ABI - 1);
+    image.commit_requests().map_err(say)?;
+    drop(image);
+    let machine = with(Disk::new(&path))?;
+    refused("verifier", &machine, &["older", "bring it up to date with `revenant disk verify`"])?;
+    revenant(&["disk", "verify", &path.to_string_lossy()])?;
+    let mut running = Running::start("refused-verified", &machine)?;
+    running.wait_for("durable snapshot", BOOT_LIMIT, |line| line.parse().word == "durable")?;
+    running.cut().map(drop)
+}
+
 #[test]
 #[ignore = "boots QEMU: make test"]
 fn another_virtual_machine_too_much_disk_and_words_that_name_nothing() -> Outcome {
     let path = empty_disk("refused-vm-older.img", 4096, VM_ABI - 1)?;
     let says = ["virtual machine", "older than this system runs", "use the version that made it"];
     refused("vm-older", &with(Disk::new(path))?, &says)?;
+    verified_by_another()?;
     let path = empty_disk("refused-vm-newer.img", 4096, VM_ABI + 1)?;
     let says = ["virtual machine", "newer than this system", "use a newer system"];
     refused("vm-newer", &with(Disk::new(path))?, &says)?;

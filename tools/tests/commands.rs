@@ -1,5 +1,6 @@
 //! The `revenant` command as a person meets it: what it prints, what it refuses, and with which exit codes.
 
+use revenant_tools::disk::{Image, Mode, VM_ABI};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -97,7 +98,7 @@ fn every_command_explains_itself() {
     for command in ["asm", "disasm", "verify", "run", "disk", "boot"] {
         assert!(succeeds(&[command, "--help"]).contains("Usage:"), "{command}");
     }
-    for command in ["create", "info", "check", "cat", "snapshots"] {
+    for command in ["create", "info", "check", "cat", "snapshots", "verify"] {
         assert!(succeeds(&["disk", command, "--help"]).contains("Usage:"), "{command}");
     }
 }
@@ -132,4 +133,34 @@ fn a_disk_with_a_program_is_made_listed_and_checked() {
         "{message}"
     );
     assert!(!Path::new(&other).exists());
+}
+
+#[test]
+fn a_disk_whose_code_another_verifier_passed_is_verified_again() {
+    let folder = Folder::new("verify");
+    let path = folder.path("demo.img");
+    succeeds(&["disk", "create", &path, "--size", "32M", "--module", &sample("demo.rasm")]);
+    assert!(succeeds(&["disk", "verify", &path]).contains(" refused=0 threads_stopped=0"));
+    let listed = succeeds(&["disk", "snapshots", &path]);
+    assert_eq!(listed.lines().count(), 1, "nothing to change");
+    let epoch = listed.split(['=', ' ']).nth(1).expect("snapshot=N");
+    {
+        let mut image = Image::open(Path::new(&path), Mode::Write, VM_ABI).expect("it opens");
+        image.store.set_vm_abi(VM_ABI - 1);
+        image.commit_requests().expect("room");
+    }
+    let before = std::fs::read(&path).expect("the image");
+    let refusal = fails(&["disk", "pin", &path, "--snapshot", epoch]);
+    assert!(refusal.contains("bring it up to date with `revenant disk verify`"), "{refusal}");
+    assert!(succeeds(&["disk", "verify", &path, "--dry-run"]).starts_with("verified modules=1 "));
+    assert_eq!(before, std::fs::read(&path).expect("the image"), "a dry run writes nothing");
+    let said = succeeds(&["disk", "verify", &path]);
+    assert!(said.contains(" refused=0 threads_stopped=0\nsnapshot="), "{said}");
+    succeeds(&["disk", "pin", &path, "--snapshot", epoch]);
+    assert!(succeeds(&["disk", "check", &path]).contains("problems=0"));
+
+    // Another layout of objects is beyond it.
+    Image::create_empty(Path::new(&path), 4096, true, VM_ABI - (1 << 16)).expect("a disk");
+    let layout = fails(&["disk", "verify", &path]);
+    assert!(layout.contains("its objects have layout"), "{layout}");
 }

@@ -40,6 +40,10 @@ pub use natives::{Answer, NativeAnswers};
 pub use system::script;
 pub use system::{
     Creation, CreationError, Discarded, DiskSpace, Environment, ExitStatus, InspectError,
-    PageVerdict, Requests, ResumeError, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits, Vm,
-    WitnessRecord,
+    PageVerdict, Requests, ResumeError, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits,
+    VerifiedAgain, Verifier, Vm, WitnessRecord,
 };
+
+/// What a disk must have been made for, so that its programs can go on here: the layout of objects in the high half, in the low half the
+/// verifier that has passed all code. Every superblock says it; a store of another version is refused before anything is written.
+pub const VERSION: u32 = memory::layout::ABI_VERSION << 16 | revenant_bytecode::VERIFIER_VERSION;

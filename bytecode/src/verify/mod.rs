@@ -18,6 +18,7 @@ mod hierarchy;
 mod infer;
 mod operations;
 mod state;
+mod verdicts;
 
 use alloc::string::String;
 use core::cell::Cell;
@@ -25,9 +26,14 @@ use core::fmt;
 
 pub use infer::infer_blocks;
 pub use state::{RawKind, ReferenceType, State};
+pub use verdicts::{Verdicts, verify_each};
 
 use crate::module::Module;
 use hierarchy::Hierarchy;
+
+/// Which verifier this is. Raised with every change after which it refuses something that it passed before: code on disks is verified
+/// again then (`revenant disk verify`), and not run before that.
+pub const VERIFIER_VERSION: u32 = 1;
 
 /// A module that has passed. The only way to one is [`verify`].
 #[derive(Clone, Debug, PartialEq, Eq)]

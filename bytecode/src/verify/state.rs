@@ -179,7 +179,7 @@ impl State {
     }
 
     /// Makes all registers from these upwards undefined.
-    pub(crate) fn undefine_from(&mut self, reference: u16, raw: u16) {
+    pub fn undefine_from(&mut self, reference: u16, raw: u16) {
         if let Some(upper) = self.references.get_mut(usize::from(reference)..) {
             upper.fill(None);
         }

@@ -15,15 +15,15 @@ use revenant_machine::attempt::{SliceEnd, enter_slice};
 use revenant_machine::exit::ExitCode;
 use revenant_machine::object_memory::load;
 use revenant_machine::{attention, serial};
+use revenant_vm::VERSION;
 use revenant_vm::memory::Space;
-use revenant_vm::memory::layout::ABI_VERSION;
 use revenant_vm::script::{self, Host, Script};
 
 /// Runs the turns and makes their outcome durable.
 pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
     let Machine { clock, options, frames, tables, .. } = machine;
     let mut disk = disk::find(&frames)?;
-    let (store, report) = disk::open(&mut disk, &options, ABI_VERSION)?;
+    let (store, report) = disk::open(&mut disk, &options, VERSION)?;
     space::install(store, disk, frames, tables, resume::wired_ranges(), Space::assume_mapped);
     resume::bring_in_wired()?;
     let mut script = Script::new(report.epoch);

@@ -89,11 +89,13 @@ impl fmt::Display for Refusal {
             ),
             Self::VmOlder { found } => write!(
                 formatter,
-                "its programs were made for virtual machine {found}, older than this system runs; use the version that made it"
+                "its programs were made for virtual machine {}, older than this system runs; bring it up to date with `revenant disk verify`, or use the version that made it",
+                version(*found)
             ),
             Self::VmNewer { found } => write!(
                 formatter,
-                "its programs were made for virtual machine {found}, newer than this system; use a newer system"
+                "its programs were made for virtual machine {}, newer than this system; use a newer system",
+                version(*found)
             ),
             Self::Damaged { newest: Some(generation) } => write!(
                 formatter,
@@ -314,4 +316,9 @@ impl fmt::Display for SnapshotError {
             Self::EpochNotNew(epoch) => write!(formatter, "epoch {epoch} is not new"),
         }
     }
+}
+
+/// A version of the virtual machine as people see it: layout of objects, verifier.
+fn version(vm: u32) -> impl fmt::Display {
+    fmt::from_fn(move |formatter| write!(formatter, "{}.{}", vm >> 16, vm & 0xffff))
 }

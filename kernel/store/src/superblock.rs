@@ -73,7 +73,7 @@ pub struct CollectorPin {
 pub struct Superblock {
     /// The store's name.
     pub store: StoreId,
-    /// The version of the virtual machine whose objects are in the snapshots.
+    /// The version of the virtual machine whose objects are in the snapshots: layout in the high half, verifier in the low half.
     pub vm_abi: u32,
     /// Its number; only grows.
     pub generation: Generation,

@@ -161,11 +161,15 @@ fn pages(space: &HostSpace) -> impl Iterator<Item = SourcePage<PageBytes>> {
         if bytes.0.iter().all(|byte| *byte == 0) {
             return None;
         }
-        let vital = Vm::wired_pages().iter().any(|range| range.contains(&page))
-            || Vm::class_table_pages().contains(&page);
-        let copies = if vital { Copies::Two } else { Copies::One };
-        Some((page, copies, bytes))
+        Some((page, copies_of(page), bytes))
     })
+}
+
+/// How often a page is stored: twice, if nothing runs without it.
+pub(super) fn copies_of(page: PageIndex) -> Copies {
+    let vital = Vm::wired_pages().iter().any(|range| range.contains(&page))
+        || Vm::class_table_pages().contains(&page);
+    if vital { Copies::Two } else { Copies::One }
 }
 
 #[cfg(test)]

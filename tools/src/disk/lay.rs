@@ -1,6 +1,6 @@
 //! A snapshot's pages, laid where they stand in object space: what looks into a snapshot, or runs on from one, begins with.
 //!
-//! Memory is needed for the whole snapshot. Nothing is written to the image.
+//! Memory is needed for the whole snapshot. Nothing is written to the image here.
 
 use super::image::{Image, read_block};
 use super::{ImageError, VM_ABI};
@@ -26,9 +26,21 @@ impl Laid {
     /// # Errors
     /// The image or the snapshot is refused, or its map is damaged; one line that says which.
     pub(super) fn open(path: &Path, snapshot: Option<u64>) -> Result<Self, String> {
+        Self::open_as(path, snapshot, Mode::Read, VM_ABI)
+    }
+
+    /// The same for a change, of a disk that was made for another version of the virtual machine.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub(super) fn open_as(
+        path: &Path,
+        snapshot: Option<u64>,
+        mode: Mode,
+        vm_abi: u32,
+    ) -> Result<Self, String> {
         let name = path.display();
-        let mut image =
-            Image::open(path, Mode::Read, VM_ABI).map_err(|e| format!("{name}: {e}"))?;
+        let mut image = Image::open(path, mode, vm_abi).map_err(|e| format!("{name}: {e}"))?;
         let newest = image.store.durable_epoch();
         let epoch = snapshot.map_or(newest, Epoch);
         let root = image

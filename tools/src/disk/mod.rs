@@ -14,6 +14,7 @@ mod lay;
 mod pages;
 mod ring;
 mod usage;
+mod verify;
 
 pub use bench::bench;
 pub use cat::CatArguments;
@@ -24,6 +25,7 @@ pub use frames::HostFrames;
 pub use image::{Image, ImageError, SourcePage, check, format, random, read_ring};
 pub use pages::PagesArguments;
 pub use usage::{Usage, usage};
+pub use verify::VerifyArguments;
 
 use crate::modules::finish;
 use clap::{Args, Subcommand};
@@ -34,7 +36,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The version of the virtual machine whose objects these tools make and change.
-pub use revenant_vm::memory::layout::ABI_VERSION as VM_ABI;
+pub use revenant_vm::VERSION as VM_ABI;
 
 /// What can be done with a disk image.
 #[derive(Subcommand, Debug)]
@@ -53,6 +55,8 @@ pub enum DiskCommand {
     Snapshots(StateArguments),
     /// Read every block, compare every checksum, and the allocator with what is reached
     Check(StateArguments),
+    /// Verify all code on the disk again, and what its threads hold, for this version of the machine
+    Verify(VerifyArguments),
     /// Keep a snapshot until it is unpinned
     Pin(SnapshotArguments),
     /// Leave a snapshot to retention again
@@ -104,6 +108,7 @@ pub fn run(command: &DiskCommand) -> ExitCode {
         DiskCommand::Cat(arguments) => return finish(cat::cat(arguments)),
         DiskCommand::Pages(arguments) => return finish(pages::pages(arguments)),
         DiskCommand::Digest(arguments) => return finish(digest::digest(arguments)),
+        DiskCommand::Verify(arguments) => return finish(verify::verify(arguments)),
         DiskCommand::Info(arguments) => (&arguments.image, info(arguments)),
         DiskCommand::Snapshots(arguments) => (&arguments.image, list(arguments)),
         DiskCommand::Check(arguments) => (&arguments.image, check_image(arguments)),
@@ -226,11 +231,12 @@ fn print_store(superblock: &Superblock, image: &Image) {
     let (region, length) = superblock.layout.collector_region();
     let free = superblock.layout.blocks() - superblock.allocated.min(superblock.layout.blocks());
     println!(
-        "store id={:032x} blocks={} bytes={} vm_abi={} branch={} restore_generation={}",
+        "store id={:032x} blocks={} bytes={} vm={}.{} branch={} restore_generation={}",
         superblock.store.0,
         superblock.layout.blocks(),
         superblock.layout.blocks() * 4096,
-        superblock.vm_abi,
+        superblock.vm_abi >> 16,
+        superblock.vm_abi & 0xffff,
         superblock.branch.0,
         superblock.restore_generation
     );

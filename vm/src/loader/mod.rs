@@ -47,7 +47,8 @@ use crate::memory::Space;
 
 pub(crate) use create::{Created, PROGRAM_GROUP_INDEX, add as add_program, create};
 pub(crate) use error::LoadError;
-pub(crate) use text::{bytes_of, text_of};
+pub(crate) use text::{bytes_of, element_of, elements_of, slot_of, text_of};
+pub(crate) use unit::Table;
 
 /// Loads module files into a namespace; the modules, in the order of the files.
 ///

@@ -38,7 +38,7 @@ fn bytes_at(space: Space, address: ObjectAddress, length: u32) -> Vec<u8> {
 
 /// The elements of a reference array; nothing for null.
 #[must_use]
-pub(super) fn elements_of(space: Space, array: ObjectAddress) -> Vec<ObjectAddress> {
+pub(crate) fn elements_of(space: Space, array: ObjectAddress) -> Vec<ObjectAddress> {
     if array.is_null() {
         return Vec::new();
     }
@@ -48,12 +48,12 @@ pub(super) fn elements_of(space: Space, array: ObjectAddress) -> Vec<ObjectAddre
 
 /// An element of a reference array.
 #[must_use]
-pub(super) fn element_of(space: Space, array: ObjectAddress, index: u64) -> ObjectAddress {
+pub(crate) fn element_of(space: Space, array: ObjectAddress, index: u64) -> ObjectAddress {
     ObjectAddress(space.load(array.plus(PAYLOAD + index * 8)))
 }
 
 /// The reference in a slot.
 #[must_use]
-pub(super) fn slot_of(space: Space, object: ObjectAddress, offset: u64) -> ObjectAddress {
+pub(crate) fn slot_of(space: Space, object: ObjectAddress, offset: u64) -> ObjectAddress {
     ObjectAddress(space.load(object.plus(offset)))
 }

@@ -159,11 +159,11 @@ enum Same {
 }
 
 /// The modules of a namespace by name.
-pub(super) struct Table(BTreeMap<String, ObjectAddress>);
+pub(crate) struct Table(BTreeMap<String, ObjectAddress>);
 
 impl Table {
     /// Reads the table.
-    pub(super) fn of(space: Space, namespace: ObjectAddress) -> Self {
+    pub(crate) fn of(space: Space, namespace: ObjectAddress) -> Self {
         let elements = elements_of(space, slot_of(space, namespace, NAMESPACE_MODULES));
         let mut table = BTreeMap::new();
         for pair in elements.chunks_exact(2) {
@@ -172,6 +172,11 @@ impl Table {
             }
         }
         Self(table)
+    }
+
+    /// All of them, by increasing name.
+    pub(crate) fn modules(&self) -> impl Iterator<Item = (&str, ObjectAddress)> {
+        self.0.iter().map(|(name, module)| (name.as_str(), *module))
     }
 
     /// The module with this name.

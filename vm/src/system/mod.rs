@@ -20,6 +20,7 @@
 //! ```
 
 mod activity;
+mod again;
 mod creation;
 mod discards;
 mod environment;
@@ -36,6 +37,7 @@ mod tests;
 mod vm;
 mod waits;
 
+pub use again::{VerifiedAgain, Verifier};
 pub use creation::Creation;
 pub use environment::{Discarded, DiskSpace, Environment};
 pub use outcome::{

@@ -27,6 +27,7 @@ use crate::scheduler::{RUN_LENGTH, RUN_QUEUE, timers};
 use crate::thread::{self, life};
 
 use super::activity::{Activity, CurrentActivity};
+use super::again::{VerifiedAgain, Verifier, verify_again};
 use super::discards::Discards;
 use super::environment::{DiskSpace, Environment};
 use super::lost_threads::Lost;
@@ -407,6 +408,11 @@ impl Vm {
     /// For each thread its first report since this resume, taken once.
     pub fn take_first_steps(&mut self) -> Vec<WitnessRecord> {
         self.worker.first_steps.take().to_vec()
+    }
+
+    /// Verifies all code and all frames again, withdraws and stops what does not pass. For the host; never in an attempt.
+    pub fn verify_again(&mut self, verifier: Verifier<'_>) -> VerifiedAgain {
+        verify_again(self.worker.space, verifier)
     }
 
     /// What a page holds, in words, as `revenant disk pages` prints it. Reads only; for the host.

@@ -27,6 +27,7 @@ use crate::memory::Space;
 use node::{Child, Node};
 
 pub(in crate::system) use page::describe as describe_page;
+pub(in crate::system) use threads::records;
 
 /// Children of one place that are printed.
 const PRINTED_MAX: usize = 200;

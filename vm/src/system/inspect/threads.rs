@@ -27,7 +27,7 @@ pub(super) fn threads(space: Space, list: &mut List) {
 }
 
 /// Call records of a thread with the positions at which the frames stand, innermost first.
-pub(super) fn records(space: Space, thread: ObjectAddress) -> Vec<(ObjectAddress, u64)> {
+pub(in crate::system) fn records(space: Space, thread: ObjectAddress) -> Vec<(ObjectAddress, u64)> {
     let stack = space.load::<u64>(thread.plus(STACK));
     let size = space.load::<u64>(thread.plus(STACK_SIZE));
     let (_, first, end) = stack_parts(size);
