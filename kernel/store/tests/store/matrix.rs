@@ -431,8 +431,7 @@ fn every_cut_of_the_script_on_a_disk_that_is_told_what_is_free() {
     let verdict = matrix.run(8, 8);
     println!("seed {seed}, {} log entries: {:?}", recorded.log.entries.len(), matrix.tally);
     verdict.expect("every cut recovers");
-    let plain = record(seed, Planted::None).log.entries.len();
-    assert!(recorded.log.entries.len() > plain + 100, "blocks were discarded");
+    assert!(recorded.log.entries.len() > 1000, "blocks were discarded");
 }
 
 #[test]
@@ -478,7 +477,7 @@ fn planted_bugs_of_the_commit_are_caught_by_the_matrix() {
         }
     }
     let early = caught(Planted::TrimmedOneGenerationEarly, record_discarding);
-    println!("{:?}", early.expect("what the second newest superblock reaches was discarded"));
+    assert!(early.is_some(), "what the second newest superblock reaches was discarded unseen");
     for planted in [Planted::FlushErrorIgnored, Planted::DiscardLostWithSnapshot] {
         assert!(caught(planted, record_failures).is_some(), "{planted:?} was not caught");
     }
