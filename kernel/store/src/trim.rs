@@ -191,7 +191,7 @@ impl Store {
         }
         // Whoever asks how much room there is gets the same answer while blocks are locked: there is more than enough.
         let space = self.space();
-        let reserve = reservation::allocation_reserve(self.superblock.layout, self.resident_pages);
+        let reserve = reservation::allocation_reserve(self.superblock.layout, self.uncharged_pages);
         let spare = space.available.saturating_sub(reserve) / 2;
         let most = MOST_BLOCKS.min(u64::from(limits.blocks)).min(spare);
         let alignment = u64::from(limits.alignment);
