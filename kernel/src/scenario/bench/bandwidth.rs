@@ -26,7 +26,8 @@ const READ_DEPTHS: [usize; 2] = [1, 16];
 const READ_BLOCKS: u64 = 1 << 17;
 /// Flushes of a commit.
 const FLUSHES: u32 = 2;
-const BLOCKS_ROUNDS: usize = 5;
+/// Snapshots with one page changed: enough that those which delete others, or come upon another bitmap, are the exception.
+const BLOCKS_ROUNDS: usize = 25;
 /// Snapshots that are not counted: the store reads the first two of a session back from the disk before it trusts it.
 const READ_BACK: u64 = 2;
 
