@@ -60,6 +60,7 @@ pub(crate) enum Phase {
 pub(crate) enum Job {
     Pages(Vec<WriteItem>),
     Rescue(PageIndex, Reference),
+    Rescued(PageIndex, Reference),
     Node,
     Flush,
     ReadBack(Vec<Checksum>),
@@ -101,7 +102,7 @@ pub(crate) struct Commit {
     pub(crate) merged: PageIndex,
     /// What it found there.
     pub(crate) early: EarlyStatistics,
-    /// Pages of the overlay that are being read back.
+    /// Pages of the overlay that are being read back and copied.
     pub(crate) rescues: usize,
     /// Blocks of nodes and bitmaps submitted and not completed.
     pub(crate) nodes_in_flight: u64,
@@ -446,11 +447,15 @@ impl Store {
             }
             (Job::ReadBack(expected), _) => read_back_failure(&completion, &expected),
             (Job::Rescue(page, reference), _) => self.rescue(page, reference, completion),
+            (Job::Rescued(page, moved), None) => {
+                self.rescued(page, moved);
+                None
+            }
             (Job::Guard, _) => {
                 self.check_guard(completion);
                 None
             }
-            (Job::Pages(_) | Job::Node, Some(error)) => {
+            (Job::Pages(_) | Job::Node | Job::Rescued(..), Some(error)) => {
                 for block in completion.block.0..completion.block.0 + blocks {
                     self.allocator.mark_bad(BlockIndex(block));
                 }

@@ -369,7 +369,7 @@ impl Store {
         Ok(true)
     }
 
-    /// A page of the overlay was read back: it goes to another block. If it is not what was written, the snapshot says where it
+    /// A page of the overlay was read back: it goes to another block, and is read where it was until it stands there. If it is not what was written, the snapshot says where it
     /// should be, and whoever reads it is told; a device that fails may work again, so then the commit is given up first.
     pub(crate) fn rescue(
         &mut self,
@@ -380,7 +380,6 @@ impl Store {
         let device_error = completion.result.err();
         let content = crate::io::owned(completion.buffers).pop();
         let mut commit = self.commit.take()?;
-        commit.rescues -= 1;
         let content = content.filter(|page| device_error.is_none() && reference.matches(page));
         let mut reason = None;
         if let Some(content) = content {
@@ -390,12 +389,8 @@ impl Store {
                     (Some(block), Some(target)) => {
                         self.note_written(&mut commit, block, reference.checksum);
                         let moved = Reference { block, birth: target.epoch, ..reference };
-                        commit.data.updates.insert(page, moved);
-                        commit.early.kept += 1;
-                        self.give_up(reference);
-                        commit.nodes_in_flight += 1;
                         let tag = self.io.write(block, alloc::vec![content]);
-                        commit.jobs.insert(tag, Job::Node);
+                        commit.jobs.insert(tag, Job::Rescued(page, moved));
                     }
                     _ => reason = Some(AbandonReason::NoSpace),
                 }
@@ -409,10 +404,22 @@ impl Store {
             } else {
                 self.events.push_back(StoreEvent::Report(Event::UnreadablePage { page, block }));
                 commit.data.updates.insert(page, reference);
+                commit.rescues -= 1;
             }
         }
         self.commit = Some(commit);
         reason
+    }
+
+    /// A page of the overlay stands in another block: the snapshot says so, and from now on reads go there.
+    pub(crate) fn rescued(&mut self, page: PageIndex, moved: Reference) {
+        let Some(commit) = &mut self.commit else { return };
+        commit.rescues -= 1;
+        commit.early.kept += 1;
+        commit.data.updates.insert(page, moved);
+        if let Some(reference) = self.early.reference(page) {
+            self.give_up(reference);
+        }
     }
 
     /// The commit is durable, and the overlay with it.

@@ -61,7 +61,9 @@ impl Reads {
     /// Whether all that is being read was asked of the device with this tag or later.
     pub(crate) fn all_since(&self, tag: u64) -> bool {
         let oldest = self.in_flight.first_key_value();
-        self.suspects.is_empty() && oldest.is_none_or(|(oldest, _)| *oldest >= tag)
+        // Who reads a suspect again looks where it was.
+        let again = self.suspect.is_some() || !self.suspects.is_empty();
+        !again && oldest.is_none_or(|(oldest, _)| *oldest >= tag)
     }
 
     /// Whether reads wait for map nodes.
