@@ -6,8 +6,8 @@
 //! Neighbours: the event loop calls this in every pass; `typing` (in the machine) makes lines of what is typed.
 
 use crate::event_loop::EventLoop;
-use crate::log;
 use crate::programs::Programs;
+use crate::{log, report};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use revenant_hal::{Clock, Nanoseconds};
@@ -30,6 +30,8 @@ pub(crate) struct Console {
     lost: u64,
     /// How many those were at the last look.
     lost_before: u64,
+    /// The key for a report was pressed.
+    wants_report: bool,
     /// There is output to take, or output on its way.
     pub(crate) has_output: bool,
     /// When the end of the machine waits for it no longer.
@@ -49,6 +51,7 @@ impl Console {
             input: VecDeque::new(),
             lost: 0,
             lost_before: 0,
+            wants_report: false,
             has_output: true,
             until: None,
             batch: 0,
@@ -82,6 +85,10 @@ impl Console {
         while self.input.len() < CONSOLE_BYTES
             && let Some(byte) = serial::read_byte()
         {
+            if byte == report::KEY {
+                self.wants_report = true;
+                continue;
+            }
             let typed = self.typing.take(byte, |text| {
                 if serial::room() > text.len() {
                     serial::write_text(text);
@@ -96,6 +103,9 @@ impl<P: Programs> EventLoop<P> {
     /// Moves console bytes.
     pub(crate) fn serve_console(&mut self) {
         self.console.take_typed();
+        if core::mem::take(&mut self.console.wants_report) {
+            self.report();
+        }
         while !self.console.input.is_empty() {
             let mut input = core::mem::take(&mut self.console.input);
             input.make_contiguous();

@@ -23,6 +23,8 @@ mod probe;
 #[cfg(target_os = "none")]
 mod programs;
 #[cfg(target_os = "none")]
+mod report;
+#[cfg(target_os = "none")]
 mod resume;
 #[cfg(target_os = "none")]
 mod scenario;

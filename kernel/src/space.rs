@@ -4,6 +4,7 @@
 //! The event loop opens the cell between slices; while one runs the handler opens it, and a discard between two accesses. No
 //! policy stands here: faults are the pager's, I/O is the store's, this file hands completions and events around.
 
+use crate::report::State;
 use crate::{detail, last_words, log};
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -304,6 +305,24 @@ impl ObjectSpace {
     /// The pager's counters.
     pub(crate) fn statistics(&self) -> Statistics {
         self.pager.statistics()
+    }
+
+    /// What there is to report.
+    pub(crate) fn state(&self) -> State {
+        let snapshots = self.store.snapshots().entries();
+        State {
+            frames: self.pager.frame_counts(),
+            gauges: self.pager.gauges(),
+            counters: self.pager.statistics(),
+            space: self.store.space(),
+            trimmed: self.store.blocks_trimmed(),
+            running: self.pager.epoch(),
+            durable: self.store.durable_epoch(),
+            generation: self.store.generation().0,
+            snapshots: snapshots.len(),
+            pinned: snapshots.iter().filter(|snapshot| snapshot.pinned).count(),
+            requests: self.disk.in_flight(),
+        }
     }
 
     /// Whether the next snapshot should not wait for its time: the RAM for what it will change in the map is half used, or all

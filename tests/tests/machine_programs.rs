@@ -93,6 +93,35 @@ fn programs_go_on_on_another_board_and_by_uefi() -> Outcome {
     }
 }
 
+/// Reads the report that Ctrl-T asks for: every group is there, and what it says of memory and disk adds up.
+fn expect_report(running: &mut Running) -> Outcome {
+    let mut figures = std::collections::BTreeMap::new();
+    let mut groups = 0;
+    let last = running.wait_for("report", BOOT_LIMIT, |line| {
+        if let Some(metric) = line.parse().metric() {
+            figures.insert(metric.name.to_owned(), metric.value);
+        }
+        groups += u32::from(line.text.contains("report group="));
+        line.text.contains("report epochs running=")
+    })?;
+    let of = |name: &str| figures.get(&format!("report.{name}")).copied().unwrap_or(-1.0);
+    let sum = |names: &[&str]| names.iter().map(|name| of(&format!("frames.{name}"))).sum::<f64>();
+    let frames = sum(&["free", "tables", "filling", "clean", "dirty", "frozen", "writing"]);
+    let frames = frames + sum(&["written"]);
+    let (copies, total) = (of("frames.old_copies"), of("frames.total"));
+    let faults = of("faults.zero_fill") > 0.0 && of("faults.impossible") == 0.0;
+    let space = of("space.available") > 0.0 && of("space.free") < of("space.total");
+    let others = of("reserves.copies") > 0.0 && of("pages.read") > 0.0 && groups > 0;
+    let snapshots = of("snapshots.kept") >= 1.0 && last.parse().number("durable").is_some();
+    // Frozen old copies may be counted with either.
+    let whole = total > 0.0 && frames <= total && frames + copies >= total;
+    if whole && faults && space && others && snapshots {
+        Ok(())
+    } else {
+        Err(running.complaint(&format!("{groups} groups and {figures:?}")))
+    }
+}
+
 /// A person at the console: what was noted before the plug was pulled is there, nothing has to be started or loaded, and the
 /// rest of a line typed after the cut is read by the loop that was waiting before it.
 #[test]
@@ -105,7 +134,10 @@ fn what_a_person_noted_is_there_after_the_plug_was_pulled() -> Outcome {
     let mut running = Running::start("notes-1", &machine)?;
     running.wait_for_text("pull the plug whenever you like", BOOT_LIMIT)?;
     for note in ["bread and milk", "日本語 drop 1"] {
-        running.type_text(&format!("{note}\n"))?;
+        // A Ctrl-T between its letters is the kernel's.
+        running.type_text(&note.replacen(' ', " \u{14}", 1))?;
+        expect_report(&mut running)?;
+        running.type_text("\n")?;
         running.wait_for_text("noted in snapshot", BOOT_LIMIT)?;
     }
     running.cut()?;

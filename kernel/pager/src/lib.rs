@@ -37,6 +37,7 @@ mod discard;
 mod eviction;
 mod fault;
 mod frame_table;
+mod gauges;
 mod page_store;
 mod pager;
 mod pending;
@@ -52,6 +53,7 @@ mod zeroed;
 
 pub use fault::{FaultKind, FaultOutcome, Impossible, Prefetch, WaitReason};
 pub use frame_table::{FrameCounts, FrameState};
+pub use gauges::Gauges;
 pub use page_store::PageStore;
 pub use pager::{FlipRefused, FlipReport, Memory, Pager, PagerOptions, page_digest};
 pub use pending::Wake;
