@@ -111,7 +111,21 @@ fn a_disk_with_a_program_is_made_listed_and_checked() {
     let create = ["disk", "create", &image, "--size", "32M", "--module", &program, "--arg", "one"];
     succeeds(&create);
     assert_eq!(fails(&create), format!("{image}: exists; --force replaces it\n"));
-    assert!(succeeds(&["disk", "check", &image]).contains("problems=0"));
+    let checked = succeeds(&["disk", "check", &image]);
+    assert!(checked.contains("problems=0"));
+    let info = succeeds(&["disk", "info", &image]);
+    let figure = |text: &str, line: &str, key: &str| -> u64 {
+        let line = text.lines().find(|found| found.starts_with(line)).expect("the line is there");
+        let mut words = line.split_whitespace();
+        let found = words.find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+        found.and_then(|value| value.parse().ok()).expect("the figure is there")
+    };
+    let sum = |keys: &[&str]| keys.iter().map(|key| figure(&info, "use", key)).sum::<u64>();
+    let reached = sum(&["pages", "map_nodes", "free_space_tree"]);
+    assert_eq!(reached, figure(&checked, "checked", "blocks"), "{info}");
+    assert_eq!(reached + sum(&["free", "fixed_places"]), figure(&info, "store", "blocks"));
+    assert_eq!(sum(&["free"]), figure(&info, "space", "free"), "it was 0 on small disks");
+    assert!(figure(&info, "image", "allocated") < figure(&info, "image", "blocks"));
     assert_eq!(succeeds(&["disk", "snapshots", &image]).lines().count(), 1);
     let cat = |path: &str| succeeds(&["disk", "cat", &image, "--object", path]);
     assert!(cat("").contains("programs: ObjectArray of 1"));

@@ -410,7 +410,14 @@ mod tests {
         let superblock = image.store.superblock().clone();
         let report = check(image.disk(), superblock.clone(), |_, _| {});
         assert_eq!((report.problems.len(), report.pages), (0, 3002));
-        let usage = super::super::usage::usage(image.disk(), &superblock);
+        let (usage, kinds) = super::super::usage::usage(image.disk(), &superblock);
+        // 3,000 pages and the two that replaced or joined them; and nothing that the check has not seen.
+        assert!((3003..3006).contains(&kinds.pages), "{kinds:?}");
+        assert_eq!(
+            kinds.pages + kinds.nodes + report.free_space_blocks,
+            report.reached,
+            "{kinds:?}"
+        );
         assert_eq!(usage.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [epoch, second]);
         // Page 3 was replaced: old and new block are held alone; so is the path to them.
         assert!(usage.iter().all(|(_, usage)| (10..14).contains(&usage.alone)), "{usage:?}");

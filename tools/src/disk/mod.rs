@@ -24,7 +24,7 @@ pub use file_disk::{FileDisk, Mode, OpenError};
 pub use frames::HostFrames;
 pub use image::{Image, ImageError, SourcePage, check, format, random, read_ring};
 pub use pages::PagesArguments;
-pub use usage::{Usage, usage};
+pub use usage::{Kinds, Usage, usage};
 pub use verify::VerifyArguments;
 
 use crate::modules::finish;
@@ -32,7 +32,8 @@ use clap::{Args, Subcommand};
 use revenant_hal::{Epoch, Generation};
 use revenant_store::{BranchId, Snapshot, Superblock};
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The version of the virtual machine whose objects these tools make and change.
@@ -202,10 +203,10 @@ fn info(arguments: &StateArguments) -> Result<ExitCode, ImageError> {
     let ring = read_ring(image.disk())?;
     print_store(&superblock, &image);
     ring::print(&ring, Some(superblock.generation));
+    let (usage, kinds) = usage(image.disk(), &superblock);
+    print_kinds(path, &superblock, kinds);
     println!("snapshots");
-    for (snapshot, (_, usage)) in
-        superblock.snapshots.entries().iter().zip(usage(image.disk(), &superblock))
-    {
+    for (snapshot, (_, usage)) in superblock.snapshots.entries().iter().zip(usage) {
         print!("  {} blocks={}", snapshot_line(snapshot, &superblock), usage.reached);
         println!(" alone={} shared={}", usage.alone, usage.reached - usage.alone);
         if usage.unreadable > 0 {
@@ -229,7 +230,7 @@ fn info(arguments: &StateArguments) -> Result<ExitCode, ImageError> {
 fn print_store(superblock: &Superblock, image: &Image) {
     let space = image.store.space();
     let (region, length) = superblock.layout.collector_region();
-    let free = superblock.layout.blocks() - superblock.allocated.min(superblock.layout.blocks());
+    let (taken, managed) = taken(superblock);
     println!(
         "store id={:032x} blocks={} bytes={} vm={}.{} branch={} restore_generation={}",
         superblock.store.0,
@@ -240,11 +241,36 @@ fn print_store(superblock: &Superblock, image: &Image) {
         superblock.branch.0,
         superblock.restore_generation
     );
-    println!("space managed={} pool={} free={}", space.total, space.pool, free);
+    println!("space managed={} pool={} free={}", space.total, space.pool, managed - taken);
     println!("collector region={region} blocks={length}");
     match superblock.collector_pin {
         Some(pin) => println!("collector pin={} branch={}", pin.epoch, pin.branch.0),
         None => println!("collector pin=none"),
+    }
+}
+
+/// Blocks in use of those that the allocator hands out, and how many those are.
+fn taken(superblock: &Superblock) -> (u64, u64) {
+    let (start, end) = superblock.layout.data_area();
+    // The bits of all other places, and of those beyond the device, are set.
+    let others = superblock.layout.bitmap_leaves() * 8 * 4096 - (end - start);
+    (superblock.allocated.saturating_sub(others).min(end - start), end - start)
+}
+
+/// Who has the blocks, and how many the image takes of its file system: what the machine has discarded takes none.
+fn print_kinds(path: &Path, superblock: &Superblock, kinds: Kinds) {
+    let (taken, managed) = taken(superblock);
+    let map = kinds.pages + kinds.nodes;
+    println!(
+        "use pages={} map_nodes={} free_space_tree={} free={} fixed_places={}",
+        kinds.pages,
+        kinds.nodes,
+        taken.saturating_sub(map),
+        managed - taken,
+        superblock.layout.blocks() - managed
+    );
+    if let Ok(found) = path.metadata() {
+        println!("image blocks={} allocated={}", found.len() / 4096, found.blocks() / 8);
     }
 }
 

@@ -22,19 +22,30 @@ pub struct Usage {
     pub lost: u64,
 }
 
+/// Blocks of all snapshots together, each counted once, second copies included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Kinds {
+    /// Pages.
+    pub pages: u64,
+    /// Nodes of page maps.
+    pub nodes: u64,
+}
+
 struct Walk<'disk> {
     disk: &'disk mut FileDisk,
     nodes: BTreeMap<BlockIndex, Option<Rc<Node>>>,
     /// For each block: how many snapshots reach it, and the last one that did.
     holders: BTreeMap<BlockIndex, (u32, usize)>,
+    kinds: Kinds,
     usage: Vec<Usage>,
 }
 
-/// The usage of every snapshot in the table, in its order.
-pub fn usage(disk: &mut FileDisk, superblock: &Superblock) -> Vec<(Epoch, Usage)> {
+/// The usage of every snapshot in the table, in its order, and of all together by kind.
+pub fn usage(disk: &mut FileDisk, superblock: &Superblock) -> (Vec<(Epoch, Usage)>, Kinds) {
     let entries = superblock.snapshots.entries();
     let usage = vec![Usage::default(); entries.len()];
-    let mut walk = Walk { disk, nodes: BTreeMap::new(), holders: BTreeMap::new(), usage };
+    let (nodes, holders, kinds) = (BTreeMap::new(), BTreeMap::new(), Kinds::default());
+    let mut walk = Walk { disk, nodes, holders, kinds, usage };
     for (number, entry) in entries.iter().enumerate() {
         walk.visit(number, entry.root, MAP_LEVELS);
     }
@@ -43,7 +54,8 @@ pub fn usage(disk: &mut FileDisk, superblock: &Superblock) -> Vec<(Epoch, Usage)
             walk.usage[*last].alone += 1;
         }
     }
-    entries.iter().map(|entry| entry.epoch).zip(walk.usage).collect()
+    let kinds = walk.kinds;
+    (entries.iter().map(|entry| entry.epoch).zip(walk.usage).collect(), kinds)
 }
 
 impl Walk<'_> {
@@ -59,6 +71,10 @@ impl Walk<'_> {
         for block in reference.blocks() {
             self.usage[snapshot].reached += 1;
             let holder = self.holders.entry(block).or_insert((0, snapshot));
+            if holder.0 == 0 {
+                let kind = if levels == 0 { &mut self.kinds.pages } else { &mut self.kinds.nodes };
+                *kind += 1;
+            }
             *holder = (holder.0 + 1, snapshot);
         }
         let Some(below) = levels.checked_sub(1) else { return };
