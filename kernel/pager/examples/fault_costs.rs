@@ -41,6 +41,12 @@ impl PageStore for Nowhere {
     fn write_room(&self) -> usize {
         1024
     }
+    fn early_room(&self) -> usize {
+        0
+    }
+    fn write_early(&mut self, _page: PageIndex, _frame: FrameIndex) -> bool {
+        false
+    }
     fn finish_snapshot(&mut self) {
         self.finished = true;
     }

@@ -95,7 +95,9 @@ impl Pager {
             FrameState::Writing if self.planted == Planted::FrozenFrameDiscarded => {
                 self.frames.remove(ListName::InFlight, frame);
             }
-            FrameState::Dirty | FrameState::Writing => return self.split(page, frame),
+            FrameState::Dirty | FrameState::Writing | FrameState::Cleaning => {
+                return self.split(page, frame);
+            }
             state => panic!("{page:?} is mapped to {frame:?}, which is {state:?}"),
         }
         self.frames.release(frame);

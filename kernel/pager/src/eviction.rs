@@ -7,22 +7,29 @@
 //! - whatever a batch takes out of the tables is out of the TLB, too, before any frame of it is used again: one flush a batch
 //!   serves the pages, the tables given back, and the bits that were cleared;
 //! - a table counts its entries, and those promised to page-ins under way; at none it is given back with what leads to it;
-//! - pages that are dirty become clean by a snapshot. When little is left that could go, [`Pager::wants_snapshot`] asks for
-//!   one early; who needs a frame waits meanwhile. The stop before the flip waits for nobody's frame: it takes the last
-//!   ones, and what it brought in is held until the flip ([`Pager::set_stopping`]).
+//! - pages that are dirty become clean by a snapshot, or by the cleaner, to which they are given when their turn comes. When
+//!   little is left that could go and the cleaner gets on no further, [`Pager::wants_snapshot`] asks for a snapshot early; who
+//!   needs a frame waits meanwhile. The stop before the flip waits for nobody's frame: it takes the last ones, and what it
+//!   brought in is held until the flip ([`Pager::set_stopping`]).
 //!
 //! Neighbours: `replacement` says who goes; `fault` and `writer` tell it who has come; `tables` does the walks.
 
+use crate::PageStore;
 use crate::ahead::number;
 use crate::frame_table::{FrameState, FrameTable, ListName};
 use crate::pager::{Memory, Pager};
 use crate::planted::Planted;
 use crate::replacement::{Need, Residents};
 use crate::tables::{give_back_empty, index_at, walk};
+use crate::wired::Wired;
+use alloc::vec::Vec;
 use revenant_hal::{FrameIndex, FrameMemory, Mmu, PageIndex, TableEntry};
+use revenant_store::Copies;
 
 /// Pages looked at in one step.
 const LOOKS_PER_STEP: u32 = 1024;
+/// Of these, before it is asked whether enough pages are on their way to the disk.
+const LOOKS_AT_ONCE: u32 = 16;
 /// Steps after which pages are looked at again that could not go when all were looked at.
 const STEPS_IN_VAIN: u32 = 64;
 /// Frames that one page can take: itself and the tables above it.
@@ -32,6 +39,12 @@ const FRAMES_PER_PAGE: u32 = 4;
 struct View<'a, M: Mmu> {
     frames: &'a mut FrameTable,
     mmu: &'a mut M,
+    wired: &'a Wired,
+    /// Pages that are to go and were stored to in the running epoch, up to `room`.
+    to_clean: &'a mut Vec<(u32, FrameIndex)>,
+    room: u32,
+    /// How many were noted.
+    noted: u32,
     planted: Planted,
     /// A bit was cleared that the TLB may still hold as set.
     cleared: bool,
@@ -63,13 +76,31 @@ impl<M: Mmu> Residents for View<'_, M> {
         entry.accessed
     }
 
-    fn can_go(&self, frame: u32) -> bool {
+    fn can_go(&mut self, frame: u32) -> bool {
         let frame = FrameIndex(frame);
+        self.note_cleanable(frame);
         match (self.frames.state(frame), self.planted) {
             (FrameState::Clean, _) | (FrameState::Writing, Planted::WritingPageEvicted) => true,
             (FrameState::Dirty, Planted::DirtyPageEvicted) => !self.frames.is_frozen(frame),
             (FrameState::Dirty, Planted::FrozenPageEvicted) => self.frames.is_frozen(frame),
             _ => false,
+        }
+    }
+}
+
+impl<M: Mmu> View<'_, M> {
+    /// Notes a page that cannot go now and could after having been written. The system's own pages stand twice, which only a
+    /// snapshot sees to.
+    fn note_cleanable(&mut self, frame: FrameIndex) {
+        if self.noted >= self.room || self.frames.state(frame) != FrameState::Dirty {
+            return;
+        }
+        let page = self.frames.page(frame);
+        let once = self.wired.range_of(page).is_none_or(|range| range.copies == Copies::One);
+        let entry = (number(page), frame);
+        if once && !self.frames.is_frozen(frame) && !self.to_clean.contains(&entry) {
+            self.to_clean.push(entry);
+            self.noted += 1;
         }
     }
 }
@@ -95,16 +126,30 @@ impl Pager {
             return false;
         }
         let counts = self.frames.counts();
+        if counts.cleaning > 0 {
+            return false; // some will be clean soon
+        }
         let few_clean = counts.clean < counts.total / 8 && counts.dirty > counts.total / 4;
-        few_clean || counts.dirty > 0 && self.replacement.is_in_vain(Need::Frame)
+        few_clean && self.early_room == 0
+            || counts.dirty > 0 && self.replacement.is_in_vain(Need::Frame)
     }
 
     fn is_short(&self) -> bool {
-        self.frames.free_count() < self.fill_floor() + FRAMES_PER_PAGE + self.options.free_reserve
+        self.frames.free_count() < self.wanted_frames()
     }
 
-    /// Lets a batch of pages go if free frames are short, or a group is beyond its limit; whether there is more to do at once.
-    pub(crate) fn evict<M: Mmu, F: FrameMemory>(&mut self, memory: &mut Memory<'_, M, F>) -> bool {
+    /// Frames that are kept free.
+    fn wanted_frames(&self) -> u32 {
+        self.fill_floor() + FRAMES_PER_PAGE + self.options.free_reserve
+    }
+
+    /// Lets a batch of pages go if free frames are short, or a group is beyond its limit, and gives what it meets of modified pages
+    /// to the cleaner; whether there is more to do at once.
+    pub(crate) fn evict<M: Mmu, F: FrameMemory, S: PageStore>(
+        &mut self,
+        memory: &mut Memory<'_, M, F>,
+        store: &mut S,
+    ) -> bool {
         self.held = self.held.saturating_sub(1);
         let need = if self.is_short() { Need::Frame } else { Need::Limits };
         if self.held > 0 {
@@ -118,27 +163,49 @@ impl Pager {
             }
             return false;
         }
+        // What is being written will go, too: there is no need to look beyond it at pages that are in use.
+        let wanted = match need {
+            Need::Frame => self.wanted_frames().saturating_sub(self.frames.free_count()),
+            Need::Limits => self.options.eviction_batch,
+        };
+        let mut wanted = wanted.saturating_sub(self.frames.length(ListName::Cleaning));
         let (mut looks, mut evicted, mut cleared) = (LOOKS_PER_STEP, 0, false);
-        while evicted < self.options.eviction_batch {
-            let (frames, mmu) = (&mut self.frames, &mut *memory.mmu);
-            let mut view = View { frames, mmu, planted: self.planted, cleared: false, hits: 0 };
-            let frame = self.replacement.next_to_go(need, &mut view, &mut looks);
-            let View { cleared: cleared_now, hits, .. } = view;
-            cleared |= cleared_now;
+        let mut room = self.cleaning_room();
+        while evicted < self.options.eviction_batch && looks > 0 && wanted > 0 {
+            let (frames, mmu, planted) = (&mut self.frames, &mut *memory.mmu, self.planted);
+            let (wired, to_clean, noted) = (&self.wired, &mut self.to_clean, 0);
+            let mut view =
+                View { frames, mmu, wired, to_clean, room, noted, planted, cleared, hits: 0 };
+            let mut looks_now = looks.min(LOOKS_AT_ONCE);
+            looks -= looks_now;
+            let frame = self.replacement.next_to_go(need, &mut view, &mut looks_now);
+            looks += looks_now;
+            let (noted, hits) = (view.noted, view.hits);
+            (cleared, room) = (view.cleared, room - noted);
+            wanted = wanted.saturating_sub(noted);
             self.note_hits(hits);
-            let Some(frame) = frame else { break };
-            self.let_go(FrameIndex(frame), memory.mmu);
-            evicted += 1;
+            match frame {
+                Some(frame) => {
+                    self.let_go(FrameIndex(frame), memory.mmu);
+                    (evicted, wanted) = (evicted + 1, wanted.saturating_sub(1));
+                }
+                None if looks_now > 0 => break, // there is nobody left to look at
+                None => {}
+            }
         }
+        cleared |= self.protect_for_cleaning(memory.mmu);
         if (evicted > 0 || cleared) && self.planted != Planted::FlushOmittedAtEviction {
             memory.mmu.invalidate_all();
         }
-        if evicted == 0 {
-            return !self.replacement.is_in_vain(need);
+        let given = self.give_for_cleaning(store);
+        if evicted == 0 && given == 0 {
+            return wanted > 0 && !self.replacement.is_in_vain(need);
         }
         self.statistics.pages_evicted += u64::from(evicted);
-        self.pending.wake_waiting();
-        need == Need::Limits || self.is_short()
+        if evicted > 0 {
+            self.pending.wake_waiting();
+        }
+        given > 0 || need == Need::Limits || self.is_short()
     }
 
     /// Takes a page out of the tables and its frame, and the tables that are empty then, back to the pool.

@@ -25,7 +25,7 @@ pub enum FaultKind {
     ZeroFill,
     /// A page of the snapshot before was made writable where it is.
     MakeWritable,
-    /// The page was copied, because its frame belongs to the snapshot in the making.
+    /// The page was copied, because its frame belongs to the snapshot in the making or is being written.
     Copy,
 }
 
@@ -199,7 +199,7 @@ impl Pager {
             // Charged and listed already: only the way to it was protected.
             FrameState::Dirty if !self.frames.is_frozen(frame) => {}
             FrameState::Writing if self.planted == Planted::CopyOmittedWhileWriting => {}
-            FrameState::Dirty | FrameState::Writing => {
+            FrameState::Dirty | FrameState::Writing | FrameState::Cleaning => {
                 return self.copy(place, frame, memory, store);
             }
             FrameState::Clean | FrameState::Written => {
@@ -218,8 +218,8 @@ impl Pager {
         Served(FaultKind::MakeWritable)
     }
 
-    /// A store to a frozen page whose write has not completed: the program goes on with a copy, and the old content goes to
-    /// the front of the writer's queue (A25).
+    /// A store to a frozen page, or one given to the cleaner, whose write has not completed: the program goes on with a copy, and the old content goes to
+    /// the front of the writer's queue (A25), if the writer has not taken it yet.
     fn copy<M: Mmu, F: FrameMemory, S: PageStore>(
         &mut self,
         place: Place,
@@ -259,9 +259,10 @@ impl Pager {
             self.frames.set_awaited(old, false);
             self.pending.wake(page);
         }
-        if self.frames.state(old) == FrameState::Writing {
-            self.frames.set_state(old, FrameState::SplitWriting);
-            return;
+        match self.frames.state(old) {
+            FrameState::Writing => return self.frames.set_state(old, FrameState::SplitWriting),
+            FrameState::Cleaning => return self.frames.set_state(old, FrameState::SplitCleaning),
+            _ => {}
         }
         let queue = self.frames.queue_of_frozen(old);
         self.frames.remove(queue, old);

@@ -2,8 +2,8 @@
 //!
 //! This table is the truth about pages; page tables only repeat it to the processor. Invariants:
 //! - a frame stands on exactly one list, or on none while it is clean, being filled, or a page table;
-//! - the dirty list holds the pages made writable in the running epoch, the others (but the free list) belong to the one
-//!   snapshot in the making;
+//! - the dirty list holds the pages made writable in the running epoch, the cleaning list pages of one epoch, the running one or
+//!   the one before; the others (but the free lists) belong to the one snapshot in the making;
 //! - nothing here walks all frames: the flip moves a list, the commit forgets one.
 //!
 //! Neighbours: `fault` and `writer` change states; `pager` owns the table.
@@ -29,6 +29,10 @@ pub enum FrameState {
     Writing,
     /// Holds a page of the snapshot in the making that was written and is not durable yet.
     Written,
+    /// Holds a page that was stored to in the epoch of its stamp and that a device is writing before the flip of that epoch.
+    Cleaning,
+    /// Holds an old copy of such a page; mapped nowhere.
+    SplitCleaning,
     /// Holds the old copy of a page; mapped nowhere; waits for the writer.
     SplitQueued,
     /// Holds the old copy of a page that a device is writing.
@@ -38,7 +42,7 @@ pub enum FrameState {
 }
 
 /// Number of states.
-const STATES: usize = 9;
+const STATES: usize = 11;
 
 impl FrameState {
     const ALL: [Self; STATES] = [
@@ -48,6 +52,8 @@ impl FrameState {
         Self::Dirty,
         Self::Writing,
         Self::Written,
+        Self::Cleaning,
+        Self::SplitCleaning,
         Self::SplitQueued,
         Self::SplitWriting,
         Self::Table,
@@ -72,9 +78,11 @@ pub(crate) enum ListName {
     InFlight,
     /// Written for the snapshot in the making.
     Written,
+    /// Given to the store before their flip.
+    Cleaning,
 }
 
-const LISTS: usize = 7;
+const LISTS: usize = 8;
 const NONE: u32 = u32::MAX;
 
 /// Stands on the front list although its state is `Dirty`.
@@ -139,6 +147,8 @@ pub struct FrameCounts {
     pub writing: u32,
     /// Written, not durable.
     pub written: u32,
+    /// Being written before their flip, old copies included.
+    pub cleaning: u32,
     /// Old copies, queued or being written.
     pub split: u32,
     /// Page tables.
@@ -384,7 +394,8 @@ impl FrameTable {
     /// The snapshot is durable: what was written for it is clean. Constant time.
     pub(crate) fn commit(&mut self) {
         let queued = self.length(ListName::Frozen) + self.length(ListName::Front);
-        assert_eq!(queued + self.length(ListName::InFlight), 0, "committed with pages unwritten");
+        let under_way = self.length(ListName::InFlight) + self.length(ListName::Cleaning);
+        assert_eq!(queued + under_way, 0, "committed with pages unwritten");
         self.lists[ListName::Written as usize] = EMPTY;
         self.counts[FrameState::Clean as usize] += self.counts[FrameState::Written as usize];
         self.counts[FrameState::Written as usize] = 0;
@@ -399,7 +410,9 @@ impl FrameTable {
     /// Frames by state.
     pub(crate) fn counts(&self) -> FrameCounts {
         let count = |state: FrameState| self.counts[state as usize];
-        let split = count(FrameState::SplitQueued) + count(FrameState::SplitWriting);
+        let split = count(FrameState::SplitQueued)
+            + count(FrameState::SplitWriting)
+            + count(FrameState::SplitCleaning);
         FrameCounts {
             free: count(FrameState::Free),
             filling: count(FrameState::Filling),
@@ -408,6 +421,7 @@ impl FrameTable {
             frozen: self.length(ListName::Frozen) + self.length(ListName::Front),
             writing: count(FrameState::Writing) + count(FrameState::SplitWriting),
             written: count(FrameState::Written),
+            cleaning: self.length(ListName::Cleaning),
             split,
             tables: count(FrameState::Table),
             total: self.len(),

@@ -26,13 +26,17 @@
 //! Pages that nobody needs any more are discarded (`discard`): from any state but a table's their frame goes to `Free`, or to
 //! `SplitQueued` and `SplitWriting` if it is frozen.
 //!
-//! What this crate does not do yet: cleaning ahead, load control.
+//! What was stored to in the running epoch and is to go is written before its flip (`cleaner`): from `Dirty` a frame goes to
+//! `Cleaning` and on to `Clean`, or to `SplitCleaning` and `Free` if it is stored to before the device has it.
+//!
+//! What this crate does not do yet: writing settled pages before a flip while frames suffice, load control.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 mod ahead;
+mod cleaner;
 mod discard;
 mod eviction;
 mod fault;

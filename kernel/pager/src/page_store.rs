@@ -1,4 +1,4 @@
-//! What the pager asks of the store, in eleven calls. The store of the kernel is [`revenant_store::Store`]; the pager's own
+//! What the pager asks of the store, in thirteen calls. The store of the kernel is [`revenant_store::Store`]; the pager's own
 //! tests bring one in memory that is late, short of space and gives snapshots up on purpose.
 //!
 //! Calls that may come from a trap (`lookup`, `reserve_first_dirtying`, `running_epoch`) do no I/O and do not allocate.
@@ -39,6 +39,10 @@ pub trait PageStore {
     fn write_page(&mut self, page: PageIndex, frame: FrameIndex, copies: Copies);
     /// How many pages it would take now without piling them up.
     fn write_room(&self) -> usize;
+    /// How many pages it would write before their flip now.
+    fn early_room(&self) -> usize;
+    /// Writes a page of the running epoch before its flip; false if not now. Ends in `PageWritten` or `PageNotWritten`.
+    fn write_early(&mut self, page: PageIndex, frame: FrameIndex) -> bool;
     /// No more pages will be given.
     fn finish_snapshot(&mut self);
     /// Tells how many resident pages have no room set aside in the running epoch: allocation is refused while each of them can
@@ -88,6 +92,14 @@ impl PageStore for Store {
 
     fn write_room(&self) -> usize {
         self.write_batch().saturating_sub(self.queued_writes())
+    }
+
+    fn early_room(&self) -> usize {
+        Self::early_room(self)
+    }
+
+    fn write_early(&mut self, page: PageIndex, frame: FrameIndex) -> bool {
+        Self::write_early(self, page, frame)
     }
 
     fn finish_snapshot(&mut self) {

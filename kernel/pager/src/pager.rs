@@ -98,6 +98,14 @@ pub struct Pager {
     pub(crate) planted: Planted,
     /// Where the writer sorts; allocated once.
     pub(crate) batch: Vec<(u32, FrameIndex)>,
+    /// Whether to write modified pages before their flip at all.
+    pub(crate) cleans: bool,
+    /// Pages that eviction has met and the cleaner will take; allocated once.
+    pub(crate) to_clean: Vec<(u32, FrameIndex)>,
+    /// Pages that the store would have written early at the last step.
+    pub(crate) early_room: u32,
+    /// A page could not be written early; not tried again before the next commit.
+    pub(crate) cleaner_stuck: bool,
     late_epoch: bool,
     /// What faults now is part of the stop before a flip.
     stopping: bool,
@@ -137,6 +145,10 @@ impl Pager {
             statistics: Statistics::default(),
             planted: Planted::None,
             batch: Vec::with_capacity(options.write_batch as usize),
+            cleans: false,
+            to_clean: Vec::with_capacity(options.eviction_batch as usize),
+            early_room: 0,
+            cleaner_stuck: false,
             late_epoch: false,
             stopping: false,
             held: 0,
@@ -286,9 +298,11 @@ impl Pager {
     /// The resident pages with their frames: a walk of the whole frame table, for tests and reports only.
     pub fn resident_pages(&self) -> impl Iterator<Item = (PageIndex, FrameIndex)> + '_ {
         (0..self.frames.len()).map(FrameIndex).filter_map(|frame| match self.frames.state(frame) {
-            FrameState::Clean | FrameState::Dirty | FrameState::Writing | FrameState::Written => {
-                Some((self.frames.page(frame), frame))
-            }
+            FrameState::Clean
+            | FrameState::Dirty
+            | FrameState::Writing
+            | FrameState::Written
+            | FrameState::Cleaning => Some((self.frames.page(frame), frame)),
             _ => None,
         })
     }

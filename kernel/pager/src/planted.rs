@@ -15,6 +15,10 @@ pub enum Planted {
     TlbFlushOmittedAtFlip,
     /// The writer takes pages of the running epoch, which programs can store to.
     UnprotectedPageWritten,
+    /// The cleaner takes pages that programs can store to.
+    UnprotectedPageCleaned,
+    /// A page that was to be cleaned and could not be written counts as clean.
+    UnwrittenPageTakenForClean,
     /// A page under a device write is made writable in place.
     CopyOmittedWhileWriting,
     /// The old copy of a page is forgotten instead of written.

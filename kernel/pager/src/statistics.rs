@@ -39,6 +39,10 @@ pub struct Statistics {
     pub pages_written: u64,
     /// Of these, old copies.
     pub copies_written: u64,
+    /// Pages given to the store before their flip.
+    pub pages_cleaned: u64,
+    /// Of these, not written after all.
+    pub pages_not_cleaned: u64,
     /// Flips.
     pub flips: u64,
     /// Snapshots that became durable.

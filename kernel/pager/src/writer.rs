@@ -74,7 +74,8 @@ impl Pager {
         store: &mut S,
     ) -> StepOutcome {
         self.finish_late_flip();
-        let evicting = self.evict(memory);
+        self.look_for_early_room(store);
+        let evicting = self.evict(memory, store);
         let _ = self.wire(memory, store);
         store.set_uncharged_pages(u64::from(self.frames.counts().uncharged()));
         self.read_ahead(memory, store);
@@ -87,7 +88,7 @@ impl Pager {
             Making::Draining => self.drain(store),
             Making::Abandoned => self.take_all_back(),
             Making::Finishing => StepOutcome::Waiting,
-            Making::Nothing if self.pending.count() > 0 => StepOutcome::Waiting,
+            Making::Nothing if self.is_waiting() => StepOutcome::Waiting,
             Making::Nothing => StepOutcome::Idle,
         };
         // The store hands reads to the disk in its own step: the loop must not halt before that.
@@ -120,6 +121,11 @@ impl Pager {
             self.wired.advance();
         }
         WiredProgress::Coming
+    }
+
+    /// Whether the store is at work for this pager although no snapshot is in the making.
+    fn is_waiting(&self) -> bool {
+        self.pending.count() > 0 || self.frames.length(ListName::Cleaning) > 0
     }
 
     fn drain<S: PageStore>(&mut self, store: &mut S) -> StepOutcome {
@@ -205,10 +211,8 @@ impl Pager {
             StoreEvent::PageWritten { page, frame } => self.page_written(*page, *frame),
             StoreEvent::Committed { epoch, .. } => self.committed(*epoch),
             StoreEvent::Abandoned { epoch, .. } => self.abandoned(*epoch),
-            // Nothing is written early yet.
-            StoreEvent::PageNotWritten { .. }
-            | StoreEvent::BecameReadOnly(_)
-            | StoreEvent::Report(_) => {}
+            StoreEvent::PageNotWritten { page, frame } => self.not_cleaned(*page, *frame),
+            StoreEvent::BecameReadOnly(_) | StoreEvent::Report(_) => {}
         }
     }
 
@@ -268,10 +272,13 @@ impl Pager {
                 self.frames.remove(ListName::InFlight, frame);
                 self.frames.set_state(frame, FrameState::Written);
                 self.frames.push_back(ListName::Written, frame);
-                if self.frames.is_awaited(frame) {
-                    self.frames.set_awaited(frame, false);
-                    self.pending.wake(page);
-                }
+                self.stop_awaiting(frame);
+            }
+            FrameState::Cleaning => self.cleaned(frame),
+            FrameState::SplitCleaning => {
+                self.frames.remove(ListName::Cleaning, frame);
+                self.frames.release(frame);
+                self.pending.wake_waiting();
             }
             FrameState::SplitWriting => {
                 self.frames.remove(ListName::InFlight, frame);
@@ -291,6 +298,7 @@ impl Pager {
         self.frames.commit();
         self.making = Making::Nothing;
         self.replacement.hope(); // what was written is clean now
+        self.cleaner_stuck = false;
         self.statistics.commits += 1;
         self.pending.wake_waiting();
     }
@@ -325,11 +333,16 @@ impl Pager {
         self.enter_dirty(frame);
     }
 
-    fn enter_dirty(&mut self, frame: FrameIndex) {
+    /// Whoever waits for the frame's write need not any more.
+    pub(crate) fn stop_awaiting(&mut self, frame: FrameIndex) {
         if self.frames.is_awaited(frame) {
             self.frames.set_awaited(frame, false);
             self.pending.wake(self.frames.page(frame));
         }
+    }
+
+    pub(crate) fn enter_dirty(&mut self, frame: FrameIndex) {
+        self.stop_awaiting(frame);
         if self.planted == Planted::AbandonedPagesForgotten {
             self.frames.set_state(frame, FrameState::Clean);
             return;

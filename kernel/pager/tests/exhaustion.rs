@@ -31,6 +31,7 @@ fn world(seed: u64, frames: u32, pages: u64, temper: Temper) -> World<MemoryStor
         options: LEAST,
         wired: Vec::new(),
         reads_ahead: true,
+        cleans: true,
         flip_one_in: 40,
         discard_one_in: 40,
         cut_one_in: 700,

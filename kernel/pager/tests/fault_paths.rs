@@ -20,6 +20,7 @@ const COUSIN: PageIndex = PageIndex(70 + 512);
 const TEMPER: Temper = Temper {
     abandon_one_in: 0,
     refuse_discard_one_in: 0,
+    fail_early_one_in: 0,
     forget_one_in: 0,
     space: usize::MAX,
     queue: 4096,

@@ -36,6 +36,7 @@ fn damaged() -> (World<MemoryStore>, FaultOutcome) {
         abandon_one_in: 0,
         forget_one_in: 0,
         refuse_discard_one_in: 0,
+        fail_early_one_in: 0,
         space: 8,
         queue: 4096,
     };

@@ -70,6 +70,16 @@ fn device_write_from_a_page_that_programs_can_store_to() {
 }
 
 #[test]
+fn cleaning_of_a_page_that_programs_can_store_to() {
+    caught(Planted::UnprotectedPageCleaned);
+}
+
+#[test]
+fn a_page_taken_for_clean_that_could_not_be_written() {
+    caught(Planted::UnwrittenPageTakenForClean);
+}
+
+#[test]
 fn copy_omitted_for_a_page_whose_write_has_not_completed() {
     caught(Planted::CopyOmittedWhileWriting);
 }

@@ -23,7 +23,7 @@ impl Residents for Memory {
         core::mem::take(&mut self.touched[frame as usize])
     }
 
-    fn can_go(&self, frame: u32) -> bool {
+    fn can_go(&mut self, frame: u32) -> bool {
         !self.dirty[frame as usize]
     }
 }

@@ -57,7 +57,7 @@ pub trait Residents {
     /// Whether the page was touched since this was asked last. From now on it was not.
     fn take_touched(&mut self, frame: u32) -> bool;
     /// Whether the page can go now: nothing would be lost, nobody is using the frame.
-    fn can_go(&self, frame: u32) -> bool;
+    fn can_go(&mut self, frame: u32) -> bool;
 }
 
 /// The order in which resident pages go.
@@ -198,6 +198,16 @@ impl Replacement {
         self.order.remove(frame);
     }
 
+    /// A page that could not go when its turn came can go now: its turn is next, unless it is touched before.
+    pub fn to_the_front(&mut self, frame: u32) {
+        let Some(queue) = self.order.queue_of(frame) else { return };
+        let group = self.order.group(frame);
+        self.order.remove(frame);
+        let queue = if queue == Queue::Main { queue } else { Queue::Aged };
+        self.order.push_oldest(group, queue, frame, 0);
+        self.claims.hope(group);
+    }
+
     /// The frame whose page should go next. It is off the queues, and its page is remembered as a ghost. None if there is no
     /// such frame among those looked at, or no sense in looking; each look takes one off `looks`.
     pub fn next_to_go(
@@ -304,7 +314,7 @@ mod tests {
             false
         }
 
-        fn can_go(&self, frame: u32) -> bool {
+        fn can_go(&mut self, frame: u32) -> bool {
             frame >= self.0
         }
     }

@@ -125,6 +125,21 @@ impl Order {
         self.marks[frame as usize] = queue as u16 | lives << LIVES_SHIFT | group.0 << GROUP_SHIFT;
     }
 
+    pub(super) fn push_oldest(&mut self, group: Group, queue: Queue, frame: u32, lives: u16) {
+        assert!(self.queue_of(frame).is_none(), "frame {frame} stands on a queue already");
+        let ends = &mut self.ends[group.place()][queue as usize];
+        let newer = core::mem::replace(&mut ends.oldest, frame);
+        ends.length += 1;
+        if newer == NONE {
+            ends.newest = frame;
+        } else {
+            self.nodes[newer as usize].older = frame;
+        }
+        self.nodes[frame as usize] = Node { newer, older: NONE };
+        self.count(group, true);
+        self.marks[frame as usize] = queue as u16 | lives << LIVES_SHIFT | group.0 << GROUP_SHIFT;
+    }
+
     pub(super) fn pop_oldest(&mut self, group: Group, queue: Queue) -> Option<u32> {
         let ends = &mut self.ends[group.place()][queue as usize];
         let frame = ends.oldest;
@@ -233,8 +248,15 @@ mod tests {
             order.remove(3);
             assert_eq!((order.queue_of(gone), order.length(ONE, Queue::Fresh)), (None, 2));
             order.push_newest(ONE, Queue::Fresh, gone, 0);
+            order.push_oldest(ONE, Queue::Fresh, 3, 0);
             let rest = (0..3).filter(|frame| *frame != gone).chain([gone]);
-            assert_eq!(drain(&mut order, Queue::Fresh), rest.collect::<Vec<_>>());
+            assert_eq!(
+                drain(&mut order, Queue::Fresh),
+                [3].into_iter().chain(rest).collect::<Vec<_>>()
+            );
+            order.push_oldest(ONE, Queue::Fresh, 1, 0);
+            order.push_newest(ONE, Queue::Fresh, 2, 0);
+            assert_eq!(drain(&mut order, Queue::Fresh), [1, 2]);
         }
     }
 }

@@ -14,7 +14,8 @@ impl<B: Backing> World<B> {
             let (state, page, _) = self.pager.frame(*frame);
             let known = match access {
                 DeviceAccess::Reads => {
-                    matches!(state, FrameState::Writing | FrameState::SplitWriting)
+                    let frozen = matches!(state, FrameState::Writing | FrameState::SplitWriting);
+                    frozen || matches!(state, FrameState::Cleaning | FrameState::SplitCleaning)
                 }
                 DeviceAccess::Fills => state == FrameState::Filling,
             };
@@ -25,7 +26,9 @@ impl<B: Backing> World<B> {
         let role = |frame: FrameIndex| {
             let (state, page, stamp) = self.pager.frame(frame);
             match state {
-                FrameState::Clean => FrameRole::Page { page, dirty_epoch: None },
+                FrameState::Clean | FrameState::Cleaning => {
+                    FrameRole::Page { page, dirty_epoch: None }
+                }
                 FrameState::Dirty | FrameState::Writing | FrameState::Written => {
                     FrameRole::Page { page, dirty_epoch: Some(stamp) }
                 }
@@ -56,7 +59,13 @@ impl<B: Backing> World<B> {
             (counts.clean, count(FrameState::Clean)),
             (counts.written, count(FrameState::Written)),
             (counts.tables, count(FrameState::Table)),
-            (counts.split, count(FrameState::SplitQueued) + count(FrameState::SplitWriting)),
+            (
+                counts.split,
+                count(FrameState::SplitQueued)
+                    + count(FrameState::SplitWriting)
+                    + count(FrameState::SplitCleaning),
+            ),
+            (counts.cleaning, count(FrameState::Cleaning) + count(FrameState::SplitCleaning)),
             (counts.writing, count(FrameState::Writing) + count(FrameState::SplitWriting)),
         ];
         if self.planted == Planted::None && expected.iter().any(|(kept, real)| kept != real) {

@@ -21,6 +21,8 @@ pub(crate) type Pages = BTreeMap<u64, Arc<PageBytes>>;
 enum Request {
     Read(PageIndex, FrameIndex),
     Write(PageIndex, FrameIndex),
+    /// Before the flip; the number tells it from others of the page.
+    Early(PageIndex, FrameIndex, u64),
 }
 
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(crate) struct Temper {
     pub(crate) abandon_one_in: u64,
     /// One discard in so many finds no room; 0 for none.
     pub(crate) refuse_discard_one_in: u64,
+    /// One write before the flip in so many fails; 0 for none.
+    pub(crate) fail_early_one_in: u64,
     /// One lookup in so many does not know.
     pub(crate) forget_one_in: u64,
     /// Pages that may be charged at a time.
@@ -50,6 +54,7 @@ impl Default for Temper {
         Self {
             abandon_one_in: 6,
             refuse_discard_one_in: 10,
+            fail_early_one_in: 40,
             forget_one_in: 4,
             space: usize::MAX,
             queue: 32,
@@ -64,6 +69,11 @@ pub(crate) struct MemoryStore {
     making: Option<Making>,
     doomed: bool,
     requests: Vec<Request>,
+    /// Pages written before their flip, for the snapshot in the making or the one to come; none while one is on its way.
+    early: BTreeMap<u64, Option<Arc<PageBytes>>>,
+    /// Of those on their way, the newest request of each page.
+    newest: BTreeMap<u64, u64>,
+    tickets: u64,
     events: VecDeque<StoreEvent>,
     /// Pages charged: in the running epoch, and in the snapshot in the making.
     charged: [BTreeSet<u64>; 2],
@@ -87,6 +97,9 @@ impl MemoryStore {
             making: None,
             doomed: false,
             requests: Vec::new(),
+            early: BTreeMap::new(),
+            newest: BTreeMap::new(),
+            tickets: 0,
             events: VecDeque::new(),
             charged: [BTreeSet::new(), BTreeSet::new()],
             discarded: [BTreeSet::new(), BTreeSet::new()],
@@ -105,7 +118,7 @@ impl MemoryStore {
 
     /// Writes waiting or under way.
     pub(crate) fn writes(&self) -> usize {
-        self.requests.iter().filter(|request| matches!(request, Request::Write(..))).count()
+        self.requests.iter().filter(|request| !matches!(request, Request::Read(..))).count()
     }
 
     /// The snapshot in the making is given up as soon as no request is under way.
@@ -137,7 +150,13 @@ impl MemoryStore {
     pub(crate) fn give_up(&mut self) {
         let Some(making) = self.making.take() else { return };
         self.doomed = false;
+        for request in self.requests.clone() {
+            if let Request::Early(page, frame, ticket) = request {
+                self.not_written(page, frame, ticket);
+            }
+        }
         self.requests.retain(|request| matches!(request, Request::Read(..)));
+        self.early.retain(|page, _| !self.discarded[0].contains(page));
         // Every page charged for it stays charged, for the running epoch, unless that has discarded it.
         let frozen = core::mem::take(&mut self.charged[1]);
         self.charged[0].extend(frozen.difference(&self.discarded[0]));
@@ -155,10 +174,31 @@ impl MemoryStore {
             self.durable.1.remove(&page);
             self.damaged.remove(&page);
         }
+        let early = core::mem::take(&mut self.early);
+        let written =
+            early.into_iter().filter_map(|(page, bytes)| bytes.map(|bytes| (page, bytes)));
+        self.durable.1.extend(written);
         self.durable.1.extend(making.pages);
         self.charged[1].clear();
         let (epoch, generation) = (making.epoch, Generation(making.epoch.0));
         self.events.push_back(StoreEvent::Committed { epoch, generation, blocks_written });
+    }
+
+    /// What a page holds that no discard has made zeros.
+    fn content(&self, page: PageIndex) -> Option<&Arc<PageBytes>> {
+        let early = self.early.get(&page.0).and_then(|early| early.as_ref());
+        early.or_else(|| self.durable.1.get(&page.0))
+    }
+
+    /// A page is as dirty as before. If its flip has happened, that snapshot lacks it.
+    fn not_written(&mut self, page: PageIndex, frame: FrameIndex, ticket: u64) {
+        if self.newest.get(&page.0) == Some(&ticket) {
+            self.newest.remove(&page.0);
+            self.early.remove(&page.0);
+            self.charged[0].insert(page.0);
+        }
+        self.doomed |= self.making.is_some();
+        self.events.push_back(StoreEvent::PageNotWritten { page, frame });
     }
 
     fn perform(&mut self, request: Request, frames: &mut SimFrames) {
@@ -167,7 +207,7 @@ impl MemoryStore {
                 let result = if self.damaged.contains(&page.0) {
                     let role = BlockRole::Page(page);
                     Err(DamagedBlock { block: BlockIndex(page.0), role, device_error: None })
-                } else if let Some(bytes) = self.durable.1.get(&page.0) {
+                } else if let Some(bytes) = self.content(page) {
                     frames.bytes_mut(frame).0.copy_from_slice(&bytes.0);
                     Ok(PageContent::Stored)
                 } else {
@@ -182,14 +222,38 @@ impl MemoryStore {
                 assert!(twice.is_none(), "{page:?} was given twice to one snapshot");
                 self.events.push_back(StoreEvent::PageWritten { page, frame });
             }
+            Request::Early(page, frame, ticket) => {
+                if self.random.one_in(self.temper.fail_early_one_in) {
+                    return self.not_written(page, frame, ticket);
+                }
+                if self.newest.get(&page.0) == Some(&ticket) {
+                    self.newest.remove(&page.0);
+                    self.early.insert(page.0, Some(Arc::new(frames.bytes(frame).clone())));
+                }
+                self.events.push_back(StoreEvent::PageWritten { page, frame });
+            }
+        }
+    }
+
+    /// What was written of a page before its flip is not what it holds.
+    fn forget_early(&mut self, page: PageIndex) {
+        if self.making.is_none() {
+            self.early.remove(&page.0);
+            self.newest.remove(&page.0);
         }
     }
 }
 
 impl PageStore for MemoryStore {
     fn lookup(&self, page: PageIndex) -> Lookup {
-        let discarded = self.discarded.iter().any(|pages| pages.contains(&page.0));
-        if discarded {
+        let [running, frozen] = &self.discarded;
+        if self.making.is_some() && running.contains(&page.0) {
+            return Lookup::Known(PageContent::Zero);
+        }
+        if self.early.contains_key(&page.0) {
+            return Lookup::Known(PageContent::Stored);
+        }
+        if running.contains(&page.0) || frozen.contains(&page.0) {
             return Lookup::Known(PageContent::Zero);
         }
         let forgotten = self.temper.forget_one_in;
@@ -227,6 +291,7 @@ impl PageStore for MemoryStore {
         if self.random.one_in(self.temper.refuse_discard_one_in) {
             return Err(NoSpace);
         }
+        self.forget_early(page);
         self.discarded[0].insert(page.0);
         Ok(())
     }
@@ -252,6 +317,23 @@ impl PageStore for MemoryStore {
 
     fn write_room(&self) -> usize {
         self.temper.queue.saturating_sub(self.writes())
+    }
+
+    fn early_room(&self) -> usize {
+        if self.making.is_some() { 0 } else { self.temper.queue.saturating_sub(self.writes()) }
+    }
+
+    fn write_early(&mut self, page: PageIndex, frame: FrameIndex) -> bool {
+        if self.early_room() == 0 {
+            return false;
+        }
+        let charged = self.charged[0].remove(&page.0);
+        assert!(charged, "{page:?} is to be cleaned and not charged in {:?}", self.running);
+        self.tickets += 1;
+        self.early.insert(page.0, None);
+        self.newest.insert(page.0, self.tickets);
+        self.requests.push(Request::Early(page, frame, self.tickets));
+        true
     }
 
     fn finish_snapshot(&mut self) {
@@ -300,7 +382,7 @@ impl Backing for MemoryStore {
     fn frames_in_flight(&self) -> Vec<(FrameIndex, DeviceAccess)> {
         let frame = |request: &Request| match request {
             Request::Read(_, frame) => (*frame, DeviceAccess::Fills),
-            Request::Write(_, frame) => (*frame, DeviceAccess::Reads),
+            Request::Write(_, frame) | Request::Early(_, frame, _) => (*frame, DeviceAccess::Reads),
         };
         self.requests.iter().map(frame).collect()
     }
@@ -314,6 +396,8 @@ impl Backing for MemoryStore {
         self.making = None;
         self.doomed = false;
         self.requests.clear();
+        self.early.clear();
+        self.newest.clear();
         self.events.clear();
         self.charged = [BTreeSet::new(), BTreeSet::new()];
         self.discarded = [BTreeSet::new(), BTreeSet::new()];

@@ -112,6 +112,7 @@ impl<B: Backing> World<B> {
     pub(crate) fn new(mut backing: B, plan: Plan, mut random: Random) -> Self {
         let mut pager = Pager::new(plan.frames, backing.store(), plan.wired.clone(), plan.options);
         pager.set_read_ahead(plan.reads_ahead);
+        pager.set_cleaning(plan.cleans);
         let epoch = pager.epoch();
         let mut snapshots = BTreeMap::new();
         snapshots.insert(Epoch(0), (Model::new(), 0));
@@ -445,6 +446,7 @@ impl<B: Backing> World<B> {
         self.pager =
             Pager::new(self.plan.frames, store, self.plan.wired.clone(), self.plan.options);
         self.pager.set_read_ahead(self.plan.reads_ahead);
+        self.pager.set_cleaning(self.plan.cleans);
         self.pager.plant(self.planted);
         self.epoch = self.pager.epoch();
         self.mmu = SimMmu::new(self.plan.frames, self.plan.tlb, self.random.next_u64());

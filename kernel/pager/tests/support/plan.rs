@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) wired: Vec<WiredRange>,
     /// Whether walks are read ahead for.
     pub(crate) reads_ahead: bool,
+    /// Whether modified pages are written before their flip when frames are short.
+    pub(crate) cleans: bool,
     /// One flip in so many steps, if possible.
     pub(crate) flip_one_in: u64,
     /// One discard of a few pages in so many steps; 0 for none.
@@ -42,6 +44,7 @@ impl Plan {
             options: PagerOptions::default(),
             wired: Vec::new(),
             reads_ahead: false,
+            cleans: false,
             flip_one_in: 0,
             discard_one_in: 0,
             cut_one_in: 0,
@@ -82,6 +85,7 @@ impl Plan {
             options,
             wired: Vec::new(),
             reads_ahead: random.one_in(2),
+            cleans: true,
             flip_one_in: 60,
             discard_one_in: 25,
             cut_one_in: 1500,
@@ -104,6 +108,18 @@ impl Plan {
         let roomy = Self::roomy(random);
         let options = PagerOptions { table_reserve: 3, copy_reserve: 4, ..roomy.options };
         Self { frames, options, ..roomy }
+    }
+
+    /// Frames for a part of the pages, reserves at their minimum, and few flips: what is to go is written before them.
+    pub(crate) fn of_the_cleaner(random: &mut Random) -> Self {
+        let plan = Self::short_of_memory(random);
+        let options = PagerOptions {
+            copy_reserve: u32::try_from(random.below(3)).unwrap_or(0),
+            free_reserve: u32::try_from(random.below(6)).unwrap_or(0),
+            eviction_batch: 1 + u32::try_from(random.below(8)).unwrap_or(0),
+            ..plan.options
+        };
+        Self { cut_one_in: 0, flip_one_in: 400, discard_one_in: 150, options, ..plan }
     }
 
     /// As [`Plan::roomy`], but with a seed's own shortage: of frames, of reserves, of room in the TLB; and with a range of the

@@ -27,6 +27,9 @@ pub(crate) struct Tally {
     pub(crate) pages_read: u64,
     /// Pages let go for their frames.
     pub(crate) pages_evicted: u64,
+    /// Pages given to the store before their flip, and of these not written.
+    pub(crate) pages_cleaned: u64,
+    pub(crate) pages_not_cleaned: u64,
     /// Pages discarded.
     pub(crate) pages_discarded: u64,
     /// Power cuts.
@@ -44,6 +47,8 @@ impl Tally {
         self.copies += other.copies;
         self.pages_read += other.pages_read;
         self.pages_evicted += other.pages_evicted;
+        self.pages_cleaned += other.pages_cleaned;
+        self.pages_not_cleaned += other.pages_not_cleaned;
         self.pages_discarded += other.pages_discarded;
         self.cuts += other.cuts;
     }
@@ -58,6 +63,8 @@ impl Tally {
         self.copies += statistics.faults_copy;
         self.pages_read += statistics.pages_read;
         self.pages_evicted += statistics.pages_evicted;
+        self.pages_cleaned += statistics.pages_cleaned;
+        self.pages_not_cleaned += statistics.pages_not_cleaned;
         self.pages_discarded += statistics.pages_discarded;
     }
 }
@@ -69,13 +76,26 @@ pub(crate) fn simulate(
     steps: u64,
     session: u64,
 ) -> Result<Tally, String> {
+    let by_seed = |random: &mut Random| {
+        // Rarely enough that most of what was stored is not discarded before it is on the disk.
+        Plan { cut_one_in: 0, flip_one_in: 40, discard_one_in: 150, ..Plan::by_seed(random) }
+    };
+    simulate_with(by_seed, seed, troubles, steps, session)
+}
+
+/// The same with a plan of one's own.
+pub(crate) fn simulate_with(
+    plan: fn(&mut Random) -> Plan,
+    seed: u64,
+    troubles: &Troubles,
+    steps: u64,
+    session: u64,
+) -> Result<Tally, String> {
     let mut random = Random::new(seed);
     let small = MINIMUM_BLOCKS + random.below(400);
     let blocks = if random.one_in(3) { small } else { DISK_BLOCKS };
     let store = RealStore::new(blocks, troubles.clone(), random.next_u64());
-    // Rarely enough that most of what was stored is not discarded before it is on the disk.
-    let plan = Plan::by_seed(&mut random);
-    let plan = Plan { cut_one_in: 0, flip_one_in: 40, discard_one_in: 150, ..plan };
+    let plan = plan(&mut random);
     let mut world = World::new(store, plan, random);
     let (mut tally, mut done) = (Tally::default(), 0);
     while done < steps {
