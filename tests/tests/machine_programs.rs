@@ -47,6 +47,31 @@ fn every_thread_goes_on_after_fifty_cuts() -> Outcome {
     check(&image)
 }
 
+/// The smallest memory that the machine is tried with: 12 MiB of it are left for pages.
+#[test]
+#[ignore = "boots QEMU: make test"]
+fn thirty_two_mebibytes_of_memory_are_enough_for_cuts_too() -> Outcome {
+    let image = disk_with("demo", "programs-small.img", "256M", &[])?;
+    let mut machine = built_machine(Firmware::Bios)?;
+    machine.memory = "32M".to_owned();
+    machine.command_line = "snapshot_interval_ms=150".to_owned();
+    machine.disks.push(Disk::new(&image));
+    let plan = Plan {
+        name: "programs-small".to_owned(),
+        cuts: 4,
+        in_snapshot_every: 2,
+        early_every: 4,
+        run_most: Duration::from_millis(800),
+        seed: 0x32,
+        tell: false,
+    };
+    let report = cuts::run(&plan, &machine)?;
+    match report.complaints() {
+        complaints if complaints.is_empty() => check(&image),
+        complaints => Err(format!("seed {:#x}:\n{}", plan.seed, complaints.join("\n"))),
+    }
+}
+
 #[test]
 #[ignore = "boots QEMU: make test"]
 fn a_program_that_ends_ends_the_machine_with_its_status() -> Outcome {
