@@ -8,6 +8,7 @@
 //! Neighbours: `snapshot` decides when to flip; `programs` is what runs; `space` is where pages come from.
 
 use crate::console::Console;
+use crate::load::Load;
 use crate::probe::{self, Probe, Progress};
 use crate::programs::Programs;
 use crate::snapshot::Snapshots;
@@ -55,6 +56,7 @@ pub(crate) struct EventLoop<P> {
     entered: u64,
     /// A program has run.
     running: bool,
+    load: Load,
     /// The longest step of the grace since the last flip, in nanoseconds.
     longest_grace: u64,
     probe: Probe,
@@ -81,6 +83,7 @@ impl<P: Programs> EventLoop<P> {
         let now = clock.monotonic();
         let epoch = space::with(|space| space.epoch());
         let after = |milliseconds| Nanoseconds(now.0 + milliseconds * NANOSECONDS_PER_MILLISECOND);
+        let load = Load::new(options.load_control, now);
         Self {
             programs,
             world: World::new(clock, epoch),
@@ -97,6 +100,7 @@ impl<P: Programs> EventLoop<P> {
             space_state: SpaceState::Plenty,
             entered: cpu::timestamp(),
             running: false,
+            load,
             longest_grace: 0,
         }
     }
@@ -132,8 +136,11 @@ impl<P: Programs> EventLoop<P> {
             busy |= attention::take();
             busy |= self.run_slices();
             if !busy {
+                let begin = self.world.clock.monotonic();
                 rest();
+                self.load.waited(begin, self.world.clock.monotonic());
             }
+            self.load.control(&mut self.world);
         }
     }
 

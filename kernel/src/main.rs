@@ -17,6 +17,8 @@ mod event_loop;
 #[cfg(target_os = "none")]
 mod last_words;
 #[cfg(target_os = "none")]
+mod load;
+#[cfg(target_os = "none")]
 mod log;
 #[cfg(target_os = "none")]
 mod probe;

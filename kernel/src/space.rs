@@ -15,6 +15,7 @@ use revenant_machine::cell::ExclusiveCell;
 use revenant_machine::clock;
 use revenant_machine::frames::{FramePool, ObjectTables};
 use revenant_machine::virtio::VirtioDisk;
+use revenant_pager::load_control::Changes;
 use revenant_pager::replacement::{Claim, Group};
 use revenant_pager::{
     FlipRefused, FlipReport, Impossible, Memory, Pager, PagerOptions, Prefetch, Statistics, Wake,
@@ -248,6 +249,11 @@ impl ObjectSpace {
     /// Says what a group is promised of memory, and permitted, in pages.
     pub(crate) fn claim(&mut self, group: u32, claim: Claim) {
         self.pager.claim(Group::new(group), claim);
+    }
+
+    /// See [`Pager::control_load`].
+    pub(crate) fn control_load(&mut self, now: Nanoseconds, waited: Nanoseconds) -> Changes {
+        self.pager.control_load(now, waited)
     }
 
     /// See [`Pager::set_stopping`].

@@ -19,12 +19,14 @@ pub(crate) struct World {
     pub(crate) disk_space: DiskSpace,
     /// The disk takes no more writes.
     pub(crate) read_only: bool,
+    /// Groups that stand still, a bit each.
+    pub(crate) suspended: u64,
 }
 
 impl World {
     /// A world in which nothing is known to be short.
     pub(crate) const fn new(clock: MachineClock, epoch: Epoch) -> Self {
-        Self { clock, epoch, disk_space: DiskSpace::Enough, read_only: false }
+        Self { clock, epoch, disk_space: DiskSpace::Enough, read_only: false, suspended: 0 }
     }
 }
 
@@ -68,6 +70,10 @@ impl Environment for World {
 
     fn group_runs(&mut self, group: u32) {
         space::with(|space| space.group_runs(group));
+    }
+
+    fn suspended_groups(&self) -> u64 {
+        self.suspended
     }
 
     fn entropy(&mut self) -> u64 {

@@ -4,6 +4,7 @@
 //! Bars are on ratios within one run, or on counts: an absolute time on an emulator says more about the host. A figure that
 //! was not measured stands in the table as such; a bar is never passed over in silence. Pure.
 
+use crate::bars::{BESIDE, HOST, PAIRS, Source, TARGETS};
 use crate::log_line::LogLine;
 use std::collections::BTreeMap;
 
@@ -21,253 +22,6 @@ pub struct Figure {
 pub struct Figures {
     values: BTreeMap<String, Figure>,
 }
-
-/// Which side of the bar is good.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Bar {
-    /// The value may not be larger.
-    AtMost(f64),
-    /// The value may not be smaller.
-    AtLeast(f64),
-}
-
-impl Bar {
-    fn is_reached(self, value: f64) -> bool {
-        match self {
-            Self::AtMost(bar) => value <= bar,
-            Self::AtLeast(bar) => value >= bar,
-        }
-    }
-
-    fn describe(self) -> String {
-        match self {
-            Self::AtMost(bar) => format!("at most {bar}"),
-            Self::AtLeast(bar) => format!("at least {bar}"),
-        }
-    }
-}
-
-/// What a barred figure is taken from.
-enum Source {
-    /// A figure as it was printed.
-    Printed(&'static str),
-    /// One figure over another, both converted to the same unit.
-    Ratio(&'static str, &'static str),
-}
-
-/// A figure with a bar.
-struct Target {
-    name: &'static str,
-    source: Source,
-    bar: Bar,
-    /// Where it was measured: a run of the machine (tests/src/bin/bench/scenarios.rs), whose memory the table shows, or the host.
-    place: &'static str,
-    /// What it is, for a reader of the table.
-    what: &'static str,
-}
-
-/// Not in the machine.
-const HOST: &str = "host";
-
-const fn printed(
-    name: &'static str,
-    from: &'static str,
-    bar: Bar,
-    place: &'static str,
-    what: &'static str,
-) -> Target {
-    Target { name, source: Source::Printed(from), bar, place, what }
-}
-
-const fn over(
-    name: &'static str,
-    (above, below): (&'static str, &'static str),
-    bar: Bar,
-    place: &'static str,
-    what: &'static str,
-) -> Target {
-    Target { name, source: Source::Ratio(above, below), bar, place, what }
-}
-
-/// What the system must reach, in the order of the table.
-const TARGETS: [Target; 20] = [
-    printed(
-        "flip_pause_growth",
-        "instructions.flip_pause_growth.192mib",
-        Bar::AtMost(1.1),
-        "flip-instructions",
-        "stop of all threads for a snapshot, 192 MiB changed over 1 MiB, in guest instructions",
-    ),
-    printed(
-        "program_gap_growth",
-        "program_gap_growth.192mib",
-        Bar::AtMost(3.0),
-        "flip",
-        "longest gap in a ticking thread, request of a snapshot to 100 ms after its flip, 192 MiB over 1 MiB",
-    ),
-    printed(
-        "flip_pause_copies",
-        "flip_pause_copies.192mib",
-        Bar::AtMost(2.0),
-        "flip",
-        "that stop (99th percentile, 192 MiB) over the time to copy 64 pages in the same rounds",
-    ),
-    printed(
-        "flip_pause_busy",
-        "flip_pause_busy",
-        Bar::AtMost(2.0),
-        "flip-busy",
-        "that stop with page-ins of 8 threads in flight over the stop without, 16 MiB changed",
-    ),
-    over(
-        "grace_growth",
-        ("parked_10000.grace_pause.median", "parked_10.grace_pause.median"),
-        Bar::AtMost(1.3),
-        "grace-10000",
-        "longest step of the counting before a flip, with 10,000 parked threads over with 10",
-    ),
-    over(
-        "resume_growth",
-        ("heap_512mib.resume_time", "heap_1mib.resume_time"),
-        Bar::AtMost(1.3),
-        "resume-512",
-        "kernel entry until each of 32 threads has run 1,000 instructions, 512 MiB of heap over 1 MiB",
-    ),
-    printed(
-        "resume_pages",
-        "heap_512mib.resume_pages",
-        Bar::AtMost(64.0),
-        "resume-512",
-        "pages read from the disk before the first instruction of a program",
-    ),
-    printed(
-        "snapshot_bandwidth",
-        "throttled.snapshot_bandwidth",
-        Bar::AtLeast(0.9),
-        "bandwidth-throttled",
-        "speed of writing a snapshot of 64 MiB over that of the bare driver, on a disk of 100 MiB/s",
-    ),
-    printed(
-        "snapshot_one_page_blocks",
-        "snapshot_one_page_blocks",
-        Bar::AtMost(16.0),
-        "blocks",
-        "blocks written for one changed page in a heap of 512 MiB, beyond those of an idle snapshot",
-    ),
-    printed(
-        "idle_snapshot_blocks",
-        "programs.idle_snapshot_blocks.max",
-        Bar::AtMost(32.0),
-        "idle",
-        "blocks written for a snapshot in which a thread ran and changed nothing of its own",
-    ),
-    printed(
-        "discard_blocks",
-        "discard_blocks",
-        Bar::AtMost(0.0),
-        "discard",
-        "blocks written of 2 GiB taken, used and let go of between two snapshots, over the same unused",
-    ),
-    printed(
-        "entry_to_program_s",
-        "heap_512mib.entry_to_program",
-        Bar::AtMost(0.5),
-        "resume-512",
-        "seconds from the kernel's entry to the first instruction of a program",
-    ),
-    printed(
-        "vm_vs_lua",
-        "vm_vs_lua",
-        Bar::AtMost(0.6),
-        HOST,
-        "time of six programs in the interpreter over Lua 5.4's, geometric mean; each operation has two users in samples/",
-    ),
-    printed(
-        "float_penalty",
-        "float_penalty",
-        Bar::AtMost(2.0),
-        "float-nbody",
-        "how much slower nbody is in the emulated machine than on the host, over the same for sieve",
-    ),
-    printed(
-        "paging_random",
-        "paging_random",
-        Bar::AtLeast(0.6),
-        "paging-random",
-        "random page-ins a second with memory full over random reads of the bare driver, 16 at a time",
-    ),
-    printed(
-        "paging_scan",
-        "paging_scan",
-        Bar::AtLeast(0.8),
-        "paging-scan",
-        "cold walk over 1 GiB over sequential reads of the bare driver, on a disk of 100 MiB/s",
-    ),
-    printed(
-        "read_dirties",
-        "read_dirties",
-        Bar::AtMost(0.01),
-        "walk",
-        "pages made dirty by a program that only reads a heap of four times memory, over pages read",
-    ),
-    over(
-        "fork_vs_flip",
-        ("linux_fork_pause_192_mib", "flip_pause.192mib.median"),
-        Bar::AtLeast(100.0),
-        "flip",
-        "Linux's fork() of a process of 192 MiB over our stop with 192 MiB changed",
-    ),
-    over(
-        "fault_copy_vs_linux",
-        ("fault_copy.median", "linux_fault_copy"),
-        Bar::AtMost(0.5),
-        "faults",
-        "first store to a page that a snapshot still needs, over Linux's copy on write",
-    ),
-    over(
-        "zero_fill_vs_linux",
-        ("fault_zero_fill.median", "linux_fault_zero_fill"),
-        Bar::AtMost(0.5),
-        "faults",
-        "first store to a page that never was, over Linux's",
-    ),
-];
-
-/// Shown below the bars: the row's name, the figure, what it is. By the clock the emulator's own work on its TLB and the host's caches
-/// count, too; in instructions neither does.
-const BESIDE: [(&str, &str, &str); 6] = [
-    ("flip_pause_growth (clock)", "flip_pause_growth.192mib", "the first figure by the clock"),
-    ("grace_growth (instr.)", "grace_growth.instructions", "grace_growth in guest instructions"),
-    ("flip_pause (ns)", "flip_pause.192mib.median", "the stop itself, 192 MiB changed, median"),
-    (
-        "snapshot_slowdown",
-        "snapshot_slowdown.192mib",
-        "time of a store while a snapshot of 192 MiB is written, over before",
-    ),
-    (
-        "snapshot_latency (ns)",
-        "snapshot_latency.192mib.median",
-        "flip to durable, 192 MiB, while all is stored to again",
-    ),
-    (
-        "paging_random_when_full",
-        "paging_random_when_full",
-        "random page-ins a second with memory full over those while it fills",
-    ),
-];
-
-/// What both systems do in the same machine: the operation, our figure, that of Linux.
-const PAIRS: [(&str, &str, &str); 9] = [
-    ("stop for a snapshot, 192 MiB", "flip_pause.192mib.median", "linux_fork_pause_192_mib"),
-    ("write-protect 192 MiB", "flip_pause.192mib.flip.median", "linux_mprotect_192_mib"),
-    ("first store to a new page", "fault_zero_fill.median", "linux_fault_zero_fill"),
-    ("copy on write", "fault_copy.median", "linux_fault_copy"),
-    ("page in from disk", "fault_page_in.median", "linux_fault_page_in"),
-    ("64 copies of a page", "page_copy_64", "linux_copy_64_pages"),
-    ("raw write", "unthrottled.raw_write_bandwidth", "linux_raw_write"),
-    ("raw 4 KiB reads, one at a time", "unthrottled.raw_read_depth_1", "linux_raw_read_depth_1"),
-    ("raw 4 KiB reads, 16 at a time", "unthrottled.raw_read_depth_16", "linux_raw_read_depth_16"),
-];
 
 /// Nanoseconds in a unit of time; 1 for anything else.
 fn scale(unit: &str) -> f64 {
@@ -325,6 +79,7 @@ impl Figures {
     /// Computes the figures that are ratios of others.
     pub fn derive(&mut self) {
         self.derive_float_penalty();
+        self.derive_thrash_throughput();
         for target in &TARGETS {
             if let Source::Ratio(above, below) = target.source {
                 self.derive_ratio(target.name, above, below);
@@ -358,6 +113,20 @@ impl Figures {
         };
         if let (Some(nbody), Some(sieve)) = (slower("nbody"), slower("sieve")) {
             self.set_ratio("float_penalty", nbody / sieve);
+        }
+    }
+
+    /// The times of programs one after the other, over the time until the last of them was done when all ran at once.
+    fn derive_thrash_throughput(&mut self) {
+        let times = |start: &str| {
+            let figures = self.values.iter().filter(|(name, _)| name.starts_with(start));
+            figures.map(|(_, figure)| figure.value * scale(&figure.unit)).collect::<Vec<_>>()
+        };
+        let (alone, together) = (times("thrash_alone."), times("thrash_together."));
+        // One that was not done in time has said nothing, and there is no figure.
+        if !alone.is_empty() && alone.len() == together.len() {
+            let longest = together.iter().copied().fold(0.0, f64::max);
+            self.set_ratio("thrash_throughput", alone.iter().sum::<f64>() / longest);
         }
     }
 

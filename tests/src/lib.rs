@@ -14,6 +14,7 @@
 //! A test that boots QEMU is marked `#[ignore]`: a plain `cargo test` names it as ignored, `make test` runs it.
 #![forbid(unsafe_code)]
 
+mod bars;
 pub mod cuts;
 pub mod disks;
 pub mod figures;

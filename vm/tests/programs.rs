@@ -79,6 +79,52 @@ fn at_its_quota_a_program_gets_exceptions_and_the_others_get_memory() {
     assert!(machine.vm.quota(bounded).0 <= quota);
 }
 
+const SPINNER: &str = r#"
+module spinner version 1
+
+export function main(environment: Environment) {
+again:
+    poll
+    jump again
+}
+"#;
+
+/// The report was lost with an attempt that had to wait for a page of the program, and came again only when nobody could run.
+#[test]
+fn the_end_of_the_first_program_is_told_although_the_others_go_on_and_pages_are_missing() {
+    for first in 1..40 {
+        let mut machine = Machine::new(FIRST, &[]);
+        add(&mut machine, SPINNER).expect("a program");
+        machine.tick = 10_000_000;
+        let mut turns = 0;
+        while machine.ended.is_none() {
+            turns += 1;
+            assert!(turns < 400, "the end was never told, from touch {first} on");
+            let _ = machine.disturbed_turn(1000, first);
+        }
+        assert_eq!(machine.ended, Some(ExitStatus::Returned(1 << 20)));
+    }
+}
+
+#[test]
+fn a_suspended_group_is_passed_over_and_the_others_run() {
+    let mut machine = Machine::new(SPINNER, &[]);
+    let group = add(&mut machine, SPINNER).expect("a program");
+    machine.environment.suspended = 1 << group;
+    machine.environment.groups.clear();
+    for _ in 0..50 {
+        assert!(!matches!(machine.turn(10), Turn::Waiting));
+    }
+    assert_eq!(machine.environment.groups, [1].into());
+    machine.environment.suspended |= 1 << 1;
+    let waited = (0..50).filter(|_| matches!(machine.turn(10), Turn::Waiting)).count();
+    assert!(waited >= 16, "nobody may run: {waited} of 50 turns said so");
+    assert_eq!(machine.environment.groups, [1].into());
+    machine.environment.suspended = 0;
+    (0..50).for_each(|_| _ = machine.turn(10));
+    assert_eq!(machine.environment.groups, [1, group].into());
+}
+
 #[test]
 fn who_runs_is_told_before_its_slice() {
     let mut machine = Machine::new(FIRST, &[]);

@@ -8,6 +8,7 @@
 //! | `rollback` | `N@R` | none | resume snapshot N, if the store's restore generation is R (`revenant disk snapshots` prints the word) |
 //! | `generation` | `G@R` | none | open the older generation G of a damaged disk, if every block it reaches is whole and the store's restore generation is R (`revenant disk check` prints the word) |
 //! | `working_set` | `G:S:L` | none | group G (`revenant disk create` says which program is which) is promised S MiB of memory and permitted L; either may be left out; once for each group |
+//! | `load_control` | 0 or 1 | 1 | groups of programs that need more than memory together take turns |
 //! | `safe` | 0 or 1 | 0 | resume, but run no program: only the console |
 //! | `quiet` | 0 or 1 | 0 | log only what is wrong |
 //! | `exit_on_main` | 0 or 1 | 0 | leave the emulator when the main program ends |
@@ -46,6 +47,8 @@ pub struct Options {
     pub generation: Option<GoBack>,
     /// What groups are promised of memory, and permitted.
     pub working_sets: Vec<WorkingSetWish>,
+    /// Groups that need more than memory together take turns.
+    pub load_control: bool,
     /// Run no program.
     pub safe: bool,
     /// Log only what is wrong.
@@ -74,6 +77,7 @@ impl Default for Options {
             rollback: None,
             generation: None,
             working_sets: Vec::new(),
+            load_control: true,
             safe: false,
             quiet: false,
             exit_on_main: false,
@@ -190,6 +194,7 @@ impl Options {
                 }
                 None => false,
             },
+            "load_control" => store(&mut self.load_control, parse_switch(value)),
             "safe" => store(&mut self.safe, parse_switch(value)),
             "quiet" => store(&mut self.quiet, parse_switch(value)),
             "exit_on_main" => store(&mut self.exit_on_main, parse_switch(value)),

@@ -30,6 +30,8 @@ use revenant_store::Copies;
 const LOOKS_PER_STEP: u32 = 1024;
 /// Of these, before it is asked whether enough pages are on their way to the disk.
 const LOOKS_AT_ONCE: u32 = 16;
+/// Free frames kept besides while a group gets back what it had: one in so many.
+const FRAMES_PER_RETURN: u32 = 32;
 /// Steps after which pages are looked at again that could not go when all were looked at.
 const STEPS_IN_VAIN: u32 = 64;
 /// Frames that one page can take: itself and the tables above it.
@@ -112,7 +114,9 @@ impl Pager {
             return;
         }
         let group = self.frames.group(frame);
-        if self.frames.is_ahead(frame) {
+        if self.frames.take_back_mark(frame) {
+            self.replacement.arrived_back(frame.0, number(page), group);
+        } else if self.frames.is_ahead(frame) {
             self.replacement.arrived_ahead(frame.0, group);
         } else {
             self.replacement.arrived(frame.0, number(page), group);
@@ -134,13 +138,23 @@ impl Pager {
             || counts.dirty > 0 && self.replacement.is_in_vain(Need::Frame)
     }
 
+    /// Free frames that are kept for those who come: more while a group gets back what it had, for large requests.
+    fn free_reserve(&self) -> u32 {
+        let reserve = self.options.free_reserve;
+        if self.remembered.is_coming() {
+            reserve + self.frames.len() / FRAMES_PER_RETURN
+        } else {
+            reserve
+        }
+    }
+
     fn is_short(&self) -> bool {
         self.frames.free_count() < self.wanted_frames()
     }
 
     /// Frames that are kept free.
     fn wanted_frames(&self) -> u32 {
-        self.fill_floor() + FRAMES_PER_PAGE + self.options.free_reserve
+        self.fill_floor() + FRAMES_PER_PAGE + self.free_reserve()
     }
 
     /// Lets a batch of pages go if free frames are short, or a group is beyond its limit, and gives what it meets of modified pages
@@ -170,8 +184,12 @@ impl Pager {
         };
         let mut wanted = wanted.saturating_sub(self.frames.length(ListName::Cleaning));
         let (mut looks, mut evicted, mut cleared) = (LOOKS_PER_STEP, 0, false);
+        let batch = match self.remembered.is_coming() {
+            true => 4 * self.options.eviction_batch,
+            false => self.options.eviction_batch,
+        };
         let mut room = self.cleaning_room();
-        while evicted < self.options.eviction_batch && looks > 0 && wanted > 0 {
+        while evicted < batch && looks > 0 && wanted > 0 {
             let (frames, mmu, planted) = (&mut self.frames, &mut *memory.mmu, self.planted);
             let (wired, to_clean, noted) = (&self.wired, &mut self.to_clean, 0);
             let mut view =
@@ -212,6 +230,7 @@ impl Pager {
     fn let_go<M: Mmu>(&mut self, frame: FrameIndex, mmu: &mut M) {
         let page = self.frames.page(frame);
         self.note_gone(page, frame);
+        self.remember(page, frame);
         match self.frames.state(frame) {
             FrameState::Clean => {}
             _ if self.planted == Planted::None => panic!("{page:?} would be lost"),

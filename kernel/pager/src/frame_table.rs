@@ -92,6 +92,8 @@ const FLAG_AWAITED: u32 = 2;
 
 /// Holds a page, or waits for one, that was read ahead; nobody is known to have touched it.
 const FLAG_AHEAD: u32 = 4;
+/// Waits for a page that its group had when it was suspended.
+const FLAG_BACK: u32 = 8;
 /// Where the group stands in the flags' word: in its upper half.
 const GROUP_SHIFT: u32 = 16;
 const FLAGS_MASK: u32 = (1 << GROUP_SHIFT) - 1;
@@ -289,6 +291,19 @@ impl FrameTable {
     pub(crate) fn set_ahead(&mut self, frame: FrameIndex, ahead: bool) {
         let flags = &mut self.record_mut(frame).flags;
         *flags = if ahead { *flags | FLAG_AHEAD } else { *flags & !FLAG_AHEAD };
+    }
+
+    /// The page on its way was in use when its group was suspended.
+    pub(crate) fn set_back(&mut self, frame: FrameIndex) {
+        self.record_mut(frame).flags |= FLAG_BACK;
+    }
+
+    /// Whether it was; not asked again.
+    pub(crate) fn take_back_mark(&mut self, frame: FrameIndex) -> bool {
+        let flags = &mut self.record_mut(frame).flags;
+        let marked = *flags & FLAG_BACK != 0;
+        *flags &= !FLAG_BACK;
+        marked
     }
 
     /// The group for which a page is brought into the frame.

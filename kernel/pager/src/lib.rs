@@ -29,7 +29,9 @@
 //! What was stored to in the running epoch and is to go is written before its flip (`cleaner`): from `Dirty` a frame goes to
 //! `Cleaning` and on to `Clean`, or to `SplitCleaning` and `Free` if it is stored to before the device has it.
 //!
-//! What this crate does not do yet: writing settled pages before a flip while frames suffice, load control.
+//! When groups need more than memory together, they take turns ([`load_control`], `suspension`).
+//!
+//! What this crate does not do yet: writing settled pages before a flip while frames suffice.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -42,6 +44,7 @@ mod eviction;
 mod fault;
 mod frame_table;
 mod gauges;
+pub mod load_control;
 mod page_store;
 mod pager;
 mod pending;
@@ -50,6 +53,7 @@ pub mod read_ahead;
 pub mod replacement;
 mod schedule;
 mod statistics;
+mod suspension;
 mod tables;
 mod wired;
 mod writer;

@@ -3,11 +3,13 @@
 //! Neighbours: `fault` is called from traps, `writer` from the kernel's loop; both are `impl Pager` as well.
 
 use crate::frame_table::{FrameCounts, FrameState, FrameTable, ListName};
+use crate::load_control::LoadControl;
 use crate::pending::{Pending, Wake};
 use crate::planted::Planted;
 use crate::read_ahead::ReadAhead;
 use crate::replacement::{Claim, Group, Replacement, WorkingSet};
 use crate::statistics::Statistics;
+use crate::suspension::Remembered;
 use crate::tables::protect_all;
 use crate::wired::{Wired, WiredRange};
 use crate::{PageStore, writer::Making};
@@ -78,6 +80,10 @@ pub struct Pager {
     pub(crate) frames: FrameTable,
     pub(crate) pending: Pending,
     pub(crate) wired: Wired,
+    /// Who has to stand still.
+    pub(crate) load: LoadControl,
+    /// What those who stand still had.
+    pub(crate) remembered: Remembered,
     /// The order in which resident pages go.
     pub(crate) replacement: Replacement,
     /// Whom to read ahead for, and how far.
@@ -133,6 +139,8 @@ impl Pager {
             frames: FrameTable::new(frames, store.running_epoch()),
             pending: Pending::new(),
             wired: Wired::new(wired),
+            load: LoadControl::new(frames),
+            remembered: Remembered::new(frames),
             replacement: Replacement::new(frames),
             read_ahead: ReadAhead::new(frames),
             reads_ahead: false,

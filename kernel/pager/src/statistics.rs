@@ -29,6 +29,10 @@ pub struct Statistics {
     pub read_ahead_wasted: u64,
     /// Pages let go for their frames.
     pub pages_evicted: u64,
+    /// Groups suspended.
+    pub suspensions: u64,
+    /// Pages read because their group had them when it was suspended; in `pages_read`, too.
+    pub pages_brought_back: u64,
     /// Pages discarded, resident or not.
     pub pages_discarded: u64,
     /// Page tables given back because nothing was left in them.

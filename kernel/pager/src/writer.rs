@@ -78,6 +78,7 @@ impl Pager {
         let evicting = self.evict(memory, store);
         let _ = self.wire(memory, store);
         store.set_uncharged_pages(u64::from(self.frames.counts().uncharged()));
+        self.bring_back(memory, store);
         self.read_ahead(memory, store);
         let mut asked = false;
         while let Some((page, frame)) = self.pending.submit_next() {

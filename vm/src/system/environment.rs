@@ -44,6 +44,10 @@ pub trait Environment {
     }
     /// A thread of this group is about to run: what it brings into memory is the group's.
     fn group_runs(&mut self, _group: u32) {}
+    /// The groups whose threads are not to be run now: bit G for group G; the last bit is for all from 63 on.
+    fn suspended_groups(&self) -> u64 {
+        0
+    }
     /// 64 unpredictable bits if the machine has a source of them, else any number that differs from boot to boot.
     fn entropy(&mut self) -> u64;
 }

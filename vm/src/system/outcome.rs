@@ -36,7 +36,7 @@ pub enum Turn {
         /// When the first sleeper wakes.
         deadline: Option<Nanoseconds>,
     },
-    /// Every runnable thread waits for a page that [`super::Vm::abandoned`] named.
+    /// Every runnable thread waits for a page that [`super::Vm::abandoned`] named, or its group is suspended.
     Waiting,
 }
 

@@ -59,7 +59,11 @@ pub struct Vm {
     pub(super) lost: Lost,
     /// Counts what may have changed threads other than that.
     pub(super) deeds: u64,
+    /// Threads passed over since one ran.
+    passed_over: u64,
     main_reported: bool,
+    /// A thread has ended, and it is not known yet whether that was the first program's end.
+    report_due: bool,
     pub(super) mark: Mark,
     discards: Discards,
 }
@@ -103,7 +107,9 @@ impl Vm {
             waiting: Waits::new(),
             lost: Lost::default(),
             deeds: 0,
+            passed_over: 0,
             main_reported: false,
+            report_due: false,
             mark: Mark::None,
             discards: Discards::new(),
         }
@@ -166,6 +172,9 @@ impl Vm {
         }
         space.end_step();
         if !waits {
+            if self.report_due {
+                self.report_main();
+            }
             let _ = life::reap(space); // those that are left come with the next turns
             scheduled |= self.discards.go_on(&mut self.worker);
         }
@@ -210,15 +219,33 @@ impl Vm {
         let waiting = self.waiting.threads() as u64;
         for _ in 0..PASSED_OVER {
             let Some(thread) = RUN_QUEUE.first(space) else { return self.idle() };
-            if !self.waiting.contains(Activity::Thread(thread.0)) {
+            let waits = self.waiting.contains(Activity::Thread(thread.0));
+            if !waits && !self.is_suspended(thread) {
                 return self.slice(thread, limits);
             }
-            if waiting >= runnable {
+            self.passed_over += 1;
+            if waiting >= runnable || self.passed_over >= runnable {
+                self.passed_over = 0;
                 return Turn::Waiting;
             }
             rotate(space, thread);
         }
         Turn::Scheduled
+    }
+
+    /// Whether the thread's group is suspended.
+    fn is_suspended(&mut self, thread: ObjectAddress) -> bool {
+        let suspended = self.worker.environment().map_or(0, |world| world.suspended_groups());
+        if suspended == 0 {
+            return false;
+        }
+        // If its page is not there, it is this thread that waits for it, and nobody else.
+        self.activity.set(Activity::Thread(thread.0));
+        let space = self.worker.space;
+        let group: u32 = space.load(ObjectAddress(thread.0.wrapping_add(GROUP_INDEX)));
+        space.end_step();
+        self.activity.set(Activity::System);
+        suspended >> group.min(u64::BITS - 1) & 1 == 1
     }
 
     /// Goes on with the round over all threads; whether there was anything to do.
@@ -238,6 +265,7 @@ impl Vm {
 
     fn slice(&mut self, thread: ObjectAddress, limits: TurnLimits) -> Turn {
         let space = self.worker.space;
+        self.passed_over = 0;
         self.activity.set(Activity::Thread(thread.0));
         let index: u32 = space.load(ObjectAddress(thread.0.wrapping_add(INDEX)));
         let group: u32 = space.load(ObjectAddress(thread.0.wrapping_add(GROUP_INDEX)));
@@ -250,7 +278,10 @@ impl Vm {
         self.waiting.note_run();
         match end {
             SliceEnd::Budget | SliceEnd::Yielded => rotate(space, thread),
-            SliceEnd::Ended => self.report_main(),
+            SliceEnd::Ended => {
+                self.report_due = true; // the attempt may end before it is done
+                self.report_main();
+            }
             SliceEnd::Parked => {}
         }
         Turn::Ran(ThreadId(u64::from(index)))
@@ -279,8 +310,12 @@ impl Vm {
             PROGRAM_UNCAUGHT => ExitStatus::Uncaught,
             PROGRAM_DAMAGED => ExitStatus::Damaged,
             _ if state == STATE_DAMAGED => ExitStatus::Damaged,
-            _ => return,
+            _ => {
+                self.report_due = false;
+                return;
+            }
         };
+        self.report_due = false;
         self.main_reported = true;
         self.worker.requests.main_ended = Some(status);
     }

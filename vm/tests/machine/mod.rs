@@ -26,6 +26,8 @@ pub struct Calm {
     pub epoch: u64,
     pub disk: DiskSpace,
     pub read_only: bool,
+    /// Groups that may not run, a bit each.
+    pub suspended: u64,
     /// Groups that have run.
     pub groups: BTreeSet<u32>,
     random: u64,
@@ -52,6 +54,9 @@ impl Environment for Calm {
     }
     fn replace_page(&mut self, page: PageIndex) {
         Attempts::replace(page.address().0);
+    }
+    fn suspended_groups(&self) -> u64 {
+        self.suspended
     }
     fn group_runs(&mut self, group: u32) {
         self.groups.insert(group);
@@ -107,8 +112,15 @@ impl Machine {
         let file = encode(&module);
         let disk = DiskSpace::Enough;
         let groups = BTreeSet::new();
-        let mut environment =
-            Calm { clock: 1_000, epoch: 1, disk, read_only: false, groups, random: 1 };
+        let mut environment = Calm {
+            clock: 1_000,
+            epoch: 1,
+            disk,
+            read_only: false,
+            suspended: 0,
+            groups,
+            random: 1,
+        };
         let creation = Creation { modules: &[&file], arguments, epoch: Epoch(1) };
         let vm = Vm::create(&creation, &mut environment).unwrap_or_else(|error| panic!("{error}"));
         let (output, ended) = (String::new(), None);

@@ -37,7 +37,7 @@ impl Group {
         self.0 as u32
     }
 
-    pub(super) const fn place(self) -> usize {
+    pub(crate) const fn place(self) -> usize {
         self.0 as usize
     }
 }
@@ -71,10 +71,14 @@ pub struct WorkingSet {
     pub resident: u32,
     /// Pages that would not be taken for others now.
     pub share: u32,
-    /// Pages that came back soon after they had gone: memory of twice the size would have kept them.
+    /// Pages that somebody has asked for and that came.
+    pub arrived: u64,
+    /// Of these, pages that came back soon after they had gone: memory of twice the size would have kept them.
     pub returned: u64,
     /// Its threads are not run.
     pub suspended: bool,
+    /// One of them has run since [`super::Replacement::forget_runs`].
+    pub ran: bool,
 }
 
 /// A set of groups.
@@ -136,7 +140,11 @@ pub(super) struct Claims {
     vain: [u32; Group::COUNT],
     /// Departures when each group ran last.
     ran: [u32; Group::COUNT],
-    /// Pages of each that came back soon.
+    /// Who has run lately.
+    lately: Groups,
+    /// Pages of each that somebody has asked for and that came.
+    pub(super) arrived: [u64; Group::COUNT],
+    /// Of these, those that came back soon.
     pub(super) returned: [u64; Group::COUNT],
     /// Planted bug: all pages count as one group's.
     pub(super) ignored: bool,
@@ -150,6 +158,8 @@ impl Claims {
             suspended: Groups::NONE,
             vain: [0; Group::COUNT],
             ran: [0; Group::COUNT],
+            lately: Groups::NONE,
+            arrived: [0; Group::COUNT],
             returned: [0; Group::COUNT],
             ignored: false,
         }
@@ -162,6 +172,21 @@ impl Claims {
 
     pub(super) fn suspend(&mut self, group: Group, suspended: bool) {
         self.suspended.set(group, suspended);
+    }
+
+    /// The group is about to run.
+    pub(super) fn run(&mut self, group: Group, departures: u32) {
+        self.lately.set(group, true);
+        self.note_run(group, departures);
+    }
+
+    pub(super) fn forget_runs(&mut self) {
+        self.lately = Groups::NONE;
+    }
+
+    /// Whether the group is suspended.
+    pub(super) fn is_suspended(&self, group: Group) -> bool {
+        self.suspended.contains(group)
     }
 
     /// The group runs, or a page of it has come, after so many departures.
@@ -229,8 +254,10 @@ impl Claims {
             group,
             resident: order.of_group(group),
             share: self.share(group, part, order, departures),
+            arrived: self.arrived[group.place()],
             returned: self.returned[group.place()],
             suspended: self.suspended.contains(group),
+            ran: self.lately.contains(group),
         };
         order.present().into_iter().map(set).collect()
     }

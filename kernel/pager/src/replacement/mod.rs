@@ -107,7 +107,18 @@ impl Replacement {
 
     /// A group is about to run.
     pub fn runs(&mut self, group: Group) {
-        self.claims.note_run(group, self.ghosts.departures());
+        self.claims.run(group, self.ghosts.departures());
+    }
+
+    /// From now on nobody has run lately.
+    pub fn forget_runs(&mut self) {
+        self.claims.forget_runs();
+    }
+
+    /// Whether a group is suspended.
+    #[must_use]
+    pub fn is_suspended(&self, group: Group) -> bool {
+        self.claims.is_suspended(group)
     }
 
     /// Pages that could not go may be able to now.
@@ -146,6 +157,7 @@ impl Replacement {
 
     /// A page of a group has come into a frame.
     pub fn arrived(&mut self, frame: u32, page: u32, group: Group) {
+        self.claims.arrived[group.place()] += 1;
         let queue = match self.ghosts.take(page) {
             Some((left, age)) => {
                 self.claims.returned[group.place()] += u64::from(age <= self.frames);
@@ -160,6 +172,12 @@ impl Replacement {
     /// A page has come into a frame that nobody has asked for yet: what was known of it does not count.
     pub fn arrived_ahead(&mut self, frame: u32, group: Group) {
         self.enter(group, Queue::Fresh, frame, LIFE_OF_ARRIVAL);
+    }
+
+    /// A page has come back that its group had when it was suspended: it was in use then.
+    pub fn arrived_back(&mut self, frame: u32, page: u32, group: Group) {
+        let _ = self.ghosts.take(page);
+        self.enter(group, Queue::Main, frame, LIFE_OF_ARRIVAL);
     }
 
     fn enter(&mut self, group: Group, queue: Queue, frame: u32, lives: u16) {

@@ -114,6 +114,10 @@ fn run(
         if let Some(line) = program.ready {
             run_until(line, scenario.name, &machine)?;
         }
+        if let (Some(mebibytes), Some(disk)) = (program.disk, machine.disks.last_mut()) {
+            let bytes_per_second = mebibytes << 20;
+            disk.filter = DiskFilter::Throttle { bytes_per_second, requests_per_second: 4000 };
+        }
     }
     let boots = if quick { 1 } else { scenario.boots };
     let runs: Result<Vec<Figures>, String> = (0..boots).map(|_| boot(scenario, &machine)).collect();
@@ -155,7 +159,7 @@ fn run_until(line: &str, name: &str, machine: &Machine) -> Result<(), String> {
     running.cut().map(|_| ())
 }
 
-/// A fresh disk with a program on it.
+/// A fresh disk with a program on it, and those beside it.
 fn disk_with(program: &Program, name: &str, rounds: u32) -> Result<PathBuf, String> {
     let image = scratch_file(&format!("bench-{name}.img"))?;
     let argument = |text: &&str| text.replace(ROUNDS, &rounds.to_string());
@@ -164,6 +168,11 @@ fn disk_with(program: &Program, name: &str, rounds: u32) -> Result<PathBuf, Stri
         size: DISK_BYTES,
         modules: vec![repository().join(program.file)],
         arguments: program.arguments.iter().map(argument).collect(),
+        programs: program
+            .beside
+            .iter()
+            .map(|text| format!("{} {}", repository().join(program.file).display(), argument(text)))
+            .collect(),
         force: true,
         ..CreateArguments::default()
     };

@@ -43,6 +43,10 @@ pub(crate) struct Program {
     pub(crate) arguments: &'static [&'static str],
     /// The machine runs until this has come out of its console, then its power is cut; what is measured is the next run.
     pub(crate) ready: Option<&'static str>,
+    /// Arguments of further programs of the same file, each in a group of its own.
+    pub(crate) beside: &'static [&'static str],
+    /// What is measured is measured on a disk of so many MiB/s; all before is not.
+    pub(crate) disk: Option<u64>,
 }
 
 const PLAIN: Scenario = Scenario {
@@ -65,7 +69,7 @@ const fn program(
     arguments: &'static [&'static str],
     ready: Option<&'static str>,
 ) -> Option<Program> {
-    Some(Program { file, arguments, ready })
+    Some(Program { file, arguments, ready, beside: &[], disk: None })
 }
 
 /// Snapshots are those that the program asks for.
@@ -102,7 +106,7 @@ const GRACE: Scenario = Scenario {
 
 /// In `flip` 100 snapshots of each set, after a round that is not counted; in `flip-busy` some more, for one at which nothing happens to be
 /// on its way from the disk is not counted either.
-pub(crate) const SCENARIOS: [Scenario; 24] = [
+pub(crate) const SCENARIOS: [Scenario; 26] = [
     Scenario {
         name: "flip",
         program: program("samples/bench/flip.rasm", &[ROUNDS, "0", "1", "16", "64", "192"], None),
@@ -239,6 +243,44 @@ pub(crate) const SCENARIOS: [Scenario; 24] = [
         memory: "64M",
         command_line: "bench=walk retain=1 exit_on_main=1",
         program: program("samples/bench/walk.rasm", &["256"], Some("walk: ready")),
+        ..PLAIN
+    },
+    Scenario {
+        name: "fairness",
+        memory: "64M",
+        command_line: "retain=1 exit_on_main=1",
+        rounds: 200,
+        rounds_quick: 20,
+        program: Some(Program {
+            file: "samples/bench/fair.rasm",
+            arguments: &["0", "16", ROUNDS],
+            ready: Some("fair: ready"),
+            beside: &["1 512"],
+            disk: Some(4),
+        }),
+        ..PLAIN
+    },
+    Scenario {
+        name: "thrash",
+        memory: "64M",
+        command_line: "retain=1 exit_on_main=1",
+        rounds: 80_000,
+        rounds_quick: 30_000,
+        program: Some(Program {
+            file: "samples/bench/thrash.rasm",
+            arguments: &["0", "8", "32", ROUNDS, "6"],
+            ready: Some("thrash: ready"),
+            beside: &[
+                "1 8 32 ROUNDS 6",
+                "2 8 32 ROUNDS 6",
+                "3 8 32 ROUNDS 6",
+                "4 8 32 ROUNDS 6",
+                "5 8 32 ROUNDS 6",
+                "6 8 32 ROUNDS 6",
+                "7 8 32 ROUNDS 6",
+            ],
+            disk: Some(100),
+        }),
         ..PLAIN
     },
     Scenario {
