@@ -30,7 +30,7 @@ impl Residents for Memory {
         core::mem::take(&mut self.touched[frame as usize])
     }
 
-    fn can_go(&self, _frame: u32) -> bool {
+    fn can_go(&mut self, _frame: u32) -> bool {
         true
     }
 }

@@ -265,7 +265,10 @@ impl Replacement {
                     stuck = Some(left);
                 }
                 _ => {
-                    self.ghosts.remember(residents.page(frame), left);
+                    // What suspended groups had is remembered otherwise, and says nothing of this order.
+                    if !self.claims.is_suspended(group) {
+                        self.ghosts.remember(residents.page(frame), left);
+                    }
                     self.claims.hope(group);
                     return Some(frame);
                 }

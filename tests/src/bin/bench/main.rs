@@ -46,6 +46,8 @@ const THROTTLE: DiskFilter =
 /// For programs: page-ins queue up, so that at any moment some are on their way.
 const FEW_REQUESTS: DiskFilter =
     DiskFilter::Throttle { bytes_per_second: 100 << 20, requests_per_second: 100 };
+/// What the console puts before lines of programs other than the first.
+const BACKGROUND: &str = "main ";
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -132,7 +134,8 @@ fn boot(scenario: &Scenario, machine: &Machine) -> Result<Figures, String> {
     let mut started = None;
     let mut running = Running::start(&format!("bench-{}", scenario.name), machine)?;
     while let Some(line) = running.next_line(LIMIT) {
-        figures.take_line(scenario.prefix, &line.text);
+        let text = line.text.strip_prefix(BACKGROUND).unwrap_or(&line.text);
+        figures.take_line(scenario.prefix, text);
         flips.line(&line.text);
         match (line.parse().word, scenario.timed, started) {
             ("running", ..) => started = Some(line.at),
