@@ -20,7 +20,7 @@ setup: ## install what this machine lacks: QEMU, Rust for the kernel's target; n
 doctor: ## name everything that is missing, and the command that brings it
 	@scripts/doctor.sh
 
-check: ## the host part of the tests, under two minutes once built: fmt, clippy, cargo test, tidy
+check: ## the host part of the tests, some three minutes once built: fmt, clippy, cargo test, tidy
 	@scripts/test.sh check
 
 test: setup ## everything CI runs: the host part, then the machine in QEMU
