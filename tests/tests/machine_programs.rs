@@ -182,7 +182,10 @@ fn what_a_person_noted_is_there_after_the_plug_was_pulled() -> Outcome {
 #[test]
 #[ignore = "boots QEMU: make test"]
 fn what_is_typed_and_read_by_nobody_is_said_to_be_lost() -> Outcome {
+    // What the driver, the kernel and the persistent queue hold. What comes while the kernel does something else may find the
+    // driver's part full before the others are.
     const LOST: u64 = 20_000 - 3 * 4096;
+    const EARLY: u64 = 2 * 4096;
     let image = disk_with("hello", "unread.img", "64M", &[])?;
     let mut machine = built_machine(Firmware::Bios)?;
     machine.disks.push(Disk::new(&image));
@@ -197,5 +200,6 @@ fn what_is_typed_and_read_by_nobody_is_said_to_be_lost() -> Outcome {
         lost >= LOST
     };
     running.wait_for("word of all that was lost", Duration::from_secs(30), all)?;
-    if lost == LOST { Ok(()) } else { Err(running.complaint(&format!("{lost} lost"))) }
+    let fits = (LOST..=LOST + EARLY).contains(&lost);
+    if fits { Ok(()) } else { Err(running.complaint(&format!("{lost} lost"))) }
 }
