@@ -218,8 +218,8 @@ impl Pager {
         Served(FaultKind::MakeWritable)
     }
 
-    /// A store to a frozen page, or one given to the cleaner, whose write has not completed: the program goes on with a copy, and the old content goes to
-    /// the front of the writer's queue (A25), if the writer has not taken it yet.
+    /// A store to a frozen page, or one given to the cleaner, whose write has not completed: the program goes on with a copy, and
+    /// the old content goes to the front of the writer's queue (A25), if the writer has not taken it yet.
     fn copy<M: Mmu, F: FrameMemory, S: PageStore>(
         &mut self,
         place: Place,
