@@ -1,7 +1,7 @@
 # The front door. `make` alone prints this help; each target says what it does before it does it.
 # Logic stands in scripts/ (shell) and tests/ (Rust); here are only names.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor check test fuzz demo run bench bench-linux sim gdb image clean
+.PHONY: help setup doctor check test long fuzz demo run bench bench-linux sim gdb image clean
 SEED ?= 1
 MEMORY ?= 256M
 PROGRAM ?= samples/demo.rasm
@@ -40,6 +40,9 @@ bench-linux: setup ## the same operations in Debian's stock kernel under the sam
 
 fuzz: ## a million mutated modules against decoder, verifier and a checking machine (minutes)
 	scripts/host-cargo test --release -p revenant-bytecode --test fuzz -- --ignored --nocapture
+
+long: setup ## half an hour of mixed work on a heap of 4 GiB in 64 MiB of memory, the power cut now and then, all of it verified
+	@scripts/long.sh
 
 sim: ## pages, snapshots and disk on simulated hardware that misbehaves: make sim SEED=7
 	@scripts/sim.sh "$(SEED)"

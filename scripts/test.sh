@@ -44,6 +44,18 @@ lint_kernel() {
 # The sum of `a+b+c` on standard input; 0 for nothing.
 bc_sum() { local sum; read -r sum || true; echo $((${sum:-0})); }
 
+# The kernel and its images, built on the side while the host is tested: most of that is one compiler on one processor.
+IMAGE=
+IMAGE_LOG=$LOGS/test-image-build.log
+if [ "$MODE" = all ]; then
+    scripts/image.sh </dev/null >"$IMAGE_LOG" 2>&1 &
+    IMAGE=$!
+    trap 'kill "$IMAGE" 2>/dev/null' EXIT
+fi
+
+# What that came to: its messages, and its status.
+show_image() { cat "$IMAGE_LOG"; return "$IMAGE_STATUS"; }
+
 CARGO=("${HOST_CARGO[@]}")
 # Another version than the pinned one formats and warns in its own way: that is no reason to fail.
 if [ "$HOST_PINNED" = yes ]; then
@@ -54,12 +66,15 @@ else
 fi
 step "host tests" "${CARGO[@]}" test --no-fail-fast
 if [ "$MODE" = all ]; then
-    step image scripts/image.sh
+    IMAGE_STATUS=0
+    wait "$IMAGE" || IMAGE_STATUS=$?
+    trap - EXIT # that number may soon be another process's
+    step image show_image
     step "kernel clippy" lint_kernel
-    # Everything marked #[ignore]: what boots QEMU or is too slow for `make check`, but for the long form of the fuzzer, which
-    # is `make fuzz`. One at a time: they use both processors, and their time limits are meant for a machine that does
-    # nothing else.
-    step "slow tests" "${CARGO[@]}" test --no-fail-fast -- --ignored --test-threads=1 --skip a_million
+    # Everything marked #[ignore]: what boots QEMU or is too slow for `make check`, but for the long forms of the fuzzer and of
+    # mixed work, which are `make fuzz` and `make long`. One at a time: they use both processors, and their time limits are
+    # meant for a machine that does nothing else.
+    step "slow tests" "${CARGO[@]}" test --no-fail-fast -- --ignored --test-threads=1 --skip a_million --skip half_an_hour
     step "README" scripts/readme.sh
 fi
 

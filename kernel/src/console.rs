@@ -32,6 +32,8 @@ pub(crate) struct Console {
     lost_before: u64,
     /// The key for a report was pressed.
     wants_report: bool,
+    /// The group whose quota is to be reported next: what it has stands in object space, and may have to come from the disk.
+    group_due: Option<u32>,
     /// There is output to take, or output on its way.
     pub(crate) has_output: bool,
     /// When the end of the machine waits for it no longer.
@@ -52,6 +54,7 @@ impl Console {
             lost: 0,
             lost_before: 0,
             wants_report: false,
+            group_due: None,
             has_output: true,
             until: None,
             batch: 0,
@@ -105,6 +108,10 @@ impl<P: Programs> EventLoop<P> {
         self.console.take_typed();
         if core::mem::take(&mut self.console.wants_report) {
             self.report();
+            self.console.group_due = Some(0);
+        }
+        if let Some(group) = self.console.group_due {
+            self.console.group_due = self.report_quota(group);
         }
         while !self.console.input.is_empty() {
             let mut input = core::mem::take(&mut self.console.input);

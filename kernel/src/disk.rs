@@ -17,13 +17,23 @@ use revenant_store::{
 
 /// Requests that the store keeps in flight at most, whatever the device allows: each takes kernel heap.
 const MOST_REQUESTS: usize = 256;
-/// Nodes of the page map that stand on the disk too may take this share of the kernel's heap.
+/// Nodes of the page map that stand on the disk too may take this share of the kernel's heap, or more where little of it is
+/// for anybody else: page-ins at random read each node that is missing besides their page.
 const CACHE_SHARE: usize = 4;
+/// And then at most this share of memory, of which page tables may take a twelfth: an eighth together.
+const CACHE_SHARE_OF_MEMORY: usize = 24;
+/// What the heap has beyond its fixed part is for the frames, half of it at most: 132 bytes for each in 256.
+const FRAMES_SHARE: usize = 2;
+/// For requests and everything else.
+const REST_BYTES: usize = 2 << 20;
 /// Nodes that dirty pages change may take this share. What is left beside the two is for what grows with the frames (32
 /// bytes a frame of the pager's table, 100 for a page of a snapshot in the making) and for requests.
 const CHANGED_SHARE: usize = 6;
+/// Pages that may be written before their flip may take this share, with their part in the commit.
+const EARLY_SHARE: usize = 16;
+const EARLY_PAGE_BYTES: usize = 220;
 /// A node with what goes around it.
-const NODE_BYTES: usize = PAGE_SIZE + 256;
+pub(crate) const NODE_BYTES: usize = PAGE_SIZE + 256;
 /// Snapshots beyond retention are deleted so many at a time: each bitmap in which they free something is written once.
 const DELETED_TOGETHER: u32 = 5;
 /// The allocator's bitmaps, which come out of what is left for the frames.
@@ -82,6 +92,15 @@ pub(crate) fn open(
     }
 }
 
+/// Bytes of a heap of so many that nodes standing on the disk too may take.
+fn cache_bytes(heap: usize) -> usize {
+    let by_memory = heap.saturating_sub(heap::FIXED_BYTES);
+    let others =
+        heap / CHANGED_SHARE + heap / BITMAPS_SHARE + by_memory / FRAMES_SHARE + REST_BYTES;
+    let memory = by_memory * heap::FRACTION;
+    (heap / CACHE_SHARE).max(heap.saturating_sub(others).min(memory / CACHE_SHARE_OF_MEMORY))
+}
+
 fn open_from(
     disk: &mut VirtioDisk,
     options: &Options,
@@ -102,8 +121,9 @@ fn open_from(
                 together: DELETED_TOGETHER,
             },
             queue_depth: depth,
-            cached_nodes: heap::size_bytes() / CACHE_SHARE / NODE_BYTES,
+            cached_nodes: cache_bytes(heap::size_bytes()) / NODE_BYTES,
             changed_nodes: heap::size_bytes() / CHANGED_SHARE / NODE_BYTES,
+            early_pages: heap::size_bytes() / EARLY_SHARE / EARLY_PAGE_BYTES,
             memory: (heap::size_bytes() / BITMAPS_SHARE) as u64,
             ..StoreOptions::default()
         },

@@ -81,7 +81,10 @@ impl<P: Programs> EventLoop<P> {
     /// A loop over programs that were just resumed.
     pub(crate) fn new(programs: P, clock: MachineClock, options: Options) -> Self {
         let now = clock.monotonic();
-        let epoch = space::with(|space| space.epoch());
+        let epoch = space::with(|space| {
+            space.set_cleaning(options.cleaner, options.settling);
+            space.epoch()
+        });
         let after = |milliseconds| Nanoseconds(now.0 + milliseconds * NANOSECONDS_PER_MILLISECOND);
         let load = Load::new(options.load_control, now);
         Self {
@@ -242,7 +245,11 @@ impl<P: Programs> EventLoop<P> {
     pub(crate) fn blocked(&mut self, page: PageIndex, write: bool) {
         self.programs.abandoned(page);
         self.missed = true;
-        match space::with(|space| space.take_impossible()) {
+        let impossible = space::with(|space| {
+            space.set_freeing(false); // whatever it was doing
+            space.take_impossible()
+        });
+        match impossible {
             None => {}
             Some((page, Impossible::OutOfFrames)) => {
                 if !self.out_of_frames_said {
@@ -431,12 +438,13 @@ impl<P: Programs> EventLoop<P> {
 
     /// Tells programs how much room the disk has, and the log when that has changed.
     fn look_at_disk_space(&mut self) {
-        let (state, room) = space::with(|space| (space.space_state(), space.space()));
+        let state = space::with(|space| space.space_state());
         self.world.disk_space = match state {
             SpaceState::Plenty | SpaceState::Short => DiskSpace::Enough,
             SpaceState::AllocationRefused | SpaceState::Full => DiskSpace::Reserve,
         };
         if core::mem::replace(&mut self.space_state, state) != state {
+            let room = space::with(|space| space.space());
             log!("disk_space state={state:?} available={} total={}", room.available, room.total);
         }
     }

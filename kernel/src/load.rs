@@ -39,11 +39,11 @@ impl Load {
         let waited = Nanoseconds(core::mem::take(&mut self.waited));
         let changes = space::with(|space| space.control_load(now, waited));
         if let Some(group) = changes.suspend {
-            world.suspended |= 1 << group.index();
+            world.suspended.set(group, true);
             detail!("suspended group={} waited_us={}", group.index(), waited.0 / 1000);
         }
         if let Some(group) = changes.go_on {
-            world.suspended &= !(1 << group.index());
+            world.suspended.set(group, false);
             detail!("goes_on group={}", group.index());
         }
     }

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use revenant_hal::PageIndex;
 use revenant_machine::attention;
 use revenant_vm::{
-    PageVerdict, Requests, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits, Vm, WitnessRecord,
+    PageVerdict, Quota, Requests, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits, Vm,
+    WitnessRecord,
 };
 
 /// The loop's view of programs. Its documentation is that of [`Vm`]'s methods with the same names, which overrides all of
@@ -46,6 +47,14 @@ pub(crate) trait Programs {
     /// *Attempt.* Pages that the scheduler will need after the one that it waits for.
     fn upcoming(&mut self, _pages: &mut [PageIndex]) -> usize {
         0
+    }
+    /// *Attempt.* Groups, that of the system included.
+    fn groups(&mut self) -> u32 {
+        0
+    }
+    /// *Attempt.* What a group has of object space.
+    fn quota(&mut self, _group: u32) -> Quota {
+        Quota::default()
     }
     /// Whether an instruction of a program has run since the resume.
     fn has_run(&self) -> bool {
@@ -98,6 +107,14 @@ impl Programs for Vm {
 
     fn upcoming(&mut self, pages: &mut [PageIndex]) -> usize {
         Self::upcoming(self, pages)
+    }
+
+    fn groups(&mut self) -> u32 {
+        Self::groups(self)
+    }
+
+    fn quota(&mut self, group: u32) -> Quota {
+        Self::quota(self, group)
     }
 
     fn has_run(&self) -> bool {

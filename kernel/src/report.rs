@@ -1,18 +1,20 @@
 //! What a person sees who presses Ctrl-T: the state of memory and disk, a line `report GROUP KEY=VALUE ...` for each group, and
 //! every figure as `metric report.GROUP.KEY VALUE UNIT` (the latter only in a log that is not quiet).
 //!
-//! Nothing here waits or takes more than a walk over counters; the machine goes on.
+//! Nothing here waits or takes more than a walk over counters; the machine goes on. What groups have of object space follows, a line
+//! for each, when its page is there.
 //!
 //! Neighbours: `console` sees the key, `space` hands out what store and pager count.
 
 use crate::event_loop::EventLoop;
 use crate::programs::Programs;
-use crate::{detail, log, space};
+use crate::{detail, disk, log, space};
 use core::fmt;
 use revenant_hal::Epoch;
 use revenant_machine::heap;
 use revenant_pager::{FrameCounts, Gauges, Statistics};
-use revenant_store::Space;
+use revenant_store::{EarlyStatistics, Space};
+use revenant_vm::Quota;
 
 /// Ctrl-T, which asks for the state of things on other systems, too.
 pub(crate) const KEY: u8 = 0x14;
@@ -22,6 +24,7 @@ pub(crate) struct State {
     pub(crate) frames: FrameCounts,
     pub(crate) gauges: Gauges,
     pub(crate) counters: Statistics,
+    pub(crate) early: EarlyStatistics,
     pub(crate) space: Space,
     pub(crate) trimmed: u64,
     pub(crate) running: Epoch,
@@ -31,6 +34,8 @@ pub(crate) struct State {
     pub(crate) pinned: usize,
     /// Requests that the disk works on.
     pub(crate) requests: usize,
+    /// Nodes of the page map in RAM.
+    pub(crate) map_nodes: usize,
 }
 
 /// ` key=value` for each.
@@ -56,7 +61,23 @@ impl<P: Programs> EventLoop<P> {
         let state = space::with(|space| space.state());
         print_memory(&state);
         print_paging(&state);
+        print_cleaner(&state);
         print_disk(&state);
+    }
+
+    /// Prints what a group has of object space, if its page is there; the group whose turn is next.
+    pub(crate) fn report_quota(&mut self, group: u32) -> Option<u32> {
+        let found = self.attempt(|programs, _| (programs.groups(), programs.quota(group)));
+        let Some((groups, Quota { used, limit, refused })) = found else { return Some(group) };
+        if group >= groups {
+            return None;
+        }
+        if limit == u64::MAX {
+            log!("report quota={group} used={used} limit=none refused={refused}");
+        } else {
+            log!("report quota={group} used={used} limit={limit} refused={refused}");
+        }
+        Some(group + 1)
     }
 }
 
@@ -77,6 +98,7 @@ fn print_memory(state: &State) {
             ("frozen", list(frames.frozen)),
             ("writing", list(frames.writing)),
             ("written", list(frames.written)),
+            ("cleaning", list(frames.cleaning)),
             ("old_copies", list(frames.split)),
         ],
     );
@@ -109,7 +131,12 @@ fn print_memory(state: &State) {
             u8::from(set.suspended)
         );
     }
-    let heap = [("size", heap::size_bytes() as u64), ("used", heap::used_bytes() as u64)];
+    let map = state.map_nodes * disk::NODE_BYTES;
+    let heap = [
+        ("size", heap::size_bytes() as u64),
+        ("used", heap::used_bytes() as u64),
+        ("page_map", map as u64),
+    ];
     print("kernel_heap", "bytes", &heap);
 }
 
@@ -139,10 +166,39 @@ fn print_paging(state: &State) {
             ("read_ahead_wasted", counters.read_ahead_wasted),
             ("evicted", counters.pages_evicted),
             ("discarded", counters.pages_discarded),
+            ("dirtied_freeing", counters.dirtied_freeing),
             ("written", counters.pages_written),
+            ("thinned_out", counters.pages_thinned_out),
             ("tables_freed", counters.tables_freed),
         ],
     );
+}
+
+/// Pages written before their flip: what was written and still unchanged at it was worth writing.
+fn print_cleaner(state: &State) {
+    let State { early, counters, .. } = state;
+    print(
+        "cleaner",
+        "pages",
+        &[
+            ("given", counters.pages_cleaned),
+            ("given_meanwhile", counters.pages_cleaned_meanwhile),
+            ("written", early.written),
+            ("not_written", counters.pages_not_cleaned),
+            ("kept", early.kept),
+            ("changed", early.changed),
+            ("settled", counters.pages_settled),
+            ("settled_in_vain", counters.pages_settled_in_vain),
+        ],
+    );
+    let decided = early.kept + early.changed;
+    if let Some(percent) = (100 * early.kept).checked_div(decided) {
+        print("cleaner_hits", "percent", &[("rate", percent)]);
+    }
+    let kept = counters.pages_settled - counters.pages_settled_in_vain;
+    if let Some(percent) = (100 * kept).checked_div(counters.pages_settled) {
+        print("settling_hits", "percent", &[("rate", percent)]);
+    }
 }
 
 /// Space, snapshots.

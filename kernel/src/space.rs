@@ -22,8 +22,8 @@ use revenant_pager::{
     WiredProgress, WiredRange,
 };
 use revenant_store::{
-    FormatOutcome, Formatting, OpenOutcome, OpenReport, OpenRequest, Opening, Refusal, Space,
-    SpaceState, StepOutcome, Store, StoreEvent, StoreId,
+    EarlyStatistics, FormatOutcome, Formatting, OpenOutcome, OpenReport, OpenRequest, Opening,
+    Refusal, Space, SpaceState, StepOutcome, Store, StoreEvent, StoreId,
 };
 
 /// Faults served after which whoever runs gives way: a slice is measured in instructions of the program, and one that faults
@@ -34,6 +34,8 @@ const FAULTS_A_SLICE: u32 = 128;
 /// every 8 ms 0.1 ms, and 0.05 ms is what remains with nothing to drop.
 /// Programs pay with the page walks of what they use, each time.
 const TRANSLATION_TICKS: u64 = 2;
+/// Ticks that a page must not have been touched for to count as settled; twice as many at most.
+const SETTLING_TICKS: u64 = 32;
 
 /// Everything between programs and the disk.
 pub(crate) struct ObjectSpace {
@@ -48,6 +50,8 @@ pub(crate) struct ObjectSpace {
     dropped: u64,
     /// Faults served so far.
     served: u32,
+    /// What was last told of the pages written before their flip.
+    early: EarlyStatistics,
 }
 
 static SPACE: ExclusiveCell<Option<ObjectSpace>> = ExclusiveCell::new(None);
@@ -129,9 +133,12 @@ pub(crate) fn install<T>(
     wired: Vec<WiredRange>,
     declare: Declaration<T>,
 ) -> T {
-    let pager = Pager::new(frames.frame_count(), &store, wired, PagerOptions::default());
+    let mut pager = Pager::new(frames.frame_count(), &store, wired, PagerOptions::default());
+    pager.set_cleaning(true);
+    let early = EarlyStatistics::default();
+    let (impossible, dropped, served) = (None, 0, 0);
     let space =
-        ObjectSpace { store, pager, disk, frames, tables, impossible: None, dropped: 0, served: 0 };
+        ObjectSpace { store, pager, disk, frames, tables, impossible, dropped, served, early };
     SPACE.with(|cell| *cell = Some(space));
     attempt::open_object_space(on_fault, declare)
 }
@@ -202,6 +209,7 @@ impl ObjectSpace {
         self.hand_out_events(&mut news);
         let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
         let pager = self.pager.step(&mut memory, &mut self.store);
+        self.write_settled();
         // After the pager: what it has just asked for goes to the disk in this round.
         let store = self.store.step(&mut self.disk, &mut self.frames);
         progress |= self.hand_out_events(&mut news);
@@ -215,6 +223,9 @@ impl ObjectSpace {
         while let Some(event) = self.store.next_event() {
             let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
             self.pager.on_store_event(&event, &mut memory);
+            if let StoreEvent::Committed { epoch, .. } = event {
+                self.report_cleaner(epoch);
+            }
             if let Some(item) = translate(event) {
                 news(item);
             }
@@ -223,9 +234,42 @@ impl ObjectSpace {
         some
     }
 
+    /// Says what became of the pages written before their flip, if there were any since the last snapshot.
+    fn report_cleaner(&mut self, epoch: Epoch) {
+        let early = self.store.early_statistics();
+        let before = core::mem::replace(&mut self.early, early);
+        if early.written > before.written {
+            let (kept, changed) = (early.kept - before.kept, early.changed - before.changed);
+            detail!(
+                "cleaned epoch={epoch} written={} kept={kept} changed={changed}",
+                early.written - before.written
+            );
+        }
+    }
+
+    /// What became of pages written before their flip.
+    pub(crate) fn early_statistics(&self) -> EarlyStatistics {
+        self.store.early_statistics()
+    }
+
     /// See [`Pager::set_read_ahead`].
     pub(crate) fn set_read_ahead(&mut self, on: bool) {
         self.pager.set_read_ahead(on);
+    }
+
+    /// See [`Pager::set_cleaning`] (on from the start) and [`Pager::set_settling`].
+    pub(crate) fn set_cleaning(&mut self, on: bool, settling: bool) {
+        self.pager.set_cleaning(on);
+        self.pager.set_settling(settling);
+    }
+
+    /// While the disk has nothing else to do, and no lack of space, pages that look settled are written.
+    fn write_settled(&mut self) {
+        if self.disk.in_flight() == 0 && self.store.space_state() == SpaceState::Plenty {
+            let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
+            let period = clock::ticks() / SETTLING_TICKS;
+            self.pager.write_settled(period, &mut memory, &mut self.store);
+        }
     }
 
     /// Work that nobody waits for; whether there was any. Called before the processor would halt.
@@ -259,6 +303,11 @@ impl ObjectSpace {
     /// See [`Pager::set_stopping`].
     pub(crate) fn set_stopping(&mut self, stopping: bool) {
         self.pager.set_stopping(stopping);
+    }
+
+    /// See [`Pager::set_freeing`].
+    pub(crate) fn set_freeing(&mut self, freeing: bool) {
+        self.pager.set_freeing(freeing);
     }
 
     /// Ends the epoch. Nothing of a program may be running.
@@ -320,6 +369,7 @@ impl ObjectSpace {
             frames: self.pager.frame_counts(),
             gauges: self.pager.gauges(),
             counters: self.pager.statistics(),
+            early: self.store.early_statistics(),
             space: self.store.space(),
             trimmed: self.store.blocks_trimmed(),
             running: self.pager.epoch(),
@@ -328,6 +378,7 @@ impl ObjectSpace {
             snapshots: snapshots.len(),
             pinned: snapshots.iter().filter(|snapshot| snapshot.pinned).count(),
             requests: self.disk.in_flight(),
+            map_nodes: self.store.cached_nodes(),
         }
     }
 

@@ -6,6 +6,7 @@ use core::ops::Range;
 use revenant_hal::{Clock, Epoch, Nanoseconds, PageIndex};
 use revenant_machine::clock::MachineClock;
 use revenant_machine::cpu;
+use revenant_pager::replacement::{Group, Groups};
 use revenant_vm::{Discarded, DiskSpace, Environment};
 
 /// What a slice may ask for: copies, made by the loop before it. Only what is asked once a lost page or once a slice, and a discard,
@@ -19,14 +20,20 @@ pub(crate) struct World {
     pub(crate) disk_space: DiskSpace,
     /// The disk takes no more writes.
     pub(crate) read_only: bool,
-    /// Groups that stand still, a bit each.
-    pub(crate) suspended: u64,
+    /// Groups that stand still.
+    pub(crate) suspended: Groups,
 }
 
 impl World {
     /// A world in which nothing is known to be short.
     pub(crate) const fn new(clock: MachineClock, epoch: Epoch) -> Self {
-        Self { clock, epoch, disk_space: DiskSpace::Enough, read_only: false, suspended: 0 }
+        Self {
+            clock,
+            epoch,
+            disk_space: DiskSpace::Enough,
+            read_only: false,
+            suspended: Groups::NONE,
+        }
     }
 }
 
@@ -68,12 +75,20 @@ impl Environment for World {
         }
     }
 
+    fn set_freeing(&mut self, freeing: bool) {
+        space::with(|space| space.set_freeing(freeing));
+    }
+
     fn group_runs(&mut self, group: u32) {
         space::with(|space| space.group_runs(group));
     }
 
-    fn suspended_groups(&self) -> u64 {
-        self.suspended
+    fn suspends(&self) -> bool {
+        !self.suspended.is_empty()
+    }
+
+    fn is_suspended(&self, group: u32) -> bool {
+        self.suspended.contains(Group::new(group))
     }
 
     fn entropy(&mut self) -> u64 {

@@ -6,15 +6,20 @@
 //! then; a last boot completes the last row. All randomness comes from one printed seed (the machine's own timing is not
 //! repeatable; the seed repeats the schedule).
 //!
-//! Programs say `audit NAME held` and `audit NAME failed` when they check themselves. Neighbours: `harness` runs the machine,
+//! Programs say `audit NAME held` and `audit NAME failed` when they check themselves; before lines of programs other than the first
+//! stands `main`. Neighbours: `harness` runs the machine,
 //! `witness` judges its log; the demo and the kill tests call [`run`].
 
 use crate::harness::{BOOT_LIMIT, Running, TimedLine};
+use crate::log_line::LogLine;
 use crate::witness::{Finding, Witness};
 use core::time::Duration;
 use revenant_tools::qemu::Machine;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
+
+/// What the console puts before lines of programs other than the first.
+pub const BACKGROUND: &str = "main ";
 
 /// What to do to a disk.
 #[derive(Clone, Debug)]
@@ -74,8 +79,12 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Audits that failed, as printed.
     pub audits_failed: Vec<String>,
+    /// What the kernel says only when it cannot go on as it should.
+    pub failures: Vec<String>,
     /// Audits that held, over all boots.
     pub audits_held: u64,
+    /// Who held one.
+    pub auditors: BTreeSet<String>,
     /// First steps compared, over all boots.
     pub compared_steps: u64,
 }
@@ -86,6 +95,7 @@ impl Report {
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints: Vec<String> = self.findings.iter().map(ToString::to_string).collect();
         complaints.extend(self.audits_failed.iter().map(|line| format!("audit failed: {line}")));
+        complaints.extend(self.failures.iter().cloned());
         if self.compared_steps == 0 {
             complaints.push("no thread's first step was ever compared with a snapshot".to_owned());
         }
@@ -219,7 +229,9 @@ impl Run<'_> {
     /// Takes note of one line.
     fn take(&mut self, line: &TimedLine) {
         self.witness.line(&line.text);
-        let parsed = line.parse();
+        let audit = line.text.strip_prefix(BACKGROUND).filter(|text| text.starts_with("audit "));
+        let text = audit.unwrap_or(&line.text);
+        let parsed = LogLine::parse(text);
         match (parsed.word, parsed.number("epoch")) {
             ("flip", Some(epoch)) => {
                 self.flips.insert(epoch, line.at);
@@ -228,12 +240,16 @@ impl Run<'_> {
             ("durable" | "abandoned", Some(epoch)) if self.writing == Some(epoch) => {
                 self.writing = None;
             }
-            ("audit", None) if line.text.contains(" held") => {
+            ("audit", None) if text.contains(" held") => {
                 self.audits += 1;
                 self.report.audits_held += 1;
+                self.report.auditors.extend(text.split(' ').nth(1).map(str::to_owned));
             }
-            ("audit", None) if line.text.contains(" failed") => {
-                self.report.audits_failed.push(line.text.clone());
+            ("audit", None) if text.contains(" failed") => {
+                self.report.audits_failed.push(text.to_owned());
+            }
+            ("out_of_memory" | "read_only" | "abandoned" | "unreadable" | "main_ended", _) => {
+                self.report.failures.push(text.to_owned());
             }
             _ => {}
         }
@@ -321,6 +337,8 @@ mod tests {
         assert!(report.complaints().is_empty());
         let failed = Report { audits_failed: vec!["audit bank failed".to_owned()], ..report };
         assert_eq!(failed.complaints().len(), 1);
+        let failed = Report { failures: vec!["read_only".to_owned()], ..failed };
+        assert_eq!(failed.complaints().len(), 2);
     }
 
     #[test]

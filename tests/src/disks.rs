@@ -44,12 +44,30 @@ pub fn disk_with(
     size: &str,
     arguments: &[&str],
 ) -> Result<PathBuf, String> {
+    disk_with_several(program, name, size, arguments, &[])
+}
+
+/// As [`disk_with`], with further programs of the same file, each in a group of its own: their arguments.
+///
+/// # Errors
+/// As [`revenant`].
+pub fn disk_with_several(
+    program: &str,
+    name: &str,
+    size: &str,
+    arguments: &[&str],
+    beside: &[&str],
+) -> Result<PathBuf, String> {
     let path = scratch_file(name)?;
     let image = path.to_string_lossy().into_owned();
     let source = format!("samples/{program}.rasm");
     let mut line = vec!["disk", "create", &image, "--size", size, "--force", "--module", &source];
     for argument in arguments {
         line.extend(["--arg", *argument]);
+    }
+    let programs: Vec<String> = beside.iter().map(|text| format!("{source} {text}")).collect();
+    for program in &programs {
+        line.extend(["--program", program]);
     }
     revenant(&line)?;
     Ok(path)

@@ -23,12 +23,13 @@ pub struct Figures {
     values: BTreeMap<String, Figure>,
 }
 
-/// Nanoseconds in a unit of time; 1 for anything else.
+/// Nanoseconds in a unit of time, bytes in one of memory; 1 for anything else.
 fn scale(unit: &str) -> f64 {
     match unit {
         "us" => 1e3,
         "ms" => 1e6,
         "s" => 1e9,
+        "MiB" => 1_048_576.0,
         _ => 1.0,
     }
 }
@@ -116,17 +117,17 @@ impl Figures {
         }
     }
 
-    /// The times of programs one after the other, over the time until the last of them was done when all ran at once.
+    /// What programs did together over what they did one after the other, in the same time.
     fn derive_thrash_throughput(&mut self) {
-        let times = |start: &str| {
+        let pages = |start: &str| {
             let figures = self.values.iter().filter(|(name, _)| name.starts_with(start));
-            figures.map(|(_, figure)| figure.value * scale(&figure.unit)).collect::<Vec<_>>()
+            figures.map(|(_, figure)| figure.value).collect::<Vec<_>>()
         };
-        let (alone, together) = (times("thrash_alone."), times("thrash_together."));
+        let (alone, together) = (pages("thrash_alone."), pages("thrash_together."));
         // One that was not done in time has said nothing, and there is no figure.
         if !alone.is_empty() && alone.len() == together.len() {
-            let longest = together.iter().copied().fold(0.0, f64::max);
-            self.set_ratio("thrash_throughput", alone.iter().sum::<f64>() / longest);
+            let ratio = together.iter().sum::<f64>() / alone.iter().sum::<f64>();
+            self.set_ratio("thrash_throughput", ratio);
         }
     }
 

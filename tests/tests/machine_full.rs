@@ -13,6 +13,8 @@ use revenant_tools::qemu::{Disk, Firmware};
 type Outcome = Result<(), String>;
 
 const LIMIT: Duration = Duration::from_secs(120);
+/// Ctrl-T.
+const REPORT_KEY: &str = "\u{14}";
 
 /// What a boot has shown.
 #[derive(Default)]
@@ -61,6 +63,15 @@ fn a_full_disk_refuses_waits_goes_on_and_loses_nothing() -> Outcome {
             seen.is_enough()
         };
         running.wait_for("refusals, waits and snapshots of a full disk", LIMIT, &mut see)?;
+        // What is let go of has room of its own: the kernel knows when it is freeing.
+        running.type_text(REPORT_KEY)?;
+        let report = running.wait_for("a report of pages", BOOT_LIMIT, |line| {
+            see(line);
+            line.text.starts_with("report pages ")
+        })?;
+        if report.parse().number("dirtied_freeing").is_none_or(|pages| pages == 0) {
+            return Err(running.complaint(&report.text));
+        }
         let (_, rest) = running.cut()?;
         for line in &rest {
             see(line);

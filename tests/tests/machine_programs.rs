@@ -162,6 +162,7 @@ fn what_a_person_noted_is_there_after_the_plug_was_pulled() -> Outcome {
         // A Ctrl-T between its letters is the kernel's.
         running.type_text(&note.replacen(' ', " \u{14}", 1))?;
         expect_report(&mut running)?;
+        running.wait_for_text("report quota=1 used=", BOOT_LIMIT)?;
         running.type_text("\n")?;
         running.wait_for_text("noted in snapshot", BOOT_LIMIT)?;
     }

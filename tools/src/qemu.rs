@@ -57,6 +57,8 @@ pub struct Disk {
     pub flush: bool,
     /// What the machine discards leaves the image: it shrinks where its file system has holes. Not through a filter.
     pub discard: bool,
+    /// The device takes a request's descriptors in a list of their own.
+    pub indirect: bool,
     /// The PCI slot, or the next free one.
     pub slot: Option<u8>,
     /// What stands before the file.
@@ -72,6 +74,7 @@ impl Disk {
             read_only: false,
             flush: true,
             discard: true,
+            indirect: true,
             slot: None,
             filter: DiskFilter::None,
         }
@@ -314,6 +317,9 @@ fn disk_arguments(line: &mut Arguments, index: usize, disk: &Disk) {
     let mut device = format!("virtio-blk-pci,drive=disk{index},num-queues=1");
     if let Some(slot) = disk.slot {
         device.push_str(&format!(",addr={slot:#x}"));
+    }
+    if !disk.indirect {
+        device.push_str(",indirect_desc=off");
     }
     if !disk.flush {
         device.push_str(",write-cache=off,config-wce=off,x-enable-wce-if-config-wce=off");

@@ -125,6 +125,8 @@ fn a_disk_with_a_program_is_made_listed_and_checked() {
     assert_eq!(reached, figure(&checked, "checked", "blocks"), "{info}");
     assert_eq!(reached + sum(&["free", "fixed_places"]), figure(&info, "store", "blocks"));
     assert_eq!(sum(&["free"]), figure(&info, "space", "free"), "it was 0 on small disks");
+    assert_eq!(figure(&info, "  group=1", "refused"), 0);
+    assert!(figure(&info, "  group=1", "used") > 65536, "{info}");
     assert!(figure(&info, "image", "allocated") < figure(&info, "image", "blocks"));
     assert_eq!(succeeds(&["disk", "snapshots", &image]).lines().count(), 1);
     let cat = |path: &str| succeeds(&["disk", "cat", &image, "--object", path]);

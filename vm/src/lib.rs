@@ -40,7 +40,7 @@ pub use natives::{Answer, NativeAnswers};
 pub use system::script;
 pub use system::{
     Creation, CreationError, Discarded, DiskSpace, Environment, ExitStatus, InspectError,
-    PageVerdict, Requests, ResumeError, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits,
+    PageVerdict, Quota, Requests, ResumeError, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits,
     VerifiedAgain, Verifier, Vm, WitnessRecord,
 };
 

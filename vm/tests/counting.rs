@@ -137,7 +137,8 @@ fn a_long_list_dies_in_bounded_steps() {
     while grace::step(world.space).unwrap() == grace::Progress::More {
         steps += 1;
     }
-    assert!(steps < 20_100, "{steps} steps for 20,000 nodes");
+    // Once in each of 16 blocks it takes a few more: when a quarter of it is free, it is noted.
+    assert!(steps < 20_200, "{steps} steps for 20,000 nodes");
     assert_eq!(world.nodes(), 0, "one grace is enough when no thread runs in it");
 }
 

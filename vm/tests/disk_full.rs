@@ -68,3 +68,28 @@ fn what_was_let_go_of_can_be_taken_again_while_the_disk_is_full() {
     assert!(matches!(status, ExitStatus::Returned(1..100)), "{status:?}; {}", machine.output);
     machine.audit();
 }
+
+/// On a full disk freeing may use room that programs may not: so it says when it begins and when it ends, and frees
+/// nothing at any other time.
+#[test]
+fn memory_is_given_back_only_where_the_machine_has_said_so() {
+    let mut machine = Machine::new(SOURCE, &[]);
+    for _ in 0..400 {
+        assert!(matches!(machine.turn(1000), Turn::Ran(_) | Turn::Scheduled));
+    }
+    machine.environment.disk = DiskSpace::Reserve;
+    let _ = machine.run_by(|machine| {
+        let turn = machine.turn(1000);
+        assert!(!machine.environment.freeing, "a turn ends what it began");
+        let step = revenant_vm::SystemStep::BeginGrace;
+        let _ = machine.vm.system_step(step, &mut machine.environment);
+        turn
+    });
+    let told = &machine.environment.freed;
+    let (mut inside, mut outside) = (0, 0);
+    for pair in told.windows(2) {
+        let freed = pair[1].1 - pair[0].1;
+        if pair[0].0 { inside += freed } else { outside += freed }
+    }
+    assert!(inside > 10_000 && outside == 0, "{inside} freed inside, {outside} outside");
+}

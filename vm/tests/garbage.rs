@@ -57,7 +57,7 @@ fn starve_the_grace(machine: &mut Machine) {
     }
     let _ = grace::step(space).unwrap();
     assert!(grace::in_progress(space));
-    machine.vm.abandoned(PageIndex(7));
+    machine.abandoned(PageIndex(7));
 }
 
 #[test]

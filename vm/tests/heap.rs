@@ -11,7 +11,7 @@ use revenant_hal::ObjectAddress;
 use revenant_vm::counting::class_at;
 use revenant_vm::heap::discard::{self, Discarded, Progress, Which};
 use revenant_vm::heap::runs::{self, BlockNumber};
-use revenant_vm::heap::{self, Allocator, large};
+use revenant_vm::heap::{self, Allocator, holes, large};
 use revenant_vm::memory::layout::system::root;
 use revenant_vm::memory::layout::{area, block, object};
 use revenant_vm::memory::{AddressExt, Attempts};
@@ -56,8 +56,22 @@ fn check(world: &World, subject: ObjectAddress, bytes: u64, pattern: u8) {
     }
 }
 
-/// Discards as much as chance will have, of the pager's or by hand.
+/// Discards as much as chance will have, of the pager's or by hand; of blocks in use, too.
 fn discard_some(world: &World, random: &mut Random) {
+    let (mut from, mut left) = (random.below(2) << 24, 20);
+    for _ in 0..random.below(40) {
+        let discard = |pages| match random.below(8) {
+            0 => Discarded::NotNow,
+            1 => Discarded::Unable,
+            _ => {
+                world.host.discard(pages);
+                Discarded::Zero
+            }
+        };
+        if holes::step(world.space, &mut from, &mut left, discard) != Progress::More {
+            break;
+        }
+    }
     let which = if random.below(2) == 0 { Which::All } else { Which::Long };
     for _ in 0..random.below(200) {
         let progress = discard::step(world.space, which, |pages| match random.below(8) {

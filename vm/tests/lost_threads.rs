@@ -83,7 +83,7 @@ impl Crowd {
                 return value;
             }
             let page = ObjectAddress(Attempts::ended_at()).page();
-            self.machine.vm.abandoned(page);
+            self.machine.abandoned(page);
             if Attempts::is_lost(page.address().0) {
                 self.judge(page);
             } else {
@@ -119,7 +119,7 @@ impl Crowd {
                 }
                 None => {
                     let ended = ObjectAddress(Attempts::ended_at()).page();
-                    self.machine.vm.abandoned(ended);
+                    self.machine.abandoned(ended);
                     if !Attempts::is_lost(ended.address().0) {
                         self.machine.vm.page_arrived(ended);
                         touches += 1 + self.random.below(60);

@@ -4,7 +4,7 @@
 mod machine;
 
 use core::sync::atomic::AtomicBool;
-use machine::Machine;
+use machine::{Machine, Snapshot};
 use revenant_hal::PageIndex;
 use revenant_vm::memory::Attempts;
 use revenant_vm::{Turn, TurnLimits};
@@ -58,7 +58,7 @@ fn miss(machine: &mut Machine, touches: u64) -> bool {
     let limits = TurnLimits { polls: 5 };
     let missed = Attempts::run(touches, || vm.turn(environment, &quiet, limits)).is_none();
     if missed {
-        machine.vm.abandoned(PAGE);
+        machine.abandoned(PAGE);
     }
     missed
 }
@@ -123,4 +123,67 @@ fn a_thread_that_waits_for_room_holds_nobody_back() {
     machine.vm.retry_all();
     assert!(miss(&mut machine, early));
     assert!(matches!(machine.turn(5), Turn::Ran(_)));
+}
+
+/// Pages that are touched until a thread has executed an instruction after a resume from `snapshot`, with everybody's time come.
+fn pages_until_one_has_run(machine: &mut Machine, snapshot: &Snapshot) -> usize {
+    machine.restore(snapshot);
+    machine.environment.clock += 10_000_000_000;
+    Attempts::record();
+    while !machine.vm.has_run() {
+        let _ = machine.turn(1);
+    }
+    let mut pages = Attempts::take_recorded();
+    pages.sort_unstable();
+    pages.dedup();
+    pages.len()
+}
+
+/// Three hundred whose naps are over, each on a page of its own. On a slow host all of them were woken, page by page, before anybody
+/// ran: 213 pages were read before the first instruction instead of 20.
+#[test]
+fn sleepers_whose_time_has_come_do_not_stand_before_the_first_instruction() {
+    let mut machine = Machine::new(include_str!("../../samples/sleepers.rasm"), &["300", "10"]);
+    machine.tick = 1_000;
+    while !matches!(machine.turn(1_000), Turn::Idle { .. }) {}
+    let asleep = machine.snapshot();
+    machine.environment.clock += 10_000_000_000;
+    let _ = machine.turn(1);
+    let some_awake = machine.snapshot();
+    for snapshot in [asleep, some_awake] {
+        let pages = pages_until_one_has_run(&mut machine, &snapshot);
+        assert!(pages < 24, "{pages} pages");
+    }
+}
+
+/// One sleeper is awake and waits for room on a full disk. The others, whose time has come too, may be those who make some.
+#[test]
+fn a_sleeper_that_waits_for_room_keeps_nobody_asleep() {
+    let mut machine = Machine::new(include_str!("../../samples/sleepers.rasm"), &["20", "10"]);
+    machine.tick = 1_000;
+    while !matches!(machine.turn(1_000), Turn::Idle { .. }) {}
+    let asleep = machine.snapshot();
+    let start = |machine: &mut Machine| {
+        machine.restore(&asleep);
+        machine.environment.clock += 10_000_000_000;
+    };
+    start(&mut machine);
+    let first = machine.turn(5);
+    let early = (1..200).find(|touches| {
+        start(&mut machine);
+        miss(&mut machine, *touches) && machine.turn(5) == Turn::Waiting
+    });
+    let another_runs = (1..2_000).any(|touches| {
+        start(&mut machine);
+        assert!(miss(&mut machine, early.unwrap()));
+        assert_eq!(
+            machine.turn(5),
+            Turn::Waiting,
+            "nobody else is woken before the first instruction"
+        );
+        machine.vm.retry_all();
+        let waits_again = miss(&mut machine, touches) && !machine.vm.has_run();
+        waits_again && matches!(machine.turn(5), ran @ Turn::Ran(_) if ran != first)
+    });
+    assert!(another_runs, "the others sleep on");
 }

@@ -139,7 +139,7 @@ fn a_spawn_that_is_interrupted_gives_its_stack_back() {
         if Attempts::run(touches, || vm.turn(environment, &quiet, limits)).is_some() {
             break;
         }
-        machine.vm.abandoned(PageIndex(7));
+        machine.abandoned(PageIndex(7));
         machine.vm.page_arrived(PageIndex(7));
         let taken = blocks_in_use(&machine) >= before + 16;
         assert_eq!(machine.vm.console_input(&[3]), 1);

@@ -92,7 +92,7 @@ fn meet(machine: &mut Machine, page: PageIndex) -> PageVerdict {
     let limits = TurnLimits { polls: 400 };
     let ended = Attempts::run(IN_THE_SLICE, || vm.turn(environment, &quiet, limits));
     assert_eq!(ended, None, "the attempt was to end");
-    machine.vm.abandoned(page);
+    machine.abandoned(page);
     machine.vm.page_failed(page, &mut machine.environment)
 }
 
@@ -101,7 +101,7 @@ fn meet_in_grace(machine: &mut Machine, page: PageIndex) -> PageVerdict {
     let (vm, environment) = (&mut machine.vm, &mut machine.environment);
     let step = SystemStep::ContinueGrace;
     assert_eq!(Attempts::run(1, || vm.system_step(step, environment)), None);
-    machine.vm.abandoned(page);
+    machine.abandoned(page);
     machine.vm.page_failed(page, &mut machine.environment)
 }
 
@@ -151,7 +151,7 @@ fn who_sleeps_on_a_page_that_is_missing_holds_nobody_up() {
         let (vm, environment) = (&mut machine.vm, &mut machine.environment);
         let ended = Attempts::run(3, || vm.turn(environment, &quiet, limits));
         assert_eq!(ended, None, "waking the sleeper was to end");
-        machine.vm.abandoned(missing);
+        machine.abandoned(missing);
         assert_eq!(machine.turn(40), Turn::Ran(ThreadId(MAIN)), "main does not wait for it");
         if verdict {
             let found = machine.vm.page_failed(missing, &mut machine.environment);
@@ -178,7 +178,7 @@ fn all_who_wait_for_a_lost_page_try_again_after_its_verdict() {
         let (vm, environment) = (&mut machine.vm, &mut machine.environment);
         let limits = TurnLimits { polls };
         assert_eq!(Attempts::run(touches, || vm.turn(environment, &quiet, limits)), None);
-        machine.vm.abandoned(lost);
+        machine.abandoned(lost);
     }
     let verdict = machine.vm.page_failed(lost, &mut machine.environment);
     assert_eq!(verdict, PageVerdict::BlockStuck, "the sleeper's time is given up");
@@ -272,7 +272,7 @@ fn without_a_grace_the_schedulers_work_has_nothing_to_pass_over() {
     let limits = TurnLimits { polls: 400 };
     let ended: Option<Turn> = Attempts::run(0, || vm.turn(environment, &quiet, limits));
     assert_eq!(ended, None);
-    machine.vm.abandoned(place);
+    machine.abandoned(place);
     let verdict = machine.vm.page_failed(place, &mut machine.environment);
     assert_eq!(verdict, PageVerdict::StepBack);
 }

@@ -140,6 +140,10 @@ pub trait Disk {
     /// The request itself, unchanged, when no more can be in flight. Every other failure is a completion.
     fn submit(&mut self, request: DiskRequest) -> Result<(), DiskRequest>;
 
+    /// No more requests come for now: those submitted may begin. [`Disk::poll`] does the same; whoever submits and then waits
+    /// without a poll calls this.
+    fn start(&mut self) {}
+
     /// The next completion, if there is one. Never waits.
     fn poll(&mut self) -> Option<DiskCompletion>;
 }

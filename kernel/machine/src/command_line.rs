@@ -9,6 +9,8 @@
 //! | `generation` | `G@R` | none | open the older generation G of a damaged disk, if every block it reaches is whole and the store's restore generation is R (`revenant disk check` prints the word) |
 //! | `working_set` | `G:S:L` | none | group G (`revenant disk create` says which program is which) is promised S MiB of memory and permitted L; either may be left out; once for each group |
 //! | `load_control` | 0 or 1 | 1 | groups of programs that need more than memory together take turns |
+//! | `cleaner` | 0 or 1 | 1 | when memory is short, modified pages are written before their snapshot |
+//! | `settling` | 0 or 1 | 0 | while memory suffices, modified pages that look settled are written before their snapshot |
 //! | `safe` | 0 or 1 | 0 | resume, but run no program: only the console |
 //! | `quiet` | 0 or 1 | 0 | log only what is wrong |
 //! | `exit_on_main` | 0 or 1 | 0 | leave the emulator when the main program ends |
@@ -49,6 +51,10 @@ pub struct Options {
     pub working_sets: Vec<WorkingSetWish>,
     /// Groups that need more than memory together take turns.
     pub load_control: bool,
+    /// Modified pages are written before their snapshot when memory is short.
+    pub cleaner: bool,
+    /// Pages that look settled are written before their snapshot while memory suffices.
+    pub settling: bool,
     /// Run no program.
     pub safe: bool,
     /// Log only what is wrong.
@@ -78,6 +84,8 @@ impl Default for Options {
             generation: None,
             working_sets: Vec::new(),
             load_control: true,
+            cleaner: true,
+            settling: false,
             safe: false,
             quiet: false,
             exit_on_main: false,
@@ -195,6 +203,8 @@ impl Options {
                 None => false,
             },
             "load_control" => store(&mut self.load_control, parse_switch(value)),
+            "cleaner" => store(&mut self.cleaner, parse_switch(value)),
+            "settling" => store(&mut self.settling, parse_switch(value)),
             "safe" => store(&mut self.safe, parse_switch(value)),
             "quiet" => store(&mut self.quiet, parse_switch(value)),
             "exit_on_main" => store(&mut self.exit_on_main, parse_switch(value)),

@@ -63,8 +63,18 @@ impl FrameMap {
     ///
     /// # Panics
     /// If there is no such frame: it was made up.
+    #[inline]
     fn physical(&self, frame: FrameIndex) -> u64 {
-        for span in &self.spans {
+        let [first, others @ ..] = &self.spans;
+        if frame.get() < first.count {
+            return first.physical + u64::from(frame.get()) * PAGE_SIZE_U64;
+        }
+        Self::physical_in(others, frame)
+    }
+
+    #[inline(never)]
+    fn physical_in(spans: &[Span], frame: FrameIndex) -> u64 {
+        for span in spans {
             let offset = frame.get().wrapping_sub(span.first);
             if offset < span.count {
                 return span.physical + u64::from(offset) * PAGE_SIZE_U64;
@@ -77,8 +87,19 @@ impl FrameMap {
     ///
     /// # Panics
     /// If the address is in no region: a damaged page table.
+    #[inline]
     fn frame(&self, physical: u64) -> FrameIndex {
-        for span in &self.spans {
+        let [first, others @ ..] = &self.spans;
+        let offset = physical.wrapping_sub(first.physical) / PAGE_SIZE_U64;
+        if offset < u64::from(first.count) {
+            return FrameIndex((offset & 0xffff_ffff) as u32);
+        }
+        Self::frame_in(others, physical)
+    }
+
+    #[inline(never)]
+    fn frame_in(spans: &[Span], physical: u64) -> FrameIndex {
+        for span in spans {
             let offset = physical.wrapping_sub(span.physical) / PAGE_SIZE_U64;
             if offset < u64::from(span.count)
                 && let Ok(offset) = u32::try_from(offset)
@@ -89,6 +110,7 @@ impl FrameMap {
         panic!("physical address {physical:#x} is not in the pool")
     }
 
+    #[inline]
     fn address(&self, frame: FrameIndex) -> usize {
         virtual_address(self.physical(frame))
     }

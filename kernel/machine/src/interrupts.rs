@@ -16,6 +16,9 @@ const SERIAL_LINE: u8 = 4;
 /// A request that went away before it was served shows as the last line of its controller.
 const SPURIOUS_FIRST: u8 = 7;
 const SPURIOUS_SECOND: u8 = 15;
+/// The ports of the controllers' masks.
+const FIRST_MASK: u16 = 0x21;
+const SECOND_MASK: u16 = 0xa1;
 /// Command: the next read of the command port gives the in-service register.
 const READ_IN_SERVICE: u8 = 0x0b;
 
@@ -32,7 +35,10 @@ static CONTROLLERS: ExclusiveCell<ChainedPics> =
 pub fn initialise() {
     CONTROLLERS.with_interrupts_off(|controllers| {
         // SAFETY: the interrupt table has an entry for each of the sixteen vectors.
-        unsafe { controllers.initialize() };
+        unsafe {
+            controllers.initialize();
+            controllers.write_masks(u8::MAX, u8::MAX);
+        }
     });
     for line in [TIMER_LINE, CASCADE_LINE, SERIAL_LINE] {
         open(line);
@@ -56,13 +62,19 @@ pub fn reopen(line: u8) {
     open(line);
 }
 
+/// Writes to the controller whose mask changes: each write is an exit to an emulator.
 fn change_mask(change: impl FnOnce(u16) -> u16) {
     crate::cpu::without_interrupts(|| {
-        let mask = change(MASK.load(Ordering::Relaxed));
-        MASK.store(mask, Ordering::Relaxed);
-        let [first, second] = mask.to_le_bytes();
-        // SAFETY: masks decide which interrupts come; every vector has a handler.
-        CONTROLLERS.with(|controllers| unsafe { controllers.write_masks(first, second) });
+        let before = MASK.load(Ordering::Relaxed);
+        let after = change(before);
+        MASK.store(after, Ordering::Relaxed);
+        let masks = before.to_le_bytes().into_iter().zip(after.to_le_bytes());
+        for (port, (before, after)) in [FIRST_MASK, SECOND_MASK].into_iter().zip(masks) {
+            if before != after {
+                // SAFETY: masks decide which interrupts come; every vector has a handler.
+                unsafe { Port::new(port).write(after) };
+            }
+        }
     });
 }
 

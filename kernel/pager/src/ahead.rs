@@ -12,7 +12,7 @@
 use crate::PageStore;
 use crate::fault::Prefetch;
 use crate::pager::{Memory, Pager};
-use crate::tables::walk;
+use crate::tables::find_entry;
 use revenant_hal::{FrameIndex, FrameMemory, Mmu, PageIndex};
 
 /// Pages looked at in one step, read or not.
@@ -40,10 +40,14 @@ impl Pager {
         if !self.reads_ahead {
             return;
         }
-        for place in 0..self.read_ahead.places() {
+        let mut due = self.read_ahead.due();
+        while due != 0 {
+            let place = due.trailing_zeros() as usize;
+            due &= due - 1;
             let Some(markers) = self.read_ahead.markers(place) else { continue };
             let touched = |page: &u32| {
-                let entry = walk(memory.mmu, PageIndex(u64::from(*page))).entry;
+                let page = PageIndex(u64::from(*page));
+                let (_, entry) = find_entry(&self.frames, memory.mmu, page);
                 entry.is_some_and(|entry| entry.accessed)
             };
             if markers.iter().any(touched) {
@@ -56,19 +60,17 @@ impl Pager {
             if self.ahead >= self.frames.len() / MOST_AHEAD {
                 return;
             }
-            let page = PageIndex(u64::from(page));
-            let asked = self.prefetch(page, memory, store);
-            if asked == Prefetch::NoRoom {
-                return;
-            }
-            let frame = self.pending.coming(page).filter(|_| asked == Prefetch::Requested);
-            if let Some(frame) = frame {
+            let asked = self.prefetch(PageIndex(u64::from(page)), memory, store);
+            if let Prefetch::Requested(frame) = asked {
                 self.frames.set_ahead(frame, true);
                 self.frames.set_group(frame, self.read_ahead.group(place));
                 self.ahead += 1;
                 self.statistics.pages_read_ahead += 1;
             }
-            self.read_ahead.asked(place, frame.is_some());
+            if asked == Prefetch::NoRoom {
+                return;
+            }
+            self.read_ahead.asked(place, asked != Prefetch::Pointless);
         }
     }
 
@@ -76,7 +78,7 @@ impl Pager {
     fn look_at_passed<M: Mmu>(&mut self, mmu: &M) {
         let Some(passed) = self.read_ahead.take_passed() else { return };
         for page in passed {
-            let entry = walk(mmu, PageIndex(u64::from(page))).entry;
+            let (_, entry) = find_entry(&self.frames, mmu, PageIndex(u64::from(page)));
             if let Some(entry) = entry.filter(|entry| entry.accessed) {
                 self.note_touched(entry.frame);
             }

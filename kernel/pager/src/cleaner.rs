@@ -16,8 +16,9 @@
 //! Invariants:
 //! - a page is given to the device only after W was taken from it and the TLB was flushed; a store to it before the device has
 //!   it copies it, as if a flip had frozen it. So what is written is what the page held at one moment after its last store;
-//! - no page is given while a snapshot is in the making, so what is on its way at a flip is content of the epoch that ends: the
-//!   store does not finish that snapshot before it has heard of every such page;
+//! - pages of the running epoch are given, also while a snapshot is in the making, and then only when free frames are short: its
+//!   writer has precedence on the disk, and what the flip has frozen is the writer's alone. What is on its way at a flip is content
+//!   of the epoch that ends: the store does not finish that snapshot before it has heard of every such page;
 //! - a page that has been written is clean: the store serves its reads and answers for it in the next snapshot, and if that is
 //!   given up, in the one after. Space is set aside anew when it is stored to again;
 //! - the cleaner takes no frame and no memory. Where it gets on no further, [`Pager::wants_snapshot`] asks for a flip.
@@ -42,7 +43,7 @@ impl Pager {
 
     /// Looks how many pages the store would take now.
     pub(crate) fn look_for_early_room<S: PageStore>(&mut self, store: &S) {
-        let able = self.cleans && !self.cleaner_stuck && self.frames.making.is_none();
+        let able = self.cleans && !self.cleaner_stuck;
         let room = if able { store.early_room() } else { 0 };
         self.early_room = u32::try_from(room).unwrap_or(u32::MAX);
     }
@@ -72,8 +73,9 @@ impl Pager {
         !self.to_clean.is_empty()
     }
 
-    /// Gives the protected pages to the store; how many it took. The others are dirty as before.
-    pub(crate) fn give_for_cleaning<S: PageStore>(&mut self, store: &mut S) -> u32 {
+    /// Gives the protected pages to the store, because their turn to go has come or because they look settled; how many it took. The
+    /// others are dirty as before.
+    pub(crate) fn give_for_cleaning<S: PageStore>(&mut self, store: &mut S, settled: bool) -> u32 {
         let mut batch = core::mem::take(&mut self.to_clean);
         batch.sort_unstable();
         let mut given = 0;
@@ -82,12 +84,22 @@ impl Pager {
                 self.cleaner_stuck = true;
                 break;
             }
-            self.frames.remove(ListName::Dirty, *frame);
-            self.frames.set_state(*frame, FrameState::Cleaning);
-            self.frames.push_back(ListName::Cleaning, *frame);
+            let list = match self.frames.is_frozen(*frame) {
+                true if self.planted == Planted::None => panic!("{frame:?} is the writer's"),
+                true => self.frames.queue_of_frozen(*frame),
+                false => ListName::Dirty,
+            };
+            self.frames.remove(list, *frame);
+            self.frames.begin_cleaning(*frame);
+            if settled {
+                self.frames.set_settled(*frame);
+            }
             given += 1;
         }
         self.statistics.pages_cleaned += u64::from(given);
+        if self.frames.making.is_some() {
+            self.statistics.pages_cleaned_meanwhile += u64::from(given);
+        }
         batch.clear();
         self.to_clean = batch;
         given
@@ -95,18 +107,21 @@ impl Pager {
 
     /// The device has a page that was given to it before its flip.
     pub(crate) fn cleaned(&mut self, frame: FrameIndex) {
-        self.frames.remove(ListName::Cleaning, frame);
+        self.frames.end_cleaning(frame);
         self.frames.set_state(frame, FrameState::Clean);
         self.stop_awaiting(frame);
-        self.replacement.to_the_front(frame.0);
+        if !self.frames.is_settled(frame) {
+            self.replacement.to_the_front(frame.0);
+        }
     }
 
     /// The device does not have it: nothing but this frame does, so it is dirty as before. If its flip has happened, the store
     /// gives that snapshot up.
     pub(crate) fn not_cleaned(&mut self, page: PageIndex, frame: FrameIndex) {
         assert_eq!(self.frames.page(frame), page, "the frame that was given to the store");
-        self.frames.remove(ListName::Cleaning, frame);
+        self.frames.end_cleaning(frame);
         self.cleaner_stuck = true;
+        self.frames.take_settled(frame);
         self.statistics.pages_not_cleaned += 1;
         match self.frames.state(frame) {
             FrameState::Cleaning if self.planted == Planted::UnwrittenPageTakenForClean => {

@@ -72,6 +72,7 @@ impl Pager {
         mmu.set_entry(table, index_at(page, 3), None);
         self.statistics.tables_freed += u64::from(give_back_empty(&mut self.frames, mmu, page));
         self.note_gone(page, entry.frame);
+        self.note_changed(entry.frame);
         self.replacement.left(entry.frame.0);
         self.give_frame_up(page, entry.frame, store);
         true

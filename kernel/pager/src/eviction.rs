@@ -20,7 +20,7 @@ use crate::frame_table::{FrameState, FrameTable, ListName};
 use crate::pager::{Memory, Pager};
 use crate::planted::Planted;
 use crate::replacement::{Need, Residents};
-use crate::tables::{give_back_empty, index_at, walk};
+use crate::tables::{find_entry, give_back_empty, index_at};
 use crate::wired::Wired;
 use alloc::vec::Vec;
 use revenant_hal::{FrameIndex, FrameMemory, Mmu, PageIndex, TableEntry};
@@ -34,6 +34,11 @@ const LOOKS_AT_ONCE: u32 = 16;
 const FRAMES_PER_RETURN: u32 = 32;
 /// Steps after which pages are looked at again that could not go when all were looked at.
 const STEPS_IN_VAIN: u32 = 64;
+/// Once frames are short, pages go until so large a part of the reserve is free beyond what is wanted, one in so many frames at
+/// most: a flush of the TLB, after which everything in use is looked up again, then serves many pages and not the few that came
+/// since the step before.
+const SURPLUS_OF_RESERVE: u32 = 4;
+const FRAMES_PER_SURPLUS: u32 = 256;
 /// Frames that one page can take: itself and the tables above it.
 const FRAMES_PER_PAGE: u32 = 4;
 
@@ -61,8 +66,7 @@ impl<M: Mmu> Residents for View<'_, M> {
 
     fn take_touched(&mut self, frame: u32) -> bool {
         let page = self.frames.page(FrameIndex(frame));
-        let walk = walk(self.mmu, page);
-        let (Some(table), Some(entry)) = (walk.leaf_table, walk.entry) else {
+        let (Some(table), Some(entry)) = find_entry(self.frames, self.mmu, page) else {
             panic!("{page:?} is resident and not mapped");
         };
         assert_eq!(entry.frame.0, frame, "{page:?} is in the frame that the policy knows");
@@ -75,7 +79,7 @@ impl<M: Mmu> Residents for View<'_, M> {
                 self.hits += 1;
             }
         }
-        entry.accessed
+        entry.accessed | self.frames.take_touched(FrameIndex(frame))
     }
 
     fn can_go(&mut self, frame: u32) -> bool {
@@ -100,7 +104,8 @@ impl<M: Mmu> View<'_, M> {
         let page = self.frames.page(frame);
         let once = self.wired.range_of(page).is_none_or(|range| range.copies == Copies::One);
         let entry = (number(page), frame);
-        if once && !self.frames.is_frozen(frame) && !self.to_clean.contains(&entry) {
+        let running = !self.frames.is_frozen(frame) || self.planted == Planted::FrozenPageCleaned;
+        if once && running && !self.to_clean.contains(&entry) {
             self.to_clean.push(entry);
             self.noted += 1;
         }
@@ -148,13 +153,18 @@ impl Pager {
         }
     }
 
-    fn is_short(&self) -> bool {
+    pub(crate) fn is_short(&self) -> bool {
         self.frames.free_count() < self.wanted_frames()
     }
 
     /// Frames that are kept free.
     fn wanted_frames(&self) -> u32 {
         self.fill_floor() + FRAMES_PER_PAGE + self.free_reserve()
+    }
+
+    fn surplus(&self) -> u32 {
+        let of_reserve = self.options.free_reserve / SURPLUS_OF_RESERVE;
+        of_reserve.min(self.frames.len() / FRAMES_PER_SURPLUS)
     }
 
     /// Lets a batch of pages go if free frames are short, or a group is beyond its limit, and gives what it meets of modified pages
@@ -179,7 +189,9 @@ impl Pager {
         }
         // What is being written will go, too: there is no need to look beyond it at pages that are in use.
         let wanted = match need {
-            Need::Frame => self.wanted_frames().saturating_sub(self.frames.free_count()),
+            Need::Frame => {
+                (self.wanted_frames() + self.surplus()).saturating_sub(self.frames.free_count())
+            }
             Need::Limits => self.options.eviction_batch,
         };
         let mut wanted = wanted.saturating_sub(self.frames.length(ListName::Cleaning));
@@ -188,7 +200,10 @@ impl Pager {
             true => 4 * self.options.eviction_batch,
             false => self.options.eviction_batch,
         };
-        let mut room = self.cleaning_room();
+        let mut room = match need {
+            Need::Limits if self.frames.making.is_some() => 0, // the disk is the writer's
+            _ => self.cleaning_room(),
+        };
         while evicted < batch && looks > 0 && wanted > 0 {
             let (frames, mmu, planted) = (&mut self.frames, &mut *memory.mmu, self.planted);
             let (wired, to_clean, noted) = (&self.wired, &mut self.to_clean, 0);
@@ -215,7 +230,7 @@ impl Pager {
         if (evicted > 0 || cleared) && self.planted != Planted::FlushOmittedAtEviction {
             memory.mmu.invalidate_all();
         }
-        let given = self.give_for_cleaning(store);
+        let given = self.give_for_cleaning(store, false);
         if evicted == 0 && given == 0 {
             return wanted > 0 && !self.replacement.is_in_vain(need);
         }
@@ -227,7 +242,7 @@ impl Pager {
     }
 
     /// Takes a page out of the tables and its frame, and the tables that are empty then, back to the pool.
-    fn let_go<M: Mmu>(&mut self, frame: FrameIndex, mmu: &mut M) {
+    pub(crate) fn let_go<M: Mmu>(&mut self, frame: FrameIndex, mmu: &mut M) {
         let page = self.frames.page(frame);
         self.note_gone(page, frame);
         self.remember(page, frame);
@@ -240,7 +255,8 @@ impl Pager {
             }
             _ => self.frames.remove(ListName::Dirty, frame),
         }
-        let table = walk(mmu, page).leaf_table.expect("a resident page has its tables");
+        let (table, _) = find_entry(&self.frames, mmu, page);
+        let table = table.expect("a resident page has its tables");
         mmu.set_entry(table, index_at(page, 3), None);
         self.statistics.tables_freed += u64::from(give_back_empty(&mut self.frames, mmu, page));
         self.frames.release(frame);

@@ -10,7 +10,7 @@ use crate::frame_table::{FrameState, ListName};
 use crate::pager::{Memory, Pager};
 use crate::pending::PENDING_LIMIT;
 use crate::planted::Planted;
-use crate::tables::{Walk, ensure_tables, index_at, push_down, walk};
+use crate::tables::{Walk, ensure_tables, find_entry, index_at, push_down, walk};
 use crate::{PageStore, statistics::Statistics};
 use core::fmt;
 use revenant_hal::{FrameIndex, FrameMemory, Mmu, OBJECT_SPACE_PAGES, PageIndex, TableEntry};
@@ -85,8 +85,8 @@ pub enum FaultOutcome {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub enum Prefetch {
-    /// The page is on its way.
-    Requested,
+    /// The page is on its way to this frame.
+    Requested(FrameIndex),
     /// It is there, coming, unreadable, or was never written.
     Pointless,
     /// No room for pages that nobody waits for yet.
@@ -139,6 +139,12 @@ impl Pager {
         if page.0 >= OBJECT_SPACE_PAGES {
             return FaultOutcome::Impossible(Impossible::OutsideObjectSpace);
         }
+        if !write
+            && let Some(table) = self.frames.leaf_table(page)
+            && memory.mmu.entry(table, index_at(page, 3)).is_none()
+        {
+            return self.bring_in(page, write, &Walk::to_absent(table), memory, store);
+        }
         let walk = walk(memory.mmu, page);
         match (walk.entry, walk.leaf_table) {
             (Some(_), _) if walk.writable || !write => {
@@ -170,12 +176,14 @@ impl Pager {
             || store.lookup(page) == Lookup::Known(PageContent::Zero)
             || self.pending.damage(page).is_some()
             || self.pending.coming(page).is_some()
-            || walk(memory.mmu, page).entry.is_some();
+            || find_entry(&self.frames, memory.mmu, page).1.is_some();
         if pointless {
             return Prefetch::Pointless;
         }
         match self.serve(page, false, memory, store) {
-            Wait(WaitReason::PageIn) => Prefetch::Requested,
+            Wait(WaitReason::PageIn) => {
+                self.pending.coming(page).map_or(Prefetch::NoRoom, Prefetch::Requested)
+            }
             _ => Prefetch::NoRoom,
         }
     }
@@ -206,6 +214,7 @@ impl Pager {
                 if self.reserve(page, store).is_err() {
                     return Wait(WaitReason::Space);
                 }
+                self.note_changed(frame);
                 if state == FrameState::Written {
                     self.frames.remove(ListName::Written, frame);
                 }
@@ -239,6 +248,7 @@ impl Pager {
         if self.reserve(page, store).is_err() {
             return Wait(WaitReason::Space);
         }
+        self.note_changed(old);
         let new = self.frames.take_free().expect("more free frames than the reserve");
         memory.frames.copy(old, new);
         self.frames.set_page(new, page);
@@ -295,11 +305,15 @@ impl Pager {
         if content != Lookup::Known(PageContent::Zero) && self.pending.is_full() {
             return Wait(WaitReason::Room);
         }
-        if self.frames.free_count() <= self.fill_floor() + walk.missing {
+        let (free, kept) = (self.frames.free_count(), self.fill_floor() + walk.missing);
+        if free <= kept && (free < kept || self.planted != Planted::ReserveOffByOne) {
             return self.no_frame();
         }
         if content != Lookup::Known(PageContent::Zero) {
-            let table = ensure_tables(&mut self.frames, memory.mmu, page, self.planted);
+            let table = match walk.leaf_table {
+                Some(table) => table,
+                None => ensure_tables(&mut self.frames, memory.mmu, page, self.planted),
+            };
             self.frames.add_entry(table);
             let frame = self.frames.take_free().expect("free frames were counted");
             self.frames.set_page(frame, page);

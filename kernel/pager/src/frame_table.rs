@@ -2,11 +2,14 @@
 //!
 //! This table is the truth about pages; page tables only repeat it to the processor. Invariants:
 //! - a frame stands on exactly one list, or on none while it is clean, being filled, or a page table;
-//! - the dirty list holds the pages made writable in the running epoch, the cleaning list pages of one epoch, the running one or
-//!   the one before; the others (but the free lists) belong to the one snapshot in the making;
+//! - the dirty list holds the pages made writable in the running epoch, the cleaning list pages of that epoch and of the snapshot
+//!   in the making, which is not durable before it has none of its own there; the others (but the free lists) belong to the one snapshot in the making;
 //! - nothing here walks all frames: the flip moves a list, the commit forgets one.
 //!
 //! Neighbours: `fault` and `writer` change states; `pager` owns the table.
+
+mod of_pages;
+mod of_tables;
 
 use crate::replacement::Group;
 use alloc::vec::Vec;
@@ -94,6 +97,14 @@ const FLAG_AWAITED: u32 = 2;
 const FLAG_AHEAD: u32 = 4;
 /// Waits for a page that its group had when it was suspended.
 const FLAG_BACK: u32 = 8;
+/// Is a last table: its entries are pages.
+const FLAG_LEAF: u32 = 16;
+/// Is a table that a page was asked for below, or came to, since the flag was cleared.
+const FLAG_RECENT: u32 = 32;
+/// Was touched, and the bit that said so was cleared before the replacement has seen it.
+const FLAG_TOUCHED: u32 = 64;
+/// Was taken for settled and given to the store before its flip.
+const FLAG_SETTLED: u32 = 128;
 /// Where the group stands in the flags' word: in its upper half.
 const GROUP_SHIFT: u32 = 16;
 const FLAGS_MASK: u32 = (1 << GROUP_SHIFT) - 1;
@@ -102,11 +113,11 @@ const FLAGS_MASK: u32 = (1 << GROUP_SHIFT) - 1;
 struct Record {
     /// Epoch in the upper 56 bits, state in the lowest 8.
     stamp_and_state: u64,
-    /// The page in the frame; of a table, how many of its entries are used.
+    /// The page in the frame; of a table, the first that it leads to.
     page: u32,
     next: u32,
     previous: u32,
-    /// Flags below, above the group that brings the page in.
+    /// Flags below; above, the group that brings the page in, or how many entries of a table are used.
     flags: u32,
 }
 
@@ -126,10 +137,16 @@ pub(crate) struct FrameTable {
     records: Vec<Record>,
     lists: [List; LISTS],
     counts: [u32; STATES],
+    /// Frames of last tables, by the place of what they lead to: see [`FrameTable::leaf_table`].
+    leaves: Vec<u32>,
+    /// Free frames that are to hold zeros.
+    pub(crate) zeros_wanted: u32,
     /// The running epoch.
     pub(crate) epoch: Epoch,
     /// The snapshot in the making.
     pub(crate) making: Option<Epoch>,
+    /// Frames on the cleaning list that hold what its flip has frozen.
+    cleaning_for_making: u32,
 }
 
 /// Frames by state, at one moment.
@@ -183,8 +200,11 @@ impl FrameTable {
             records: alloc::vec![record; count as usize],
             lists: [EMPTY; LISTS],
             counts: [0; STATES],
+            leaves: alloc::vec![0; of_tables::places(count)],
+            zeros_wanted: u32::MAX,
             epoch,
             making: None,
+            cleaning_for_making: 0,
         };
         table.counts[FrameState::Free as usize] = count;
         for frame in 0..count {
@@ -225,26 +245,6 @@ impl FrameTable {
     pub(crate) fn set_page(&mut self, frame: FrameIndex, page: PageIndex) {
         // Pages of object space are numbered by 32 bits; `fault` refuses all others.
         self.record_mut(frame).page = (page.0 & 0xffff_ffff) as u32;
-    }
-
-    /// The frame is an empty page table from now on.
-    pub(crate) fn make_table(&mut self, frame: FrameIndex) {
-        self.set_state_and_stamp(frame, FrameState::Table, self.epoch);
-        self.record_mut(frame).page = 0;
-    }
-
-    /// An entry of a table is used, or promised to a page-in.
-    pub(crate) fn add_entry(&mut self, table: FrameIndex) {
-        assert_eq!(self.state(table), FrameState::Table, "{table:?} has entries");
-        self.record_mut(table).page += 1;
-    }
-
-    /// An entry of a table is used no more; how many are left.
-    pub(crate) fn remove_entry(&mut self, table: FrameIndex) -> u32 {
-        assert_eq!(self.state(table), FrameState::Table, "{table:?} has entries");
-        let record = self.record_mut(table);
-        record.page = record.page.checked_sub(1).expect("an entry was added before");
-        record.page
     }
 
     /// Changes the state, keeps the stamp.
@@ -338,9 +338,13 @@ impl FrameTable {
         self.length(ListName::Free) + self.length(ListName::Zeroed)
     }
 
-    /// Takes a free frame whose content will be overwritten: one that holds zeros only if there is no other.
+    /// Takes a free frame whose content will be overwritten: one that holds zeros only if there are more of these than are wanted,
+    /// or no other. A frame taken so is a sign that zeros are wanted less.
     pub(crate) fn take_free(&mut self) -> Option<FrameIndex> {
-        self.pop_front(ListName::Free).or_else(|| self.pop_front(ListName::Zeroed))
+        let zeroed = self.length(ListName::Zeroed) > self.zeros_wanted;
+        self.zeros_wanted = self.zeros_wanted.saturating_sub(1);
+        let first = if zeroed { ListName::Zeroed } else { ListName::Free };
+        self.pop_front(first).or_else(|| self.pop_front(ListName::Zeroed))
     }
 
     pub(crate) fn push_back(&mut self, list: ListName, frame: FrameIndex) {
@@ -403,13 +407,14 @@ impl FrameTable {
         }
         self.lists.swap(ListName::Dirty as usize, ListName::Frozen as usize);
         self.making = Some(self.epoch);
+        self.cleaning_for_making = self.length(ListName::Cleaning);
         self.epoch = self.epoch.next();
     }
 
     /// The snapshot is durable: what was written for it is clean. Constant time.
     pub(crate) fn commit(&mut self) {
         let queued = self.length(ListName::Frozen) + self.length(ListName::Front);
-        let under_way = self.length(ListName::InFlight) + self.length(ListName::Cleaning);
+        let under_way = self.length(ListName::InFlight) + self.cleaning_for_making;
         assert_eq!(queued + under_way, 0, "committed with pages unwritten");
         self.lists[ListName::Written as usize] = EMPTY;
         self.counts[FrameState::Clean as usize] += self.counts[FrameState::Written as usize];

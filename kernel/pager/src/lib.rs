@@ -21,7 +21,7 @@
 //! - when no thread runs: [`Pager::flip`], at most one snapshot in the making; [`Schedule`] says when.
 //!
 //! When free frames are short, [`Pager::step`] lets clean pages go (`eviction`), in the order of [`replacement`]; from `Clean` a
-//! frame goes back to `Free`. Each page belongs to the group of programs that runs when it comes ([`Pager::runs`]). Whoever walks up through object space is read ahead for (`ahead`), by the rules of [`read_ahead`].
+//! frame goes back to `Free`. While tables take much of memory, those that hold little go with their pages (`thinning`). Each page belongs to the group of programs that runs when it comes ([`Pager::runs`]). Whoever walks up through object space is read ahead for (`ahead`), by the rules of [`read_ahead`].
 //!
 //! Pages that nobody needs any more are discarded (`discard`): from any state but a table's their frame goes to `Free`, or to
 //! `SplitQueued` and `SplitWriting` if it is frozen.
@@ -52,9 +52,11 @@ mod planted;
 pub mod read_ahead;
 pub mod replacement;
 mod schedule;
+mod settled;
 mod statistics;
 mod suspension;
 mod tables;
+mod thinning;
 mod wired;
 mod writer;
 mod zeroed;

@@ -66,7 +66,7 @@ pub struct Changes {
 /// The policy.
 #[derive(Debug)]
 pub struct LoadControl {
-    seen: [Seen; Group::COUNT],
+    seen: Vec<Seen>,
     frames: u32,
     looked: u64,
     /// Looks in a row that have found memory overloaded.
@@ -77,7 +77,7 @@ impl LoadControl {
     /// The policy for a pool of `frames` frames: everybody runs.
     #[must_use]
     pub fn new(frames: u32) -> Self {
-        Self { seen: [Seen::default(); Group::COUNT], frames, looked: 0, overloaded: 0 }
+        Self { seen: alloc::vec![Seen::default(); Group::COUNT], frames, looked: 0, overloaded: 0 }
     }
 
     /// The longest time that one of so many groups stands still while the others take their turns.

@@ -8,9 +8,11 @@ use crate::pending::{Pending, Wake};
 use crate::planted::Planted;
 use crate::read_ahead::ReadAhead;
 use crate::replacement::{Claim, Group, Replacement, WorkingSet};
+use crate::settled::Settled;
 use crate::statistics::Statistics;
 use crate::suspension::Remembered;
 use crate::tables::protect_all;
+use crate::thinning::Thinning;
 use crate::wired::{Wired, WiredRange};
 use crate::{PageStore, writer::Making};
 use alloc::vec::Vec;
@@ -94,6 +96,10 @@ pub struct Pager {
     pub(crate) ahead: u32,
     /// The group that runs: what it brings in is its.
     pub(crate) group: Group,
+    /// Which tables hold little, and when to look.
+    pub(crate) thinning: Thinning,
+    /// What stores is giving memory back.
+    freeing: bool,
     /// Steps that found no sense in looking for a page that can go.
     pub(crate) steps_in_vain: u32,
     pub(crate) making: Making,
@@ -112,6 +118,8 @@ pub struct Pager {
     pub(crate) early_room: u32,
     /// A page could not be written early; not tried again before the next commit.
     pub(crate) cleaner_stuck: bool,
+    /// Who looks settled.
+    pub(crate) settled: Settled,
     late_epoch: bool,
     /// What faults now is part of the stop before a flip.
     stopping: bool,
@@ -146,6 +154,8 @@ impl Pager {
             reads_ahead: false,
             ahead: 0,
             group: Group::default(),
+            thinning: Thinning::new(frames),
+            freeing: false,
             steps_in_vain: 0,
             making: Making::Nothing,
             abandoning: false,
@@ -157,6 +167,7 @@ impl Pager {
             to_clean: Vec::with_capacity(options.eviction_batch as usize),
             early_room: 0,
             cleaner_stuck: false,
+            settled: Settled::new(),
             late_epoch: false,
             stopping: false,
             held: 0,
@@ -175,6 +186,11 @@ impl Pager {
         if self.stopping {
             self.held = HELD_STEPS;
         }
+    }
+
+    /// Says whether what stores from now on gives memory back: it may use disk space that others leave to it.
+    pub fn set_freeing(&mut self, freeing: bool) {
+        self.freeing = freeing;
     }
 
     /// A group is about to run. What faults from now on belongs to it, until another runs: the work of the system that lies
@@ -265,6 +281,7 @@ impl Pager {
         store.begin_snapshot(ended, wall_time).map_err(FlipRefused::Store)?;
         protect_all(mmu, self.planted);
         self.frames.freeze();
+        self.settled.flipped();
         let dirty_pages = self.frames.length(ListName::Frozen);
         match self.planted {
             Planted::DirtyListLost => self.frames.lose_frozen(),
@@ -287,13 +304,16 @@ impl Pager {
         store: &mut S,
     ) -> Result<(), NoSpace> {
         let (copies, purpose) = self.rank(page);
-        store.reserve_first_dirtying(page, copies, purpose)
+        store.reserve_first_dirtying(page, copies, purpose)?;
+        self.statistics.dirtied_freeing += u64::from(purpose == Purpose::Freeing);
+        Ok(())
     }
 
     /// How a page is stored, and for whom.
     pub(crate) fn rank(&self, page: PageIndex) -> (Copies, Purpose) {
         match self.wired.range_of(page) {
             Some(range) => (range.copies, Purpose::System),
+            None if self.freeing => (Copies::One, Purpose::Freeing),
             None => (Copies::One, Purpose::Program),
         }
     }

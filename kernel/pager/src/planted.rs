@@ -17,6 +17,8 @@ pub enum Planted {
     UnprotectedPageWritten,
     /// The cleaner takes pages that programs can store to.
     UnprotectedPageCleaned,
+    /// The cleaner takes pages that wait for the writer of the snapshot in the making.
+    FrozenPageCleaned,
     /// A page that was to be cleaned and could not be written counts as clean.
     UnwrittenPageTakenForClean,
     /// A page under a device write is made writable in place.
@@ -51,6 +53,12 @@ pub enum Planted {
     FlushOmittedAtDiscard,
     /// What was on its way from the disk when its page was discarded arrives as it was.
     DiscardedPageArrives,
+    /// The TLB keeps leading to what went with a table that held little.
+    FlushOmittedAtThinning,
+    /// A table that held little goes with a page that was stored to in the running epoch.
+    DirtyPageThinnedOut,
+    /// Whoever needs a frame is let have one when there is none: the reserve is off by one.
+    ReserveOffByOne,
     /// Pages of a group within its share are taken for others.
     SharesIgnored,
 }

@@ -26,8 +26,14 @@ use core::ops::Range;
 
 /// Streams known at a time.
 const STREAMS: usize = 16;
-/// Misses remembered as possible beginnings of streams.
-const BEGINNINGS: usize = 64;
+/// Misses remembered as possible beginnings of streams: the last so many that no stream leads to.
+const BEGINNINGS: u32 = 64;
+/// Places for them, by page: a power of two, so many more that they seldom meet.
+const PLACES: usize = 128;
+/// Spreads pages over the places: 2^32 divided by the golden ratio.
+const MULTIPLIER: u32 = 0x9e37_79b9;
+/// A stream that was moved on more than so many misses ago is looked at in turn with others like it.
+const LATELY: u32 = 256;
 /// A stream may leave out so many pages less one: some are resident, or never written.
 const STEP: u32 = 2;
 /// The first window.
@@ -48,6 +54,8 @@ struct Stream {
     next: u32,
     /// Pages from there that are to be asked for; what is left of the newest window.
     wanted: u32,
+    /// Pages from there whose miss is this stream's. 0: there is no stream.
+    reach: u32,
     /// Length of the newest window. 0: the place is free, or its stream reads nothing ahead.
     window: u32,
     /// The first page that was read for the newest window, and the last.
@@ -65,6 +73,7 @@ struct Stream {
 const NOBODY: Stream = Stream {
     next: NOWHERE,
     wanted: 0,
+    reach: 0,
     window: 0,
     marker: NOWHERE,
     last: NOWHERE,
@@ -74,13 +83,44 @@ const NOBODY: Stream = Stream {
     group: Group::new(0),
 };
 
+impl Stream {
+    /// So many pages are to be asked for from `next` on.
+    fn want(&mut self, next: u32, wanted: u32) {
+        (self.next, self.wanted) = (next, wanted);
+        // A reader that is faster than the asking overtakes what is wanted.
+        self.reach = if next == NOWHERE { 0 } else { wanted + STEP };
+    }
+
+    /// All of its newest window was asked for.
+    const fn is_whole(&self) -> bool {
+        self.wanted == 0 && self.marker != NOWHERE
+    }
+}
+
+/// A miss that may be the beginning of a stream.
+#[derive(Clone, Copy, Debug)]
+struct Beginning {
+    page: u32,
+    /// Misses like it before.
+    number: u32,
+}
+
+/// Where a beginning is kept.
+const fn place_of(page: u32) -> usize {
+    (page.wrapping_mul(MULTIPLIER) >> (u32::BITS - PLACES.trailing_zeros())) as usize
+}
+
 /// The policy.
 #[derive(Debug)]
 pub struct ReadAhead {
     streams: [Stream; STREAMS],
-    /// Pages missed lately that no stream leads to, as a ring.
-    beginnings: [u32; BEGINNINGS],
-    newest: usize,
+    /// Pages missed lately that no stream leads to, by page: looking for the ones before a page must cost little, because whoever
+    /// jumps about pays for it at every miss.
+    beginnings: [Beginning; PLACES],
+    /// Misses like these so far.
+    begun: u32,
+    /// The stream among those not moved on lately that is looked at next.
+    turn: usize,
     /// Hits less waste, of late.
     balance: i32,
     largest: u32,
@@ -95,8 +135,9 @@ impl ReadAhead {
     pub fn new(frames: u32) -> Self {
         Self {
             streams: [NOBODY; STREAMS],
-            beginnings: [NOWHERE; BEGINNINGS],
-            newest: 0,
+            beginnings: [Beginning { page: NOWHERE, number: 0 }; PLACES],
+            begun: 0,
+            turn: 0,
             balance: 0,
             largest: (frames / 16).clamp(1, LARGEST_WINDOW),
             now: 0,
@@ -118,33 +159,40 @@ impl ReadAhead {
     /// A page has to be read because somebody needs it.
     pub fn missed(&mut self, page: u32) {
         self.now = self.now.wrapping_add(1);
-        let leads_here = |stream: &&mut Stream| {
-            // A reader that is faster than the asking has overtaken what is wanted.
-            stream.next != NOWHERE && page.wrapping_sub(stream.next) < stream.wanted + STEP
-        };
+        let leads_here = |stream: &&mut Stream| page.wrapping_sub(stream.next) < stream.reach;
         if let Some(stream) = self.streams.iter_mut().find(leads_here) {
-            stream.next = page.saturating_add(1);
-            (stream.wanted, stream.marker, stream.group) = (0, page, self.group);
+            stream.want(page.saturating_add(1), 0);
+            (stream.marker, stream.group) = (page, self.group);
             self.move_on(page);
             return;
         }
-        let begins = |beginning: &u32| {
-            *beginning != NOWHERE && page.wrapping_sub(*beginning).wrapping_sub(1) < STEP
-        };
-        let Some(place) = self.beginnings.iter().position(begins) else {
-            self.newest = (self.newest + 1) % BEGINNINGS;
-            self.beginnings[self.newest] = page;
+        if !self.take_beginning(page) {
+            self.begun = self.begun.wrapping_add(1);
+            self.beginnings[place_of(page)] = Beginning { page, number: self.begun };
             return;
-        };
-        self.beginnings[place] = NOWHERE;
+        }
         let now = self.now;
         let oldest = self.streams.iter_mut().max_by_key(|stream| now.wrapping_sub(stream.used));
         if let Some(oldest) = oldest {
-            let next = page.saturating_add(1);
             let group = self.group;
-            *oldest = Stream { next, marker: page, passed: page, used: now, group, ..NOBODY };
+            *oldest = Stream { marker: page, passed: page, used: now, group, ..NOBODY };
+            oldest.want(page.saturating_add(1), 0);
             self.move_on(page);
         }
+    }
+
+    /// Whether one of the pages before this one was missed lately; not said again of the same.
+    fn take_beginning(&mut self, page: u32) -> bool {
+        let mut before = (1..=STEP).filter_map(|step| page.checked_sub(step));
+        before.any(|before| {
+            let beginning = &mut self.beginnings[place_of(before)];
+            let lately = self.begun.wrapping_sub(beginning.number) < BEGINNINGS;
+            let found = lately && beginning.page == before;
+            if found {
+                beginning.page = NOWHERE;
+            }
+            found
+        })
     }
 
     /// Somebody waits for a page that is being read already.
@@ -160,8 +208,19 @@ impl ReadAhead {
     #[must_use]
     pub fn markers(&self, place: usize) -> Option<[u32; 2]> {
         let stream = self.streams.get(place)?;
-        let whole = stream.wanted == 0 && stream.marker != NOWHERE;
-        whole.then_some([stream.marker, stream.last])
+        stream.is_whole().then_some([stream.marker, stream.last])
+    }
+
+    /// The places of streams whose markers are to be looked at now, as bits: those that were moved on lately, and another in turn.
+    /// Streams that nobody follows any more would cost every step a look otherwise.
+    pub fn due(&mut self) -> u32 {
+        self.turn = (self.turn + 1) % STREAMS;
+        let mut due = 0;
+        for (place, stream) in self.streams.iter().enumerate() {
+            let lately = self.now.wrapping_sub(stream.used) < LATELY;
+            due |= u32::from(stream.is_whole() && (lately || place == self.turn)) << place;
+        }
+        due
     }
 
     /// Places for streams.
@@ -192,7 +251,7 @@ impl ReadAhead {
             (window, false) => window,
         };
         stream.window = window.min(largest);
-        stream.wanted = stream.window;
+        stream.want(stream.next, stream.window);
         stream.passed_to = stream.marker; // all before the window that the reader has come to
         (stream.marker, stream.used) = (NOWHERE, now);
     }
@@ -221,8 +280,7 @@ impl ReadAhead {
                 stream.marker = stream.next;
             }
         }
-        stream.next = stream.next.saturating_add(1);
-        stream.wanted = stream.wanted.saturating_sub(1);
+        stream.want(stream.next.saturating_add(1), stream.wanted.saturating_sub(1));
         if stream.wanted == 0 && stream.marker == NOWHERE {
             stream.window = 0; // nothing to read here: the next miss begins anew
         }
@@ -318,6 +376,38 @@ mod tests {
         assert_eq!(ask(&mut policy), []);
         policy.awaited(102);
         assert_eq!(ask(&mut policy).len(), 8, "the walk goes on");
+    }
+
+    #[test]
+    fn a_stream_that_nobody_follows_is_looked_at_in_turn_only() {
+        let mut policy = ReadAhead::new(FRAMES);
+        for walk in 0..8 {
+            (0..2).for_each(|page| policy.missed(walk * 10_000 + page));
+        }
+        ask(&mut policy);
+        assert_eq!(policy.due().count_ones(), 8, "all of them moved a moment ago");
+        (0..LATELY).for_each(|miss| policy.missed(1_000_000 + miss * 16));
+        (0..2).for_each(|page| policy.missed(2_000_000 + page));
+        ask(&mut policy);
+        let looks: Vec<u32> = (0..16).map(|_| policy.due()).collect();
+        let fresh = looks.iter().fold(u32::MAX, |all, due| all & due);
+        let some = looks.iter().fold(0, |some, due| some | due);
+        assert_eq!((fresh.count_ones(), some.count_ones()), (1, 9), "{looks:x?}");
+        assert!(looks.iter().all(|due| due.count_ones() <= 2));
+    }
+
+    #[test]
+    fn a_miss_is_the_beginning_of_a_walk_for_a_while_only() {
+        for (between, expected) in [(BEGINNINGS / 2, 4), (BEGINNINGS, 0)] {
+            let mut policy = ReadAhead::new(FRAMES);
+            policy.missed(100);
+            (0..between).for_each(|miss| policy.missed(1_000_000 + miss * 16));
+            policy.missed(102);
+            assert_eq!(ask(&mut policy).len(), expected, "after {between} others");
+        }
+        let mut policy = ReadAhead::new(FRAMES);
+        policy.missed(0);
+        assert_eq!(ask(&mut policy), [], "there is nothing before the first page");
     }
 
     #[test]

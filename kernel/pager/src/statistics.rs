@@ -29,6 +29,8 @@ pub struct Statistics {
     pub read_ahead_wasted: u64,
     /// Pages let go for their frames.
     pub pages_evicted: u64,
+    /// Of these, with a page table that led to few.
+    pub pages_thinned_out: u64,
     /// Groups suspended.
     pub suspensions: u64,
     /// Pages read because their group had them when it was suspended; in `pages_read`, too.
@@ -37,6 +39,8 @@ pub struct Statistics {
     pub pages_discarded: u64,
     /// Page tables given back because nothing was left in them.
     pub tables_freed: u64,
+    /// Pages for whose change disk space was set aside as freeing's ([`crate::Pager::set_freeing`]).
+    pub dirtied_freeing: u64,
     /// Pages found unreadable.
     pub pages_unreadable: u64,
     /// Pages given to the store by the writer.
@@ -45,7 +49,13 @@ pub struct Statistics {
     pub copies_written: u64,
     /// Pages given to the store before their flip.
     pub pages_cleaned: u64,
-    /// Of these, not written after all.
+    /// Of these, while the snapshot before was in the making.
+    pub pages_cleaned_meanwhile: u64,
+    /// Of these, because they looked settled.
+    pub pages_settled: u64,
+    /// Of these, changed before the flip after all.
+    pub pages_settled_in_vain: u64,
+    /// Of all, not written after all.
     pub pages_not_cleaned: u64,
     /// Flips.
     pub flips: u64,

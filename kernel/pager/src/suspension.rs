@@ -128,16 +128,14 @@ impl Pager {
     ) {
         for _ in 0..LOOKS_PER_STEP {
             let Some((group, page)) = self.remembered.next() else { return };
-            let page = PageIndex(u64::from(page));
-            let asked = self.prefetch(page, memory, store);
-            if asked == Prefetch::NoRoom {
-                return;
-            }
-            let frame = self.pending.coming(page).filter(|_| asked == Prefetch::Requested);
-            if let Some(frame) = frame {
-                self.frames.set_group(frame, group);
-                self.frames.set_back(frame);
-                self.statistics.pages_brought_back += 1;
+            match self.prefetch(PageIndex(u64::from(page)), memory, store) {
+                Prefetch::Requested(frame) => {
+                    self.frames.set_group(frame, group);
+                    self.frames.set_back(frame);
+                    self.statistics.pages_brought_back += 1;
+                }
+                Prefetch::Pointless => {}
+                Prefetch::NoRoom => return,
             }
             self.remembered.advance();
         }

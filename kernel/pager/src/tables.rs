@@ -39,6 +39,15 @@ pub(crate) struct Walk {
     pub(crate) missing: u32,
 }
 
+impl Walk {
+    /// What is known of an absent page whose last table was found without a walk. The way there may be writable, which only a
+    /// store asks.
+    pub(crate) const fn to_absent(table: FrameIndex) -> Self {
+        let leaf_table = Some(table);
+        Self { leaf_table, entry: None, writable: false, path_writable: false, missing: 0 }
+    }
+}
+
 #[inline]
 fn read<M: Mmu>(mmu: &M, table: Option<FrameIndex>, index: usize) -> Option<TableEntry> {
     match table {
@@ -72,6 +81,22 @@ pub(crate) fn walk<M: Mmu>(mmu: &M, page: PageIndex) -> Walk {
     Walk { leaf_table: table, entry, writable, path_writable, missing: 0 }
 }
 
+/// The last table of a page, if all its tables exist, and the page's entry, if it is present.
+#[inline]
+pub(crate) fn find_entry<M: Mmu>(
+    frames: &FrameTable,
+    mmu: &M,
+    page: PageIndex,
+) -> (Option<FrameIndex>, Option<TableEntry>) {
+    match frames.leaf_table(page) {
+        Some(table) => (Some(table), mmu.entry(table, index_at(page, TABLE_LEVELS))),
+        None => {
+            let walk = walk(mmu, page);
+            (walk.leaf_table, walk.entry)
+        }
+    }
+}
+
 /// Makes every table above a page exist and returns the last. The caller made sure that the pool has a frame for each that
 /// is missing.
 pub(crate) fn ensure_tables<M: Mmu>(
@@ -89,7 +114,9 @@ pub(crate) fn ensure_tables<M: Mmu>(
                 let below = frames.take_free();
                 let below = below.expect("the caller counted the frames that tables need");
                 mmu.clear_table(below);
-                frames.make_table(below);
+                let shift = 9 * (TABLE_LEVELS - level);
+                let first = PageIndex(page.0 >> shift << shift);
+                frames.make_table(below, first, level + 1 == TABLE_LEVELS);
                 let mut writable = false;
                 if let (Planted::TableRebuiltUnderStaleParent, Some(parent)) = (planted, table) {
                     frames.set_stamp(parent, frames.epoch);
@@ -114,6 +141,12 @@ pub(crate) fn give_back_empty<M: Mmu>(
     mmu: &mut M,
     page: PageIndex,
 ) -> u32 {
+    if let Some(table) = frames.leaf_table(page)
+        && frames.entries(table) > 1
+    {
+        frames.remove_entry(table);
+        return 0;
+    }
     let mut path = [None; TABLE_LEVELS + 1];
     for level in 0..TABLE_LEVELS {
         let entry = read(mmu, path[level], index_at(page, level));
@@ -133,6 +166,21 @@ pub(crate) fn give_back_empty<M: Mmu>(
         given_back += 1;
     }
     given_back
+}
+
+/// Whether the last table of a page was walked through since this was asked last. From now on it was not, once the TLB is flushed.
+pub(crate) fn take_table_touched<M: Mmu>(mmu: &mut M, page: PageIndex) -> bool {
+    let mut table = None;
+    for level in 0..TABLE_LEVELS - 1 {
+        let entry = read(mmu, table, index_at(page, level));
+        table = Some(entry.expect("a last table is linked").frame);
+    }
+    let index = index_at(page, TABLE_LEVELS - 1);
+    let entry = read(mmu, table, index).expect("a last table is linked");
+    if entry.accessed {
+        store(mmu, table, index, TableEntry { accessed: false, ..entry });
+    }
+    entry.accessed
 }
 
 /// Lets stores pass down to a page's last table: every table on the way that is not of this epoch yet is protected and

@@ -22,7 +22,7 @@ use crate::frame_table::{FrameState, ListName};
 use crate::pager::{Memory, Pager};
 use crate::pending::{Arrival, PENDING_LIMIT};
 use crate::planted::Planted;
-use crate::tables::{give_back_empty, index_at, walk};
+use crate::tables::{find_entry, give_back_empty, index_at, walk};
 use revenant_hal::{Epoch, FrameIndex, FrameMemory, Mmu, PageIndex, TableEntry};
 use revenant_store::{DamagedBlock, PageContent, StoreEvent};
 
@@ -75,6 +75,7 @@ impl Pager {
     ) -> StepOutcome {
         self.finish_late_flip();
         self.look_for_early_room(store);
+        self.thin_tables(memory);
         let evicting = self.evict(memory, store);
         let _ = self.wire(memory, store);
         store.set_uncharged_pages(u64::from(self.frames.counts().uncharged()));
@@ -243,13 +244,14 @@ impl Pager {
                 if content == PageContent::Zero {
                     memory.frames.zero(frame);
                 }
-                let walk = walk(memory.mmu, page);
-                let table = walk.leaf_table.expect("the fault made the tables of the page-in");
-                assert!(walk.entry.is_none(), "{page:?} came in twice");
+                let (table, entry) = find_entry(&self.frames, memory.mmu, page);
+                let table = table.expect("the fault made the tables of the page-in");
+                assert!(entry.is_none(), "{page:?} came in twice");
                 self.frames.set_state(frame, FrameState::Clean);
                 // Not touched: who waits for it has yet to come.
                 let entry = TableEntry { frame, writable: false, accessed: false };
                 memory.mmu.set_entry(table, index_at(page, 3), Some(entry));
+                self.frames.set_recent(table);
                 self.arrived(page, frame);
                 self.statistics.pages_read += 1;
             }
@@ -277,7 +279,7 @@ impl Pager {
             }
             FrameState::Cleaning => self.cleaned(frame),
             FrameState::SplitCleaning => {
-                self.frames.remove(ListName::Cleaning, frame);
+                self.frames.end_cleaning(frame);
                 self.frames.release(frame);
                 self.pending.wake_waiting();
             }

@@ -71,6 +71,42 @@ fn memory_full_of_modified_pages_gives_frames_without_a_flip() {
     world.cut().expect("everything is there");
 }
 
+/// The stall that is no more: who stores to more than all of memory while a snapshot is being written, and its writes do not end, goes on.
+#[test]
+fn who_stores_to_all_of_memory_while_a_slow_snapshot_is_written_goes_on() {
+    for cleans in [false, true] {
+        let mut world = world(cleans, PATIENT);
+        store_to(&mut world, 0..30);
+        world.flip().expect("a flip");
+        world.backing.held = true;
+        let before = world.pager.statistics();
+        let stored = (30..230).take_while(|page| {
+            let stored = world.store_waiting(PageIndex(*page), 3, page + 1).is_ok();
+            world.check().expect("tables and devices obey their rules");
+            stored
+        });
+        let stored = stored.count();
+        assert!(world.pager.snapshot_in_the_making().is_some(), "it is not durable yet");
+        let meanwhile = world.pager.statistics().pages_cleaned_meanwhile;
+        if !cleans {
+            assert!(stored < 34 && meanwhile == 0, "{stored} stored without the cleaner");
+            continue;
+        }
+        assert_eq!(stored, 200, "it waits for no snapshot");
+        assert!(meanwhile > 150, "{:?}", world.pager.statistics());
+        compare(&mut world, 30..230);
+        assert_eq!(world.pager.statistics().flips, before.flips);
+        world.backing.held = false;
+        world.settle().expect("it becomes durable");
+        let durable = world.backing.durable_pages();
+        assert!(durable.keys().all(|page| *page < 30) && durable.len() == 30, "and has none of it");
+        compare(&mut world, 0..230);
+        world.flip().expect("a flip");
+        world.settle().expect("it becomes durable");
+        world.cut().expect("everything is there");
+    }
+}
+
 /// The same over the real store: what was evicted before the flip is read back, in this session and in the next.
 #[test]
 fn pages_that_went_before_the_flip_come_back_from_the_real_store() {
@@ -194,4 +230,71 @@ fn who_stores_faster_than_the_disk_waits_and_others_do_not() {
     assert!(waits > 1000 && stored > 300, "{stored} stored, {waits} waits");
     assert!(others_wait * 100 < 6000, "the other waited {others_wait} times of 6000");
     assert_eq!(world.pager.statistics().flips, 0);
+}
+
+/// A world with memory to spare that writes settled pages, after stores to pages 0..64.
+fn settling_world(settles: bool) -> World<RealStore> {
+    let store = RealStore::new(8192, Troubles::default(), 3);
+    let plan = Plan { frames: 256, ..plan(true) };
+    let mut world = World::new(store, plan, Random::new(3));
+    store_to(&mut world, 0..64);
+    world.plan.settles = settles;
+    world.pager.set_settling(settles);
+    world
+}
+
+fn rest<B: Backing>(world: &mut World<B>) {
+    for _ in 0..60 {
+        let _ = world.step();
+        world.device_turn().expect("nothing fails");
+        world.check().expect("tables and devices obey their rules");
+    }
+}
+
+#[test]
+fn settled_pages_are_written_before_the_flip_and_those_in_use_are_not() {
+    for settles in [false, true] {
+        let mut world = settling_world(settles);
+        for turn in 0..60 {
+            for page in 0..20 {
+                world.store_waiting(PageIndex(page), 3, turn).expect("it comes");
+            }
+            let _ = world.step();
+            world.device_turn().expect("nothing fails");
+            world.check().expect("tables and devices obey their rules");
+        }
+        let statistics = world.pager.statistics();
+        let expected = if settles { 44 } else { 0 };
+        // The simulated processor loses an accessed bit now and then: a page in use looks settled, and is written in vain.
+        let (settled, in_vain) = (statistics.pages_settled, statistics.pages_settled_in_vain);
+        assert_eq!(settled - in_vain, expected, "{in_vain} in vain");
+        assert!(in_vain * 4 <= settled, "{in_vain} of {settled} in vain");
+        assert_eq!(u64::from(world.pager.frame_counts().dirty), 64 - expected);
+        world.flip().expect("a flip");
+        world.settle().expect("it becomes durable");
+        world.cut().expect("what was written before the flip is part of it");
+    }
+}
+
+#[test]
+fn who_is_changed_after_having_been_written_makes_the_next_epochs_write_less() {
+    let mut world = settling_world(true);
+    let mut settled = Vec::new();
+    for round in 0..6 {
+        let before = world.pager.statistics();
+        rest(&mut world);
+        store_to(&mut world, 0..64);
+        let after = world.pager.statistics();
+        let (given, in_vain) = (
+            after.pages_settled - before.pages_settled,
+            after.pages_settled_in_vain - before.pages_settled_in_vain,
+        );
+        assert_eq!(given, in_vain, "round {round}: each is stored to again");
+        settled.push(given);
+        world.flip().expect("a flip");
+        world.settle().expect("it becomes durable");
+        store_to(&mut world, 0..64);
+    }
+    assert_eq!((settled[0], settled[5]), (48, 16), "{settled:?}");
+    world.cut().expect("the last content is in the snapshot");
 }

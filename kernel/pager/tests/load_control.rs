@@ -1,8 +1,11 @@
 //! Groups that need more than memory together take turns: on paper, with the policies and a disk that takes its time.
 
+mod frames;
+
+use frames::Memory;
 use revenant_hal::Nanoseconds;
 use revenant_pager::load_control::LoadControl;
-use revenant_pager::replacement::{Group, Need, Replacement, Residents};
+use revenant_pager::replacement::{Group, Need, Replacement};
 use revenant_sim::Random;
 use std::collections::BTreeMap;
 
@@ -14,26 +17,6 @@ const PAGE_IN_CLUSTERED: u64 = 40_000;
 /// What a program does with a page.
 const WORK: u64 = 8_000;
 const LOOK: u64 = 250_000_000;
-
-#[derive(Default)]
-struct Memory {
-    pages: Vec<u32>,
-    touched: Vec<bool>,
-}
-
-impl Residents for Memory {
-    fn page(&self, frame: u32) -> u32 {
-        self.pages[frame as usize]
-    }
-
-    fn take_touched(&mut self, frame: u32) -> bool {
-        core::mem::take(&mut self.touched[frame as usize])
-    }
-
-    fn can_go(&mut self, _frame: u32) -> bool {
-        true
-    }
-}
 
 /// One group's program: touches pages of its set at random.
 struct Program {
@@ -73,11 +56,10 @@ impl Machine {
             suspended: false,
             had: Vec::new(),
         });
-        let none = || vec![0; FRAMES as usize];
         Self {
             policy: Replacement::new(FRAMES),
             load: controlled.then(|| LoadControl::new(FRAMES)),
-            memory: Memory { pages: none(), touched: vec![false; FRAMES as usize] },
+            memory: Memory::new(FRAMES),
             frame_of: BTreeMap::new(),
             free: (0..FRAMES).collect(),
             programs: programs.collect(),

@@ -75,6 +75,11 @@ fn cleaning_of_a_page_that_programs_can_store_to() {
 }
 
 #[test]
+fn cleaning_of_a_page_that_waits_for_the_writer() {
+    caught(Planted::FrozenPageCleaned);
+}
+
+#[test]
 fn a_page_taken_for_clean_that_could_not_be_written() {
     caught(Planted::UnwrittenPageTakenForClean);
 }
@@ -152,4 +157,14 @@ fn tlb_left_leading_to_discarded_pages() {
 #[test]
 fn tlb_left_leading_to_pages_that_were_let_go() {
     caught(Planted::FlushOmittedAtEviction);
+}
+
+#[test]
+fn tlb_left_leading_to_what_went_with_a_table() {
+    caught(Planted::FlushOmittedAtThinning);
+}
+
+#[test]
+fn a_page_that_was_stored_to_gone_with_its_table() {
+    caught(Planted::DirtyPageThinnedOut);
 }

@@ -5,8 +5,11 @@
 //! (`traces/`, made by `tools/examples/record_touches.rs`). Memory is an eighth, a quarter, a half and
 //! nine tenths of the pages that a trace touches again and again.
 
+mod frames;
+
 use core::fmt::Write;
-use revenant_pager::replacement::{Group, Need, Replacement, Residents};
+use frames::Memory;
+use revenant_pager::replacement::{Group, Need, Replacement};
 use revenant_sim::replacement::{
     Named, Policy, Recording, Touch, Trace, fewest_misses, generated, misses,
 };
@@ -51,31 +54,11 @@ fn sizes(trace: &Trace) -> Vec<u32> {
     sizes
 }
 
-/// Accessed bits and pages: all that the pager's policy is told.
-#[derive(Default)]
-struct Memory {
-    pages: Vec<u32>,
-    touched: Vec<bool>,
-}
-
-impl Residents for Memory {
-    fn page(&self, frame: u32) -> u32 {
-        self.pages[frame as usize]
-    }
-
-    fn take_touched(&mut self, frame: u32) -> bool {
-        core::mem::take(&mut self.touched[frame as usize])
-    }
-
-    fn can_go(&mut self, _frame: u32) -> bool {
-        true
-    }
-}
-
 /// The pager's policy behind the same question as the others: it is called at misses alone, and otherwise sees one bit a page.
 struct Ours {
     policy: Replacement,
     memory: Memory,
+    used: u32,
     frames: u32,
     frame_of: Vec<Option<u32>>,
 }
@@ -83,15 +66,14 @@ struct Ours {
 impl Ours {
     fn new(trace: &Trace, frames: u32) -> Self {
         let frame_of = vec![None; trace.pages as usize];
-        Self { policy: Replacement::new(frames), memory: Memory::default(), frames, frame_of }
+        let (policy, memory) = (Replacement::new(frames), Memory::new(frames));
+        Self { policy, memory, used: 0, frames, frame_of }
     }
 
     fn frame(&mut self) -> u32 {
-        let used = u32::try_from(self.memory.pages.len()).unwrap_or(u32::MAX);
-        if used < self.frames {
-            self.memory.pages.push(0);
-            self.memory.touched.push(false);
-            return used;
+        if self.used < self.frames {
+            self.used += 1;
+            return self.used - 1;
         }
         let mut looks = 4 * self.frames;
         let frame = self.policy.next_to_go(Need::Frame, &mut self.memory, &mut looks);

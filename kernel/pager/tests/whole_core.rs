@@ -29,11 +29,6 @@ fn every_resume_equals_the_flip_of_the_epoch_resumed() {
 
 #[test]
 fn writes_and_flushes_that_fail_cost_a_snapshot_and_nothing_else() {
-    let fault = |operation, one_in| Fault {
-        operation,
-        target: FaultTarget::OneIn(one_in),
-        effect: FaultEffect::Fail,
-    };
     let faults = vec![fault(DiskOperation::Write, 150), fault(DiskOperation::Flush, 12)];
     let troubles = Troubles { faults, cut_opening_one_in: 5, ..Troubles::default() };
     let mut total = Tally::default();
@@ -50,11 +45,6 @@ fn writes_and_flushes_that_fail_cost_a_snapshot_and_nothing_else() {
 /// its flip.
 #[test]
 fn pages_that_went_before_their_flip_survive_faults_and_cuts() {
-    let fault = |operation, one_in| Fault {
-        operation,
-        target: FaultTarget::OneIn(one_in),
-        effect: FaultEffect::Fail,
-    };
     let faults = vec![fault(DiskOperation::Write, 80), fault(DiskOperation::Flush, 12)];
     // 2040: a page was read while it was being copied after a failed snapshot, from where it did not stand yet.
     let failing = (300..305).chain([2040]);
@@ -74,14 +64,58 @@ fn pages_that_went_before_their_flip_survive_faults_and_cuts() {
     }
 }
 
+/// One in so many of these operations fails.
+const fn fault(operation: DiskOperation, one_in: u64) -> Fault {
+    Fault { operation, target: FaultTarget::OneIn(one_in), effect: FaultEffect::Fail }
+}
+
+/// The same with a snapshot in the making nearly all the time: much of what is stored goes to the disk in the epoch after it.
+#[test]
+fn pages_that_went_while_a_snapshot_was_in_the_making_survive_faults_and_cuts() {
+    let faults = vec![fault(DiskOperation::Write, 150), fault(DiskOperation::Flush, 12)];
+    for (faults, seeds) in [(Vec::new(), 400..405), (faults, 500..505)] {
+        let troubles = Troubles { faults, cut_opening_one_in: 5, ..Troubles::default() };
+        let mut total = Tally::default();
+        for seed in seeds {
+            let tally = simulate_with(Plan::of_the_busy_cleaner, seed, &troubles, 4000, 1200)
+                .unwrap_or_else(|text| panic!("seed {seed}: {text}"));
+            total.add(&tally);
+        }
+        println!("{total:?}");
+        assert!(total.pages_cleaned_meanwhile > 300 && total.cuts > 15, "{total:?}");
+        assert!(total.abandoned > 10 || troubles.faults.is_empty(), "{total:?}");
+    }
+    let bugs =
+        [Planted::NextOverlayMerged, Planted::OlderOverlayFirst, Planted::OverlayInOlderSuperblock];
+    let faults = vec![fault(DiskOperation::Flush, 12)];
+    let troubles = Troubles { faults, ..Troubles::default() };
+    caught_with(Plan::of_the_busy_cleaner, &bugs, 12, 800, &troubles);
+}
+
 /// Each of these bugs of the store shows in one of so many seeds; `session` as for [`simulate`].
 fn caught(bugs: [Planted; 2], seeds: u64, session: u64) {
+    let plan = |random: &mut Random| Plan {
+        cut_one_in: 0,
+        flip_one_in: 40,
+        discard_one_in: 150,
+        ..Plan::by_seed(random)
+    };
+    caught_with(plan, &bugs, seeds, session, &Troubles::default());
+}
+
+fn caught_with(
+    plan: fn(&mut Random) -> Plan,
+    bugs: &[Planted],
+    seeds: u64,
+    session: u64,
+    troubles: &Troubles,
+) {
     let quiet = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| ()));
     for planted in bugs {
-        let troubles = Troubles { planted, ..Troubles::default() };
+        let troubles = Troubles { planted: *planted, ..troubles.clone() };
         let caught = (0..seeds).find_map(|seed| {
-            let run = || simulate(seed, &troubles, 4000, session);
+            let run = || simulate_with(plan, seed, &troubles, 4000, session);
             match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(Ok(_)) => None,
                 Ok(Err(text)) => Some(text),

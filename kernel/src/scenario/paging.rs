@@ -30,7 +30,7 @@ const MARK: u64 = u64::from_le_bytes(*b"rvpaging");
 /// The first page of the pattern; far away, so that other tables map it.
 const FIRST: u64 = 1 << 20;
 /// Distance between pages of the pattern in units of pages: more than one leaf table is used early.
-const STRIDE: u64 = 3;
+const STRIDE: u64 = 2;
 /// Pages asked for at a time when all are read.
 const READ_AHEAD: u64 = 64;
 /// Words written on each page.
@@ -51,7 +51,8 @@ pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
     verify(&mut event_loop, pages)?;
     let code = event_loop.run();
     let counters = space::with(|space| space.statistics());
-    log!("paging {counters:?} space={:?}", space::with(|space| space.space()));
+    let (early, room) = space::with(|space| (space.early_statistics(), space.space()));
+    log!("paging {counters:?} {early:?} space={room:?}");
     Ok(code)
 }
 

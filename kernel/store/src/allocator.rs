@@ -4,20 +4,24 @@
 //! the commit in the making, and `busy` what must not be handed out now.
 //!
 //! Invariants:
-//! - `busy` = current | previous | allocated in the making | bad | held. So a block dropped by commit g is clear in
+//! - `busy` = current | previous | allocated in the making | bad | held | held for later. So a block dropped by commit g is clear in
 //!   `next` at once, and leaves `busy` only when superblock g+1 is durable and `previous` is g's bitmap;
 //! - nothing is handed out, and nothing is freed, outside the data area;
 //! - giving up a commit restores `next` from `current`; what the given-up commit may have made durable anyway stays
 //!   held until its slot has been overwritten;
 //! - blocks of which the device is being told that they hold nothing ([`Untold`]) are in `busy` until it has answered.
 //!
-//! Pages written before their flip (`early`) take blocks as their commit will, which begins later; none is in the making
-//! meanwhile. So the superblock of e records the allocator as of flip e and e's own writes.
+//! Pages written before their flip (`early`) take blocks that are held beside the bitmaps ([`later`]) until their own commit. So the
+//! superblock of e records the allocator as of flip e and e's own writes.
 
+pub(crate) mod later;
+
+use crate::api::Planted;
 use crate::bitmap::{Bitmap, leaf_of};
 use crate::layout::{BLOCKS_PER_BITMAP, Layout};
 use crate::trim::Untold;
 use alloc::collections::BTreeSet;
+use later::Later;
 use revenant_hal::{BlockIndex, PageBytes};
 
 /// Adjacent blocks.
@@ -57,12 +61,14 @@ pub(crate) struct Allocator {
     bad: BTreeSet<u64>,
     /// Blocks of a given-up commit that may have landed.
     held: Option<Bitmap>,
+    /// Blocks of snapshots whose commits have not come to them.
+    later: Later,
     allocatable: u64,
     allocated_in_making: u64,
     cursor: u64,
     pub(crate) untold: Untold,
     /// Planted fault: what a commit drops is handed out as soon as its superblock is durable.
-    pub(crate) reuse_early: bool,
+    reuse_early: bool,
 }
 
 impl Allocator {
@@ -82,6 +88,7 @@ impl Allocator {
             previously_touched: BTreeSet::new(),
             bad: BTreeSet::new(),
             held: None,
+            later: Later::default(),
             allocatable: 0,
             allocated_in_making: 0,
             cursor: area.0 + seed % (area.1 - area.0),
@@ -149,7 +156,7 @@ impl Allocator {
         self.allocatable
     }
 
-    /// Blocks handed out since the last commit ended, by the one in the making and before it.
+    /// Blocks handed out by the commit in the making, without those that were held for it.
     pub(crate) const fn allocated_in_making(&self) -> u64 {
         self.allocated_in_making
     }
@@ -249,6 +256,7 @@ impl Allocator {
 
     /// The superblock is durable: what it dropped stays out of reach until the next one is.
     pub(crate) fn commit(&mut self) {
+        self.held_committed();
         let mut leaves = core::mem::take(&mut self.previously_touched);
         self.previously_touched = core::mem::take(&mut self.touched);
         leaves.extend(&self.previously_touched);
@@ -280,36 +288,6 @@ impl Allocator {
         self.recompute_busy(leaves);
     }
 
-    /// A block that was handed out since the last commit and freed again, and that nobody reads or writes any more, may be
-    /// handed out again at once; false if something else keeps it. No commit is in the making.
-    pub(crate) fn hand_back(&mut self, block: BlockIndex) -> bool {
-        let needed = self.current.get(block.0)
-            || self.previous.get(block.0)
-            || self.next.get(block.0)
-            || self.bad.contains(&block.0)
-            || self.held.as_ref().is_some_and(|held| held.get(block.0));
-        if needed || !self.busy.get(block.0) {
-            return false;
-        }
-        self.busy.clear(block.0);
-        self.allocatable += 1;
-        self.allocated_in_making -= 1;
-        self.untold.freed([leaf_of(block.0)], 1);
-        true
-    }
-
-    /// A block of the commit that was just given up holds what is needed nowhere else: it stays allocated, for the next.
-    pub(crate) fn keep(&mut self, block: BlockIndex) {
-        assert!(!self.current.get(block.0), "the newest superblock knows nothing of it");
-        if !self.busy.get(block.0) {
-            self.allocatable -= 1;
-        }
-        self.next.set(block.0);
-        self.busy.set(block.0);
-        self.touched.insert(leaf_of(block.0));
-        self.allocated_in_making += 1;
-    }
-
     /// The slot of the given-up commit is overwritten for good: its blocks are free. May be called in the middle of the
     /// next commit.
     pub(crate) fn release_held(&mut self) {
@@ -319,6 +297,7 @@ impl Allocator {
             let needed = self.current.get(at)
                 || self.previous.get(at)
                 || self.next.get(at)
+                || self.later.contains(at)
                 || self.bad.contains(&at);
             if !needed && self.busy.get(at) {
                 self.busy.clear(at);
@@ -331,6 +310,14 @@ impl Allocator {
     /// Never hand this block out again in this session.
     pub(crate) fn mark_bad(&mut self, block: BlockIndex) {
         self.bad.insert(block.0);
+    }
+
+    /// Plants faults.
+    pub(crate) fn plant(&mut self, fault: Planted) {
+        self.reuse_early = fault == Planted::ReusedOneGenerationEarly;
+        self.untold.early = fault == Planted::TrimmedOneGenerationEarly;
+        self.later.entered_at_once = fault == Planted::OverlayInOlderSuperblock;
+        self.later.unheld = fault == Planted::LaterBlocksUnheld;
     }
 
     /// Recomputes `busy` in some leaves; nothing is in the making.
@@ -346,6 +333,7 @@ impl Allocator {
             for (busy, held) in self.busy.leaf_mut(*leaf).iter_mut().zip(held) {
                 *busy |= held;
             }
+            self.later.keep_busy(*leaf, &mut self.busy);
         }
         for block in &self.bad {
             self.busy.set(*block);

@@ -28,7 +28,8 @@ pub struct StoreOptions {
     /// Map nodes that the dirty pages of the running and the frozen epoch may need; each takes 4 KiB and a little while its
     /// commit is made. A page that would need more waits for the next snapshot.
     pub changed_nodes: usize,
-    /// Pages that may be written before their flip; each takes about 150 bytes until its snapshot is durable.
+    /// Pages that may be written before their flip; each takes about 150 bytes until its snapshot is durable. A quarter more while the
+    /// snapshot before is in the making.
     pub early_pages: usize,
     /// Bytes of RAM for the allocator's bitmaps, and for the walk that verifies an older generation: a disk that needs
     /// more is refused.
@@ -189,6 +190,8 @@ pub enum Lookup {
 pub enum Purpose {
     /// A program's page.
     Program,
+    /// A page that changes because memory is given back: may use what programs leave for that.
+    Freeing,
     /// A page of the system (scheduler, root, thread bookkeeping): may use the fixed pool.
     System,
 }
@@ -325,6 +328,14 @@ pub enum Planted {
     AllocatorOneEpochOff,
     /// The allocator in a superblock knows what was written early for the snapshot after it: it is too new.
     OverlayInOlderSuperblock,
+    /// The commit in the making may take blocks in which pages of the next epoch were written.
+    LaterBlocksUnheld,
+    /// When a snapshot is given up, what was written early for the one after it loses its blocks.
+    LaterBlocksNotKept,
+    /// What was written early for the snapshot after it goes into the snapshot in the making.
+    NextOverlayMerged,
+    /// Reads ask what the commit in the making has before what was written after its flip.
+    OlderOverlayFirst,
     /// What was written before the flip is not in the snapshot.
     OverlayLost,
     /// Reads do not look where pages were written before their flip.

@@ -8,10 +8,11 @@
 
 use crate::allocator::Allocator;
 use crate::bitmap::Bitmap;
+use crate::checksum::checksum;
 use crate::error::{BlockRole, DamagedBlock};
 use crate::io::{Io, owned};
 use crate::problem::{CheckReport, MAXIMUM_PROBLEMS, Problem};
-use crate::reference::{FANOUT, MAP_LEVELS, Node, Reference, checksum};
+use crate::reference::{FANOUT, MAP_LEVELS, Node, Reference};
 use crate::superblock::Superblock;
 use crate::tree::{Place, TreeKind, is_inside};
 use alloc::{boxed::Box, collections::BTreeMap, vec, vec::Vec};

@@ -19,6 +19,7 @@ use crate::early::EarlyStatistics;
 use crate::error::{AbandonReason, ReadOnlyReason, SnapshotError};
 use crate::guard::Guard;
 use crate::layout::{EPITAPH_BLOCK, GUARD_BLOCK, RING_SLOTS};
+use crate::overlay::Overlay;
 use crate::reference::Reference;
 use crate::requests::Requests;
 use crate::reservation::Charges;
@@ -100,8 +101,14 @@ pub(crate) struct Commit {
     pub(crate) freed: u64,
     /// The first page of the overlay that was not looked at.
     pub(crate) merged: PageIndex,
+    /// Pages written before the flip.
+    pub(crate) overlay: Overlay,
     /// What it found there.
     pub(crate) early: EarlyStatistics,
+    /// Where pages of the overlay stood that this snapshot has elsewhere.
+    pub(crate) dropped: Vec<Reference>,
+    /// Blocks to which such pages were copied.
+    pub(crate) moved: Vec<BlockIndex>,
     /// Pages of the overlay that are being read back and copied.
     pub(crate) rescues: usize,
     /// Blocks of nodes and bitmaps submitted and not completed.
@@ -139,11 +146,8 @@ impl Store {
     /// Makes wishes about snapshots durable without a new snapshot. Ends as [`Store::finish_snapshot`].
     ///
     /// # Errors
-    /// A snapshot is in the making, or pages were written for one to come, or the store is read-only.
+    /// A snapshot is in the making, or the store is read-only.
     pub fn commit_requests(&mut self) -> Result<(), SnapshotError> {
-        if !self.early.is_empty() && self.planted != Planted::OverlayInOlderSuperblock {
-            return Err(SnapshotError::Busy);
-        }
         self.begin(None)?;
         self.finish_snapshot();
         Ok(())
@@ -161,8 +165,9 @@ impl Store {
             _ => Box::new(self.blank_commit()),
         };
         commit.target = target;
-        commit.blocks_before = self.io.blocks_written - self.early.blocks_written;
+        commit.blocks_before = self.blocks_besides_early();
         if target.is_some() {
+            self.take_overlay(&mut commit);
             core::mem::swap(&mut commit.discards, &mut self.discards);
             let empty = self.spare.take().unwrap_or_else(|| Charges::new(self.node_limit()));
             commit.charges = core::mem::replace(&mut self.running, empty);
@@ -203,25 +208,22 @@ impl Store {
         self.commit.is_some()
     }
 
-    /// The first failure decides; nothing more is submitted.
+    /// The first failure decides; nothing more of it is submitted.
     pub(crate) fn fail_commit(&mut self, reason: AbandonReason) {
-        let mut cancelled = Vec::new();
         let Some(commit) = &mut self.commit else { return };
         commit.failure.get_or_insert(reason);
-        for tag in self.io.cancel_waiting_writes() {
-            if commit.jobs.remove(&tag).is_none() {
-                cancelled.push(tag);
-            }
-        }
-        cancelled.into_iter().for_each(|tag| self.cancel_early(tag));
+        let ours = |tag| !self.early.is_beside(tag, commit.target);
+        let cancelled = self.io.cancel_waiting_writes(ours).into_iter();
+        let early: Vec<u64> = cancelled.filter(|tag| commit.jobs.remove(tag).is_none()).collect();
+        early.into_iter().for_each(|tag| self.cancel_early(tag));
     }
 
     /// Goes on with the commit; true if there is more to do without waiting.
     pub(crate) fn step_commit<F: FrameMemory + ?Sized>(&mut self, frames: &F) -> bool {
         let Some(mut commit) = self.commit.take() else { return false };
         if commit.failure.is_some() {
-            if commit.jobs.is_empty() && self.early.is_idle() && self.given_up_unread() {
-                self.abandon(&commit);
+            if commit.jobs.is_empty() && self.early.is_idle_for(commit.target) {
+                self.abandon(*commit);
                 return true;
             }
             self.commit = Some(commit);
@@ -362,7 +364,7 @@ impl Store {
             root: commit.root,
             wall_time: target.wall_time,
             pages: before.saturating_add_signed(commit.pages),
-            blocks_written: self.io.blocks_written - commit.blocks_before,
+            blocks_written: self.blocks_besides_early() - commit.blocks_before,
         });
     }
 
@@ -385,7 +387,7 @@ impl Store {
         self.epitaph = false;
         self.commits_in_session += 1;
         self.failures = 0;
-        let blocks_written = self.io.blocks_written - commit.blocks_before;
+        let blocks_written = self.blocks_besides_early() - commit.blocks_before;
         self.events.push_back(StoreEvent::Committed { epoch, generation, blocks_written });
         let event = Event::Committed { epoch, generation, blocks_written };
         self.events.push_back(StoreEvent::Report(event));
@@ -397,7 +399,7 @@ impl Store {
     }
 
     /// Nothing of the commit is in flight any more: everything is as before it.
-    fn abandon(&mut self, commit: &Commit) {
+    fn abandon(&mut self, mut commit: Commit) {
         let Some(reason) = commit.failure else { return };
         if commit.landed {
             let generation = self.free_generation();
@@ -407,13 +409,14 @@ impl Store {
         self.map.changed.clear();
         self.cache.drop_held();
         self.free.abandon();
+        self.keep_held(&commit);
         if self.planted == Planted::AbandonedBlocksLeaked {
             self.allocator.commit();
         } else if self.loader.is_none() {
             self.allocator.abandon(commit.landed);
-            self.overlay_kept();
         }
         self.running.merge(&commit.charges);
+        self.overlay_kept(&mut commit);
         if self.planted != Planted::DiscardLostWithSnapshot {
             self.discards.merge(&commit.discards);
         }

@@ -12,7 +12,6 @@
 
 use crate::api::Purpose;
 use crate::error::NoSpace;
-use crate::reservation;
 use crate::store::Store;
 use alloc::collections::BTreeMap;
 use core::ops::Bound::{Excluded, Unbounded};
@@ -20,7 +19,7 @@ use revenant_hal::PageIndex;
 
 /// Ranges of pages that a set holds at most: they take some 100 KiB.
 const RANGES: usize = 2048;
-/// Discards leave this share of the room for changed nodes to pages that are stored to: one half.
+/// Discards leave this share of the room for changed nodes to pages that are stored to, which leave some to them: one half.
 const NODE_SHARE: usize = 2;
 
 /// A set of pages, as ranges that do not touch: first page to the page behind the last.
@@ -95,15 +94,17 @@ impl Store {
         }
         if self.read_only.is_none() {
             let (cost, nodes) = self.running.cost(page, None);
-            let kept = reservation::commit_pool(self.superblock.layout);
+            let kept = self.pools.left_by(Purpose::Freeing);
             let free = self.unallocated().saturating_sub(self.charged());
             let half = self.node_limit() / NODE_SHARE;
-            let room = self.has_room_for_nodes(nodes, Purpose::System)
-                && (nodes == 0 || self.running.nodes() + nodes <= half);
+            let room = self.has_room_for_nodes(nodes, Purpose::Freeing)
+                && (nodes == 0
+                    || self.running.nodes() + nodes <= half
+                    || self.running.for_discards() + nodes <= self.freeing_nodes());
             if !room || free < cost + kept {
                 return Err(NoSpace);
             }
-            self.running.charge(page, cost);
+            self.running.charge_discard(page, cost, nodes);
         }
         self.forget_early(page);
         self.discards.insert(page);

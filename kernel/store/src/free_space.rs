@@ -11,10 +11,11 @@
 
 use crate::allocator::Allocator;
 use crate::cache::NodeCache;
+use crate::checksum::checksum;
 use crate::error::{BlockRole, DamagedBlock, NoSpace};
 use crate::io::Io;
 use crate::layout::Layout;
-use crate::reference::{FANOUT, Node, Reference, checksum};
+use crate::reference::{FANOUT, Node, Reference};
 use crate::tree::{Place, Tree, TreeKind};
 use crate::verified::VerifiedReads;
 use alloc::{
@@ -99,7 +100,7 @@ impl FreeSpace {
             for leaf in &fresh {
                 let old = self
                     .tree
-                    .set(&mut self.nodes, *leaf, Reference::ZERO)
+                    .set(&self.nodes, *leaf, Reference::ZERO)
                     .map_err(|missing| SealError::NotAllocated(missing.reference.block))?;
                 leaves.insert(*leaf, self.replace(allocator, old)?);
             }
@@ -132,7 +133,7 @@ impl FreeSpace {
             let page = allocator.next().encode_leaf(*leaf);
             let reference =
                 Reference { block: *block, mirror: *mirror, birth, checksum: checksum(&page) };
-            let set = self.tree.set(&mut self.nodes, *leaf, reference);
+            let set = self.tree.set(&self.nodes, *leaf, reference);
             assert!(set.is_ok(), "the path of a leaf that was set before is in the overlay");
             writes.push((*mirror, page.clone()));
             writes.push((*block, page));

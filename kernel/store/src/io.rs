@@ -8,6 +8,10 @@ use revenant_hal::{
     BlockIndex, Buffer, Disk, DiskGeometry, DiskOperation, DiskRequest, PageBytes, RequestTag,
 };
 
+/// Lists of buffers that are kept, and the longest of them.
+pub(crate) const SPARE_LISTS: usize = 64;
+pub(crate) const SPARE_BUFFERS: usize = 8;
+
 #[derive(Debug)]
 pub(crate) struct Io {
     waiting: VecDeque<DiskRequest>,
@@ -15,6 +19,8 @@ pub(crate) struct Io {
     depth: usize,
     per_request: usize,
     next_tag: u64,
+    /// Lists of buffers that came back empty, for the next requests of one block or a few.
+    spare: Vec<Vec<Buffer>>,
     pub(crate) blocks_written: u64,
     pub(crate) blocks_read: u64,
 }
@@ -27,6 +33,7 @@ impl Io {
             depth: geometry.queue_depth.min(depth).max(1),
             per_request: geometry.blocks_per_request.max(1),
             next_tag: 0,
+            spare: Vec::new(),
             blocks_written: 0,
             blocks_read: 0,
         }
@@ -75,6 +82,19 @@ impl Io {
         tag
     }
 
+    /// An empty list of buffers.
+    pub(crate) fn buffers(&mut self) -> Vec<Buffer> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// A list of buffers that is not used any more.
+    pub(crate) fn give_back(&mut self, mut buffers: Vec<Buffer>) {
+        if buffers.capacity() <= SPARE_BUFFERS && self.spare.len() < SPARE_LISTS {
+            buffers.clear();
+            self.spare.push(buffers);
+        }
+    }
+
     /// Queues a read into memory of its own.
     pub(crate) fn read(&mut self, block: BlockIndex, blocks: usize) -> u64 {
         let buffers = (0..blocks).map(|_| Buffer::Owned(Box::new(PageBytes::ZERO))).collect();
@@ -94,15 +114,16 @@ impl Io {
     /// Hands requests to the device until it takes no more.
     pub(crate) fn submit<D: Disk + ?Sized>(&mut self, disk: &mut D) {
         while self.in_flight < self.depth {
-            let Some(request) = self.waiting.pop_front() else { return };
+            let Some(request) = self.waiting.pop_front() else { break };
             match disk.submit(request) {
                 Ok(()) => self.in_flight += 1,
                 Err(request) => {
                     self.waiting.push_front(request);
-                    return;
+                    break;
                 }
             }
         }
+        disk.start();
     }
 
     /// A completion came in.
@@ -118,11 +139,12 @@ impl Io {
         self.waiting.len() < before
     }
 
-    /// Drops writes that the device has not been given; returns the tags.
-    pub(crate) fn cancel_waiting_writes(&mut self) -> Vec<u64> {
-        let (writes, others): (VecDeque<_>, VecDeque<_>) = core::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|request| request.operation == DiskOperation::Write);
+    /// Drops those writes that the device has not been given; returns the tags.
+    pub(crate) fn cancel_waiting_writes(&mut self, wanted: impl Fn(u64) -> bool) -> Vec<u64> {
+        let (writes, others): (VecDeque<_>, VecDeque<_>) =
+            core::mem::take(&mut self.waiting).into_iter().partition(|request| {
+                request.operation == DiskOperation::Write && wanted(request.tag.0)
+            });
         self.waiting = others;
         writes.into_iter().map(|request| request.tag.0).collect()
     }

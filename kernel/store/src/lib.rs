@@ -27,6 +27,7 @@ mod api;
 mod bitmap;
 mod cache;
 mod check;
+mod checksum;
 mod commit;
 mod delete;
 mod discard;
@@ -38,6 +39,7 @@ mod guard;
 mod io;
 mod layout;
 mod open;
+mod overlay;
 mod prepared;
 mod problem;
 mod read;
@@ -61,6 +63,7 @@ pub use api::{
     TrimOptions,
 };
 pub use check::{Check, CheckOutcome};
+pub use checksum::checksum;
 pub use early::EarlyStatistics;
 pub use error::{
     AbandonReason, BlockRole, DamagedBlock, NoSpace, ReadOnlyReason, Refusal, SnapshotError,
@@ -73,7 +76,7 @@ pub use layout::{
 };
 pub use open::{OpenOutcome, Opening};
 pub use problem::{CheckReport, MAXIMUM_PROBLEMS, Problem};
-pub use reference::{FANOUT, MAP_LEVELS, Node, Reference, checksum};
+pub use reference::{FANOUT, MAP_LEVELS, Node, Reference};
 pub use ring::{Ring, RingOutcome, RingReader};
 pub use snapshot::{BranchId, MAXIMUM_SNAPSHOTS, Retention, Snapshot, SnapshotTable};
 pub use store::Store;

@@ -5,6 +5,7 @@
 use crate::commit::{COMMITS_READ_BACK, Commit, Phase};
 use crate::discard::Discards;
 use crate::early::EarlyStatistics;
+use crate::overlay::Overlay;
 use crate::reservation::Charges;
 use crate::seal::Sealing;
 use crate::store::Store;
@@ -41,7 +42,10 @@ impl Store {
             undeletable: Vec::new(),
             freed: 0,
             merged: PageIndex(0),
+            overlay: Overlay::default(),
             early: EarlyStatistics::default(),
+            dropped: Vec::new(),
+            moved: Vec::new(),
             rescues: 0,
             nodes_in_flight: 0,
             written: read_back.then(Vec::new),

@@ -7,6 +7,8 @@
 
 use crate::api::{PageContent, StoreEvent};
 use crate::error::{BlockRole, DamagedBlock};
+use crate::io::{SPARE_BUFFERS, SPARE_LISTS};
+use crate::overlay::Entry;
 use crate::reference::{MAP_LEVELS, Reference};
 use crate::store::Store;
 use crate::tree::{Tree, TreeKind};
@@ -36,11 +38,16 @@ struct Located {
     mirror: bool,
 }
 
+/// The reads of one request.
+pub(crate) struct Batch(Vec<Located>);
+
 /// All page reads of a store.
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
     asked: Vec<Asked>,
     in_flight: BTreeMap<u64, Vec<Located>>,
+    /// Lists that have come back empty, as those of buffers.
+    spare: Vec<Vec<Located>>,
     /// Pages of requests that failed, to be read again one after the other: a device may make one request of neighbours that
     /// it gets together, and a bad sector fails them all.
     suspects: VecDeque<Located>,
@@ -54,8 +61,16 @@ impl Reads {
         self.asked.push(Asked { root, page, frame });
     }
 
-    pub(crate) fn owns(&self, completion: &DiskCompletion) -> bool {
-        self.in_flight.contains_key(&completion.tag.0)
+    /// What the request was to read, if it is one of these.
+    pub(crate) fn take(&mut self, completion: &DiskCompletion) -> Option<Batch> {
+        self.in_flight.remove(&completion.tag.0).map(Batch)
+    }
+
+    fn give_back(&mut self, mut batch: Vec<Located>) {
+        if batch.capacity() <= SPARE_BUFFERS && self.spare.len() < SPARE_LISTS {
+            batch.clear();
+            self.spare.push(batch);
+        }
     }
 
     /// Whether all that is being read was asked of the device with this tag or later.
@@ -85,9 +100,10 @@ impl Store {
                 Some(_) => None,
             };
             let found = match (updated, asked.root) {
-                (Some(reference), _) => Ok(reference),
-                (None, None) => self.map.find(&self.cache, asked.page.0),
-                (None, Some(root)) => {
+                (Some(Entry::Standing(reference)), _) => Ok(reference),
+                // Nobody asks for a page on its way: its content is in the frame that was given.
+                (_, None) => self.map.find(&self.cache, asked.page.0),
+                (_, Some(root)) => {
                     Tree::new(TreeKind::Map, root, MAP_LEVELS).find(&self.cache, asked.page.0)
                 }
             };
@@ -118,14 +134,15 @@ impl Store {
     /// Neighbouring blocks become one request.
     fn submit_reads(&mut self, mut located: Vec<Located>) {
         located.sort_by_key(|read| read.reference.block);
-        let mut batch: Vec<Located> = Vec::new();
+        let mut batch: Vec<Located> = self.reads.spare.pop().unwrap_or_default();
         for read in located {
             let adjacent = batch.last().is_none_or(|last| {
                 last.reference.block.0 + 1 == read.reference.block.0
                     && batch.len() < self.io.per_request()
             });
             if !adjacent {
-                self.submit_batch(core::mem::take(&mut batch));
+                let next = self.reads.spare.pop().unwrap_or_default();
+                self.submit_batch(core::mem::replace(&mut batch, next));
             }
             batch.push(read);
         }
@@ -134,34 +151,39 @@ impl Store {
 
     /// Sends one request; its tag.
     fn submit_batch(&mut self, batch: Vec<Located>) -> Option<u64> {
-        let first = batch.first()?;
+        let Some(first) = batch.first() else {
+            self.reads.give_back(batch);
+            return None;
+        };
         let block = if first.mirror { first.reference.mirror } else { first.reference.block };
-        let buffers = batch.iter().map(|read| Buffer::Frame(read.frame)).collect();
+        let mut buffers = self.io.buffers();
+        buffers.extend(batch.iter().map(|read| Buffer::Frame(read.frame)));
         let tag = self.io.push(DiskOperation::Read, block, buffers);
         self.reads.in_flight.insert(tag, batch);
         Some(tag)
     }
 
-    /// Checks what a request brought. A page that does not match is read again alone, then from its second copy.
+    /// Checks what a request brought. Pages of a request that failed are read again alone, then from their second copies.
     pub(crate) fn page_read<F: FrameMemory + ?Sized>(
         &mut self,
+        Batch(mut batch): Batch,
         completion: DiskCompletion,
         frames: &F,
     ) {
-        let Some(batch) = self.reads.in_flight.remove(&completion.tag.0) else { return };
         let error = completion.result.err();
-        let many = batch.len() > 1;
-        if self.reads.suspect == Some(completion.tag.0) {
+        let alone = self.reads.suspect == Some(completion.tag.0);
+        if alone {
             self.reads.suspect = None;
         }
-        for mut read in batch {
+        self.io.give_back(completion.buffers);
+        for mut read in batch.drain(..) {
             let Located { page, frame, reference, .. } = read;
             let good =
                 error.is_none() && (self.reads.believe || reference.matches(frames.bytes(frame)));
             if good {
                 let result = Ok(PageContent::Stored);
                 self.events.push_back(StoreEvent::PageRead { page, frame, result });
-            } else if many && error.is_some() {
+            } else if error.is_some() && !alone {
                 self.reads.suspects.push_back(read);
             } else if !read.mirror && reference.mirror != BlockIndex(0) {
                 read.mirror = true;
@@ -172,6 +194,7 @@ impl Store {
                 self.damaged_page(page, frame, DamagedBlock { block, role, device_error: error });
             }
         }
+        self.reads.give_back(batch);
         if self.reads.suspect.is_none()
             && let Some(read) = self.reads.suspects.pop_front()
         {

@@ -5,8 +5,8 @@
 //! is covered by its parent's checksum. This file reads untrusted bytes: no indexing, no unchecked arithmetic.
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use crate::checksum::checksum;
 use alloc::boxed::Box;
-use rapidhash::v3::{DEFAULT_RAPID_SECRETS, RapidSecrets, rapidhash_v3_inline};
 use revenant_hal::{BlockIndex, Checksum, Epoch, PageBytes};
 
 /// Bytes of a reference.
@@ -100,19 +100,6 @@ impl Reference {
         let lost = self.is_lost();
         [self.block, self.mirror].into_iter().filter(move |block| block.0 != 0 && !lost)
     }
-}
-
-/// The constants of rapidhash V3 for seed 0 in its protected form.
-const SECRETS: RapidSecrets =
-    RapidSecrets { seed: PROTECTED_SEED, secrets: DEFAULT_RAPID_SECRETS.secrets };
-/// The reference implementation's seed 0 mixed with its secrets, as RAPIDHASH_PROTECTED has it.
-const PROTECTED_SEED: u64 = 0x82ac_88eb_3f92_c7bc;
-
-/// The checksum of a block's content: rapidhash V3 in its protected form, in which no content makes a multiplication
-/// forget what came before. A third of the instructions of XXH3, which count where the machine is emulated.
-#[must_use]
-pub fn checksum(bytes: &PageBytes) -> Checksum {
-    Checksum(rapidhash_v3_inline::<true, false, true>(&bytes.0, &SECRETS))
 }
 
 /// A node of a page map or of the free-space tree: 128 references.
@@ -221,36 +208,5 @@ mod tests {
             node.references().all(|found| found == lost && found.is_lost() && !found.is_zero())
         );
         assert_eq!(lost.blocks().count(), 0);
-    }
-
-    #[test]
-    fn the_checksum_is_rapidhash_as_the_format_says() {
-        // Values of the reference implementation in C, compiled with RAPIDHASH_PROTECTED: a change of library cannot change the
-        // format.
-        let mut page = PageBytes::ZERO;
-        assert_eq!(checksum(&page).0, 0xd064_9d26_bee0_c291);
-        for (index, byte) in page.0.iter_mut().enumerate() {
-            *byte = u8::try_from((index * 7 + index / 256) & 255).unwrap_or(0);
-        }
-        assert_eq!(checksum(&page).0, 0xe662_9349_11d7_fbb3);
-    }
-
-    #[test]
-    fn every_bit_of_a_block_counts_even_where_a_word_is_one_of_the_constants() {
-        // Without protection a word equal to a secret makes a product zero, and nothing before it would count.
-        let mut page = PageBytes::ZERO;
-        for (word, secret) in page.0.chunks_exact_mut(8).zip(SECRETS.secrets.iter().cycle()) {
-            word.copy_from_slice(&secret.to_le_bytes());
-        }
-        for (lane, secret) in SECRETS.secrets.iter().enumerate() {
-            let at = 20 * 112 + lane * 16;
-            page.0[at..at + 8].copy_from_slice(&secret.to_le_bytes());
-        }
-        let whole = checksum(&page);
-        for bit in 0..page.0.len() * 8 {
-            page.0[bit / 8] ^= 1 << (bit % 8);
-            assert_ne!(checksum(&page), whole, "bit {bit}");
-            page.0[bit / 8] ^= 1 << (bit % 8);
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: for every set of pages charged, the blocks that a commit allocates for them and their map nodes are at most
 //! [`Charges::total`]; a node is charged only with all its ancestors. The free-space tree and the system's own pages come out of the fixed pool instead.
 
+use crate::allocator::later::Holder;
 use crate::api::{Copies, Purpose, Space};
 use crate::error::NoSpace;
 use crate::layout::{BLOCKS_PER_BITMAP, Layout};
@@ -17,6 +18,10 @@ use revenant_hal::PageIndex;
 pub(crate) const SYSTEM_BLOCKS: u64 = 128;
 /// Nodes of the map that only system pages may charge, beyond what programs may.
 pub(crate) const SYSTEM_NODES: usize = 128;
+/// Nodes that programs leave to freeing, at most; never more than an eighth of what they may charge.
+const FREEING_NODES: usize = 64;
+/// The part of the reserve at which allocation is refused that only freeing may use: a quarter.
+const FREEING_SHARE: u64 = 4;
 /// More than the first page of an epoch can cost: two copies, a leaf, four nodes twice.
 pub(crate) const ONE_PAGE: u64 = 16;
 /// The default share of the disk at which allocation is refused: 1/64, at least 16 MiB, at most an eighth.
@@ -78,6 +83,8 @@ pub(crate) struct Charges {
     nodes: ChargedNodes,
     /// The leaf of the page charged last, as a key: its neighbours come next, and are not looked for. 0 for none.
     last_leaf: u64,
+    /// Nodes charged by discards.
+    for_discards: usize,
 }
 
 /// The key of a page's leaf.
@@ -101,19 +108,20 @@ const fn node_blocks(level: u8) -> u64 {
 impl Charges {
     /// Nothing charged, with room for so many nodes of the map.
     pub(crate) fn new(nodes: usize) -> Self {
-        Self { total: 0, nodes: ChargedNodes::new(nodes), last_leaf: 0 }
+        Self { total: 0, nodes: ChargedNodes::new(nodes), last_leaf: 0, for_discards: 0 }
     }
 
     /// Nothing charged, and no room: takes no memory.
     pub(crate) fn none() -> Self {
         let nodes = ChargedNodes { slots: Box::default(), count: 0, limit: 0 };
-        Self { total: 0, nodes, last_leaf: 0 }
+        Self { total: 0, nodes, last_leaf: 0, for_discards: 0 }
     }
 
     /// Nothing charged, with the same room.
     pub(crate) fn clear(&mut self) {
         self.total = 0;
         self.last_leaf = 0;
+        self.for_discards = 0;
         self.nodes.slots.fill(0);
         self.nodes.count = 0;
     }
@@ -126,6 +134,17 @@ impl Charges {
     /// Nodes charged.
     pub(crate) const fn nodes(&self) -> usize {
         self.nodes.count
+    }
+
+    /// Nodes charged by discards.
+    pub(crate) const fn for_discards(&self) -> usize {
+        self.for_discards
+    }
+
+    /// Charges the path of a page that is discarded; `blocks` and `nodes` are what [`Charges::cost`] said.
+    pub(crate) fn charge_discard(&mut self, page: PageIndex, blocks: u64, nodes: usize) {
+        self.charge(page, blocks);
+        self.for_discards += nodes;
     }
 
     /// What charging a page (data: `copies` blocks) would add: blocks, and nodes.
@@ -173,29 +192,55 @@ impl Charges {
     /// twice until the next commit, which is more than is needed, never less.
     pub(crate) fn merge(&mut self, other: &Self) {
         self.total += other.total;
+        self.for_discards += other.for_discards;
         for key in other.nodes.slots.iter().filter(|key| **key != 0) {
             self.nodes.insert(*key);
         }
     }
 }
 
-/// Blocks that programs can never charge: three whole free-space trees (this commit's, the next one's, and the copy that
-/// is in quarantine) and the system's pages for two commits.
-pub(crate) const fn pool(layout: Layout) -> u64 {
-    3 * layout.bitmap_tree_blocks() + 2 * SYSTEM_BLOCKS
+/// Blocks that a purpose leaves to those that matter more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Pools {
+    /// What programs leave: the two below, and what only freeing may use, so that whoever stores all the time cannot take
+    /// what the freed would give back.
+    programs: u64,
+    /// What freeing leaves: three whole free-space trees (this commit's, the next one's, and the copy that is in quarantine) and
+    /// the system's pages for two commits.
+    pub(crate) freeing: u64,
+    /// What even the system leaves to commits.
+    commits: u64,
 }
 
-/// The part of the pool that even the system leaves to commits.
-pub(crate) const fn commit_pool(layout: Layout) -> u64 {
-    2 * layout.bitmap_tree_blocks()
+impl Pools {
+    /// The pools of a disk.
+    pub(crate) fn new(layout: Layout) -> Self {
+        let tree = layout.bitmap_tree_blocks();
+        let freeing = 3 * tree + 2 * SYSTEM_BLOCKS;
+        let programs = freeing + reserve_share(layout) / FREEING_SHARE;
+        Self { programs, freeing, commits: 2 * tree }
+    }
+
+    /// What charges for a purpose leave.
+    pub(crate) const fn left_by(self, purpose: Purpose) -> u64 {
+        match purpose {
+            Purpose::Program => self.programs,
+            Purpose::Freeing => self.freeing,
+            Purpose::System => self.commits,
+        }
+    }
+}
+
+/// The share of a disk at which allocation is refused.
+fn reserve_share(layout: Layout) -> u64 {
+    (layout.blocks() / RESERVE_SHARE).max(RESERVE_MINIMUM).min(layout.blocks() / 8)
 }
 
 /// Blocks that must be available for allocation not to throw.
 pub(crate) fn allocation_reserve(layout: Layout, uncharged_pages: u64) -> u64 {
-    let share = (layout.blocks() / RESERVE_SHARE).max(RESERVE_MINIMUM).min(layout.blocks() / 8);
     // Every resident page may have to be copied once, and those that are dirty have their room; one map leaf serves at least
     // eight of them as programs lie in memory.
-    share.max(uncharged_pages + uncharged_pages / 8)
+    reserve_share(layout).max(uncharged_pages + uncharged_pages / 8)
 }
 
 /// Puts the figures together.
@@ -206,7 +251,7 @@ pub(crate) fn space(
     quarantined: u64,
     charged: u64,
 ) -> Space {
-    let pool = pool(layout);
+    let pool = Pools::new(layout).left_by(Purpose::Program);
     Space {
         total: managed,
         allocatable,
@@ -229,11 +274,7 @@ impl Store {
         copies: Copies,
         purpose: Purpose,
     ) -> Result<(), NoSpace> {
-        let (pool, commit_pool) = self.pools;
-        let kept = match purpose {
-            Purpose::Program => pool,
-            Purpose::System => commit_pool,
-        };
+        let kept = self.pools.left_by(purpose);
         let (cost, nodes) = self.running.cost(page, Some(copies));
         let free = self.unallocated().saturating_sub(self.charged());
         if self.read_only.is_some() {
@@ -253,7 +294,8 @@ impl Store {
 
     /// Charges one more block to the running epoch, for a page that has its own; false if there is no room.
     pub(crate) fn reserve_spare_block(&mut self) -> bool {
-        let room = self.unallocated().saturating_sub(self.charged()) > self.pools.0;
+        let room = self.unallocated().saturating_sub(self.charged())
+            > self.pools.left_by(Purpose::Program);
         self.running.total += u64::from(room);
         room
     }
@@ -261,8 +303,17 @@ impl Store {
     /// Whether RAM for so many more changed nodes of the map is left, for the commit in the making and the next one.
     pub(crate) fn has_room_for_nodes(&self, nodes: usize, purpose: Purpose) -> bool {
         let frozen = self.commit.as_ref().map_or(0, |commit| commit.charges.nodes());
-        let kept = if purpose == Purpose::Program { SYSTEM_NODES } else { 0 };
+        let kept = match purpose {
+            Purpose::Program => SYSTEM_NODES + self.freeing_nodes(),
+            Purpose::Freeing => SYSTEM_NODES,
+            Purpose::System => 0,
+        };
         self.running.nodes() + frozen + nodes + kept <= self.node_limit()
+    }
+
+    /// Nodes that programs leave to freeing.
+    pub(crate) fn freeing_nodes(&self) -> usize {
+        FREEING_NODES.min(self.request.options.changed_nodes / 8)
     }
 
     /// Nodes that both epochs may charge, the system's share among them.
@@ -289,12 +340,11 @@ impl Store {
 
     /// Blocks charged and not allocated yet: the running epoch's and the rest of the frozen one's.
     pub(crate) fn charged(&self) -> u64 {
-        let allocated = self.allocator.allocated_in_making();
-        match &self.commit {
-            Some(commit) => self.running.total() + commit.charges.total().saturating_sub(allocated),
-            // Written before the flip, out of what the running epoch has charged.
-            None => self.running.total().saturating_sub(allocated),
-        }
+        // What is written before its flip takes its blocks out of what its epoch has charged.
+        let running = self.running.total().saturating_sub(self.allocator.held_for(Holder::Running));
+        let Some(commit) = &self.commit else { return running };
+        let taken = self.allocator.allocated_in_making() + self.allocator.held_for(Holder::Making);
+        running + commit.charges.total().saturating_sub(taken)
     }
 }
 

@@ -5,10 +5,11 @@
 //! neighbours, second copies of nodes above the leaves half the disk further on; at most [`NODES_A_STEP`] nodes a step.
 
 use crate::api::{Planted, StoreEvent};
+use crate::checksum::checksum;
 use crate::commit::{Commit, Job, Phase};
 use crate::error::{AbandonReason, BlockRole, DamagedBlock};
 use crate::free_space::SealError;
-use crate::reference::{Node, Reference, checksum};
+use crate::reference::{Node, Reference};
 use crate::store::Store;
 use crate::tree::{Missing, Place};
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc, vec::Vec};
@@ -99,7 +100,7 @@ impl Store {
         if zero {
             return Ok(Reference::ZERO);
         }
-        self.map.set(&mut self.cache, page.0, reference)
+        self.map.set(&self.cache, page.0, reference)
     }
 
     /// A node above a changed page cannot be read: what it named is lost, and nothing else. A device that fails may work
@@ -222,9 +223,6 @@ impl Store {
 
     /// Seals the allocator's tree: everything else of the commit has its blocks by now.
     pub(crate) fn step_free(&mut self, commit: &mut Commit) -> Result<bool, AbandonReason> {
-        if !self.given_up_unread() {
-            return Ok(false);
-        }
         for block in core::mem::take(&mut commit.data.superseded) {
             self.allocator.free(block).map_err(|_| AbandonReason::NoSpace)?;
         }

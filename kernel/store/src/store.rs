@@ -21,10 +21,11 @@ use crate::error::{DamagedBlock, ReadOnlyReason, SnapshotError};
 use crate::free_space::{FreeSpace, FreeSpaceLoader, LostLeaves};
 use crate::io::Io;
 use crate::layout::BLOCKS_PER_BITMAP;
+use crate::overlay;
 use crate::read::Reads;
-use crate::reference::{MAP_LEVELS, Node, Reference};
+use crate::reference::{MAP_LEVELS, Node};
 use crate::requests::Requests;
-use crate::reservation::{self, Charges};
+use crate::reservation::{self, Charges, Pools};
 use crate::snapshot::{BranchId, SnapshotTable};
 use crate::superblock::Superblock;
 use crate::tree::{Missing, Tree, TreeKind};
@@ -75,15 +76,15 @@ pub struct Store {
     /// The next one, blank.
     pub(crate) prepared: Option<Box<Commit>>,
     pub(crate) requests: Requests,
-    /// Pages written before their flip: of the commit in the making, or of the running epoch if there is none.
+    /// Pages of the running epoch written before its flip, and what is on its way of those of the commit in the making.
     pub(crate) early: Early,
     pub(crate) running: Charges,
     /// Pages discarded in the running epoch.
     pub(crate) discards: Discards,
     /// An empty table for the next epoch's charges: a flip only swaps, because all programs wait for it.
     pub(crate) spare: Option<Charges>,
-    /// What programs can never charge, and the part of it that even the system leaves to commits; blocks.
-    pub(crate) pools: (u64, u64),
+    /// What charges leave, by purpose.
+    pub(crate) pools: Pools,
     pub(crate) running_epoch: Epoch,
     pub(crate) next_generation: Generation,
     pub(crate) second_generation: Option<Generation>,
@@ -136,7 +137,7 @@ impl Store {
             running: Charges::new(request.options.changed_nodes + reservation::SYSTEM_NODES),
             discards: Discards::default(),
             spare: Some(Charges::new(request.options.changed_nodes + reservation::SYSTEM_NODES)),
-            pools: (reservation::pool(layout), reservation::commit_pool(layout)),
+            pools: Pools::new(layout),
             running_epoch: start.running_epoch,
             next_generation: start.next_generation,
             second_generation: start.second_generation,
@@ -159,32 +160,17 @@ impl Store {
     /// What the map in RAM knows of a page. No I/O: may be called from a fault in object space.
     #[must_use]
     pub fn lookup(&self, page: PageIndex) -> Lookup {
-        if self.commit.is_none() && self.early.is_coming(page) {
-            return Lookup::Known(PageContent::Stored);
-        }
-        if let Some(reference) = self.updated(page) {
-            return Lookup::Known(content(reference.is_zero()));
+        match self.updated(page) {
+            Some(overlay::Entry::Coming(_)) => return Lookup::Known(PageContent::Stored),
+            Some(overlay::Entry::Standing(reference)) => {
+                return Lookup::Known(content(reference.is_zero()));
+            }
+            None => {}
         }
         match self.map.find(&self.cache, page.0) {
             Ok(reference) => Lookup::Known(content(reference.is_zero())),
             Err(_) => Lookup::NeedsRead,
         }
-    }
-
-    /// What the running epoch and the snapshot in the making have made of a page, if anything.
-    pub(crate) fn updated(&self, page: PageIndex) -> Option<Reference> {
-        let zeros = |discards: &Discards| discards.contains(page).then_some(Reference::ZERO);
-        let early = || match self.planted {
-            Planted::OverlayUnseen => None,
-            _ => self.early.reference(page),
-        };
-        let discarded = || match self.planted {
-            Planted::DiscardUnseen => None,
-            _ => zeros(&self.discards),
-        };
-        let Some(commit) = &self.commit else { return early().or_else(discarded) };
-        let written = || commit.data.updates.get(&page).copied();
-        discarded().or_else(written).or_else(early).or_else(|| zeros(&commit.discards))
     }
 
     /// Starts reading a page of the live state into `frame`, which is not mapped and stays the store's until
@@ -239,13 +225,15 @@ impl Store {
         frames: &mut F,
     ) {
         self.io.completed();
+        // First what comes most often.
+        if let Some(batch) = self.reads.take(&completion) {
+            return self.page_read(batch, completion, frames);
+        }
         let loader = self.loader.as_mut().filter(|loader| loader.owns(&completion));
         if let Some(loader) = loader {
             loader.complete(&mut self.io, completion, &mut self.free, &mut self.allocator);
         } else if self.node_reads.owns(&completion) {
             self.node_read(completion);
-        } else if self.reads.owns(&completion) {
-            self.page_read(completion, frames);
         } else if self.early.owns(&completion) {
             self.early_completion(&completion);
         } else if self.trim.owns(&completion) {
@@ -253,6 +241,13 @@ impl Store {
         } else {
             self.commit_completion(completion);
         }
+    }
+
+    /// Nodes of the page map in RAM that stand on the disk too, or will with the commit in the making; at most the number that
+    /// [`StoreOptions::cached_nodes`](crate::StoreOptions::cached_nodes) says, and those of that commit.
+    #[must_use]
+    pub fn cached_nodes(&self) -> usize {
+        self.cache.len()
     }
 
     /// Whether a completion is the store's.
@@ -289,7 +284,7 @@ impl Store {
             leaves.clone().for_each(|leaf| self.allocator.count_as_used(leaf));
         }
         if let Some(LostLeaves { damage, .. }) = lost.first()
-            && self.allocator.allocatable() < reservation::pool(self.superblock.layout)
+            && self.allocator.allocatable() < self.pools.freeing
         {
             self.become_read_only(ReadOnlyReason::FreeSpaceDamaged(*damage));
         }
@@ -336,6 +331,7 @@ impl Store {
         if self.read_only.is_none() {
             self.read_only = Some(reason);
             self.stop_trim();
+            self.stop_early();
             self.events.push_back(StoreEvent::BecameReadOnly(reason));
             let event = match reason {
                 ReadOnlyReason::ForeignSession => Event::ForeignSession,
@@ -408,6 +404,10 @@ impl Store {
     #[must_use]
     pub fn space(&self) -> Space {
         let quarantined = if self.loader.is_none() { self.allocator.quarantined() } else { 0 };
+        self.space_besides(quarantined)
+    }
+
+    fn space_besides(&self, quarantined: u64) -> Space {
         reservation::space(
             self.superblock.layout,
             self.allocator.managed(),
@@ -431,11 +431,12 @@ impl Store {
     /// How short space is.
     #[must_use]
     pub fn space_state(&self) -> SpaceState {
-        let space = self.space();
         let reserve = reservation::allocation_reserve(self.superblock.layout, self.uncharged_pages);
-        if space.available >= reserve {
+        // Asked between all slices: what is in quarantine, which has to be counted, comes into it only if space is short.
+        if self.space_besides(0).available >= reserve {
             return SpaceState::Plenty;
         }
+        let space = self.space();
         if self.read_only.is_none()
             && (space.available + space.quarantined >= reserve || self.can_drop())
         {
@@ -467,8 +468,7 @@ impl Store {
         let believe = fault == Planted::ChecksumSkipped;
         self.node_reads.believe = believe;
         self.reads.believe = believe;
-        self.allocator.reuse_early = fault == Planted::ReusedOneGenerationEarly;
-        self.allocator.untold.early = fault == Planted::TrimmedOneGenerationEarly;
+        self.allocator.plant(fault);
     }
 }
 

@@ -93,6 +93,24 @@ pub(crate) struct Tree {
     pub(crate) kind: TreeKind,
     pub(crate) changed: BTreeMap<Place, Arc<Node>>,
     remembered: Cell<Option<Remembered>>,
+    /// The same of nodes one level above those that name pages, by their ordinals: whoever jumps about comes back to few.
+    branches: [Cell<Option<Remembered>>; BRANCHES],
+    /// What was found of single leaves: whoever misses a page asks what it is, and a moment later where it is.
+    leaves: [Cell<Option<Leaf>>; LEAVES],
+}
+
+/// Nodes above the last level whose place is remembered. Each of a map covers 64 MiB.
+const BRANCHES: usize = 16;
+
+/// Leaves that are remembered: those of all faults between two steps, mostly.
+const LEAVES: usize = 32;
+
+/// What the committed tree says about a leaf: valid for one root, like [`Remembered`].
+#[derive(Clone, Copy, Debug)]
+struct Leaf {
+    root: Reference,
+    leaf: u64,
+    found: Reference,
 }
 
 /// Where the last search in the committed tree ended: its neighbours end there too. Valid for one root, because nothing
@@ -109,7 +127,15 @@ struct Remembered {
 
 impl Tree {
     pub(crate) const fn new(kind: TreeKind, root: Reference, levels: u8) -> Self {
-        Self { root, levels, kind, changed: BTreeMap::new(), remembered: Cell::new(None) }
+        Self {
+            root,
+            levels,
+            kind,
+            changed: BTreeMap::new(),
+            remembered: Cell::new(None),
+            branches: [const { Cell::new(None) }; BRANCHES],
+            leaves: [const { Cell::new(None) }; LEAVES],
+        }
     }
 
     pub(crate) const fn root_place(&self) -> Place {
@@ -139,6 +165,22 @@ impl Tree {
 
     /// What the committed tree says about a leaf.
     fn find_committed(&self, cache: &NodeCache, leaf: u64) -> Result<Reference, Missing> {
+        let known = &self.leaves[slot_of(leaf) % LEAVES];
+        if let Some(last) = known.get()
+            && last.leaf == leaf
+            && last.root == self.root
+        {
+            return Ok(last.found);
+        }
+        let found = self.search(cache, leaf)?;
+        if !found.is_zero() {
+            // What was never written is not read: its first fault asks once.
+            known.set(Some(Leaf { root: self.root, leaf, found }));
+        }
+        Ok(found)
+    }
+
+    fn search(&self, cache: &NodeCache, leaf: u64) -> Result<Reference, Missing> {
         if let Some(last) = self.remembered.get()
             && leaf.wrapping_sub(last.first) < last.count
             && last.root == self.root
@@ -146,12 +188,23 @@ impl Tree {
         {
             return Ok(found);
         }
-        let (mut reference, mut level) = (self.root, self.levels - 1);
+        let branch = Place::on_path(leaf, 1);
+        let known = &self.branches[slot_of(branch.ordinal) % BRANCHES];
+        let (mut reference, mut level) = match known.get() {
+            Some(last) if last.first == branch.first() && last.root == self.root => {
+                (last.reference, 1)
+            }
+            _ => (self.root, self.levels - 1),
+        };
         loop {
             let place = Place::on_path(leaf, level);
             let slot = slot_of(leaf >> (FANOUT_BITS * u32::from(level)));
             let found = entry(cache, reference, slot);
             let found = found.ok_or(Missing { reference, role: self.kind.role(place) })?;
+            if level == 1 {
+                let (first, count) = (place.first(), place.leaves());
+                known.set(Some(Remembered { root: self.root, first, count, reference }));
+            }
             if level == 0 || reference.is_zero() || reference.is_lost() {
                 let (first, count) = (place.first(), place.leaves());
                 self.remembered.set(Some(Remembered { root: self.root, first, count, reference }));
@@ -164,7 +217,7 @@ impl Tree {
     /// Changes what the tree says about a leaf and returns what it said. Nothing is changed if a node is missing.
     pub(crate) fn set(
         &mut self,
-        cache: &mut NodeCache,
+        cache: &NodeCache,
         leaf: u64,
         value: Reference,
     ) -> Result<Reference, Missing> {
@@ -266,11 +319,11 @@ mod tests {
 
     #[test]
     fn a_tree_finds_what_was_set_and_the_committed_state_is_untouched() {
-        let mut cache = NodeCache::new(64);
+        let cache = NodeCache::new(64);
         let mut tree = Tree::new(TreeKind::Map, Reference::ZERO, 5);
         let leaves = [0, 1, 127, 128, 70_000, u64::from(u32::MAX)];
         for leaf in leaves {
-            assert_eq!(tree.set(&mut cache, leaf, reference(leaf + 1)), Ok(Reference::ZERO));
+            assert_eq!(tree.set(&cache, leaf, reference(leaf + 1)), Ok(Reference::ZERO));
         }
         for leaf in leaves {
             assert_eq!(tree.find(&cache, leaf), Ok(reference(leaf + 1)));
@@ -289,5 +342,68 @@ mod tests {
         let missing = tree.find(&cache, 300).unwrap_err();
         assert_eq!(missing.reference, reference(500));
         assert_eq!(missing.role, BlockRole::MapNode { level: 4, first: PageIndex(0) });
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_leaf_is_not_said_of_another_nor_under_another_root() {
+        let mut cache = NodeCache::new(64);
+        let mut keep = |block: u64, entries: &[(usize, u64)]| {
+            let mut node = Node::default();
+            entries.iter().for_each(|(slot, child)| node.set(*slot, reference(*child)));
+            cache.insert(BlockIndex(block), Arc::new(node));
+        };
+        keep(100, &[(0, 101), (1, 102)]);
+        keep(101, &[(3, 7), (3 + LEAVES, 8)]);
+        keep(102, &[(3, 9)]);
+        keep(200, &[(0, 201)]);
+        keep(201, &[(3, 17)]);
+        let mut tree = Tree::new(TreeKind::Map, reference(100), 2);
+        for _ in 0..2 {
+            assert_eq!(tree.find(&cache, 3), Ok(reference(7)));
+            assert_eq!(tree.find(&cache, 3 + LEAVES as u64), Ok(reference(8)));
+            assert_eq!(tree.find(&cache, 128 + 3), Ok(reference(9)));
+        }
+        assert_eq!(tree.find(&cache, 3), Ok(reference(7)));
+        tree.root = reference(200);
+        assert_eq!(tree.find(&cache, 3), Ok(reference(17)), "a commit has changed it");
+        assert_eq!(tree.set(&cache, 3, reference(18)), Ok(reference(17)));
+        assert_eq!(
+            tree.find(&cache, 3),
+            Ok(reference(18)),
+            "a change goes before what is committed"
+        );
+    }
+
+    #[test]
+    fn what_is_remembered_of_one_branch_is_not_taken_for_another_and_a_missing_node_is_still_named()
+    {
+        // Five levels of committed nodes: pages 0 of the branches 0 and BRANCHES, which are remembered in one place.
+        let mut cache = NodeCache::new(64);
+        let mut keep = |block: u64, entries: &[(usize, u64)]| {
+            let mut node = Node::default();
+            entries.iter().for_each(|(slot, child)| node.set(*slot, reference(*child)));
+            cache.insert(BlockIndex(block), Arc::new(node));
+        };
+        keep(100, &[(0, 101)]);
+        keep(101, &[(0, 102)]);
+        keep(102, &[(0, 103), (BRANCHES, 104)]);
+        keep(103, &[(0, 105)]);
+        keep(104, &[(0, 106)]);
+        keep(105, &[(0, 1), (1, 2)]);
+        keep(106, &[(0, 3)]);
+        let tree = Tree::new(TreeKind::Map, reference(100), 5);
+        let far = Place { level: 1, ordinal: BRANCHES as u64 }.first();
+        for _ in 0..2 {
+            assert_eq!(tree.find(&cache, 0), Ok(reference(1)));
+            assert_eq!(tree.find(&cache, far), Ok(reference(3)));
+            assert_eq!(tree.find(&cache, far + 1), Ok(Reference::ZERO));
+            assert_eq!(tree.find(&cache, 128), Ok(Reference::ZERO));
+            assert_eq!(tree.find(&cache, 1), Ok(reference(2)));
+        }
+        assert_eq!(tree.find(&cache, far), Ok(reference(3)));
+        cache.forget(BlockIndex(104));
+        let missing = tree.find(&cache, far + 200).unwrap_err();
+        assert_eq!(missing.reference, reference(104));
+        assert_eq!(missing.role, BlockRole::MapNode { level: 1, first: PageIndex(far) });
     }
 }

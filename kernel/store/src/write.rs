@@ -6,9 +6,10 @@
 //! written when both copies are; a page of zeros stands nowhere.
 
 use crate::api::{Copies, StoreEvent};
+use crate::checksum::checksum;
 use crate::commit::{Commit, Job, Phase};
 use crate::error::AbandonReason;
-use crate::reference::{Reference, checksum};
+use crate::reference::Reference;
 use crate::store::Store;
 use crate::tree::Place;
 use crate::units::index;

@@ -140,7 +140,7 @@ fn fill(
         groups.push(group);
     }
     for (group, quota) in groups.into_iter().zip(&arguments.quotas) {
-        let (used, _) = vm.quota(group);
+        let used = vm.quota(group).used;
         if used > *quota {
             return Err(format!(
                 "--quota {quota}: the program of group {group} has {used} already"

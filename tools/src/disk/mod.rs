@@ -29,8 +29,9 @@ pub use verify::VerifyArguments;
 
 use crate::modules::finish;
 use clap::{Args, Subcommand};
-use revenant_hal::{Epoch, Generation};
+use revenant_hal::{Epoch, Generation, ObjectAddress};
 use revenant_store::{BranchId, Snapshot, Superblock};
+use revenant_vm::memory::layout::{area, block, system::root};
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -205,6 +206,7 @@ fn info(arguments: &StateArguments) -> Result<ExitCode, ImageError> {
     ring::print(&ring, Some(superblock.generation));
     let (usage, kinds) = usage(image.disk(), &superblock);
     print_kinds(path, &superblock, kinds);
+    print_quotas(&mut image, &superblock);
     println!("snapshots");
     for (snapshot, (_, usage)) in superblock.snapshots.entries().iter().zip(usage) {
         print!("  {} blocks={}", snapshot_line(snapshot, &superblock), usage.reached);
@@ -271,6 +273,34 @@ fn print_kinds(path: &Path, superblock: &Superblock, kinds: Kinds) {
     );
     if let Ok(found) = path.metadata() {
         println!("image blocks={} allocated={}", found.len() / 4096, found.blocks() / 8);
+    }
+}
+
+/// What the groups of programs have of object space.
+fn print_quotas(image: &mut Image, superblock: &Superblock) {
+    if superblock.vm_abi >> 16 != revenant_vm::VERSION >> 16 {
+        return; // another layout
+    }
+    let mut word = |address: u64| {
+        let address = ObjectAddress(address);
+        let page = image.read_page(None, address.page()).ok()?;
+        let word = page.map(|page| page.0[(address.0 % 4096) as usize..][..8].try_into());
+        Some(word.map_or(0, |word| word.map_or(0, u64::from_le_bytes)))
+    };
+    println!("groups");
+    let groups = word(area::ROOT + root::NEXT_GROUP).unwrap_or(0).min(area::ALLOCATOR_COUNT);
+    for group in 0..groups {
+        let mut of = |field| word(area::ALLOCATORS + group * 4096 + field);
+        match (of(block::ALLOCATOR_USED), of(block::ALLOCATOR_QUOTA), of(block::ALLOCATOR_REFUSED))
+        {
+            (Some(used), Some(u64::MAX), Some(refused)) => {
+                println!("  group={group} used={used} limit=none refused={refused}");
+            }
+            (Some(used), Some(limit), Some(refused)) => {
+                println!("  group={group} used={used} limit={limit} refused={refused}");
+            }
+            _ => println!("  group={group}: its page cannot be read"),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use super::teardown::References;
 use super::{COUNTING, Table, batch_start, open};
 use crate::heap::metadata::{self, Metadata};
 use crate::heap::runs::{self, BlockNumber, Entry};
-use crate::heap::{Allocator, large, small};
+use crate::heap::{Allocator, holes, large, small};
 use crate::memory::layout::system::{counting, root};
 use crate::memory::layout::{BLOCK, GRANULE, PAGE, SLOT, area, block, class, object, thread};
 use crate::memory::{AddressExt, Space};
@@ -171,12 +171,27 @@ impl Checker {
                 "{number:?}: {in_use} cells in use, {free} free, {reserved} before the cursor, of {cells}"
             ));
         }
+        self.check_holes(number, entry);
         let listed = free > 0;
         match entry.state {
             block::STATE_CURRENT => {}
             block::STATE_LISTED if listed => {}
             block::STATE_FULL if !listed => {}
             state => self.report.find(format!("{number:?} has state {state} with {free} free")),
+        }
+    }
+
+    /// A noted block stands in the set, and what it says to be zero is.
+    fn check_holes(&mut self, number: BlockNumber, entry: Entry) {
+        if holes::is_flagged(self.space, number) && !holes::is_in_set(self.space, number) {
+            self.report.find(format!("{number:?} is noted, and no look will come to it"));
+        }
+        let zero = holes::zero_pages(self.space, number);
+        for page in (0..BLOCK / PAGE).filter(|page| zero >> page & 1 != 0) {
+            let start = number.address().plus(page * PAGE);
+            if (0..PAGE / 8).any(|word| self.space.load::<u64>(start.plus(word * 8)) != 0) {
+                self.report.find(format!("page {page} of {number:?} ({entry:?}) is not zero"));
+            }
         }
     }
 

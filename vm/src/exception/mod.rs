@@ -32,8 +32,10 @@ pub(crate) enum Thrown {
     Object(u64),
     /// A new exception of a built-in class, with a number that says more.
     New(Builtin, u64),
-    /// The thread's own exception for want of memory.
+    /// The thread's own exception for want of memory: object space has none.
     OutOfMemory,
+    /// The same, because the group's quota is used up.
+    QuotaUsedUp,
     /// The thread's own exception for want of disk.
     DiskFull,
     /// The thread's own exception for want of stack.
@@ -47,7 +49,7 @@ impl Thrown {
         match self {
             Self::Object(_) => None,
             Self::New(class, _) => Some(class),
-            Self::OutOfMemory => Some(Builtin::OutOfMemoryException),
+            Self::OutOfMemory | Self::QuotaUsedUp => Some(Builtin::OutOfMemoryException),
             Self::DiskFull => Some(Builtin::DiskFullException),
             Self::StackOverflow => Some(Builtin::StackOverflowException),
         }
@@ -63,7 +65,8 @@ impl From<Builtin> for Thrown {
 impl From<AllocationError> for Thrown {
     fn from(error: AllocationError) -> Self {
         match error {
-            AllocationError::Quota | AllocationError::Exhausted => Self::OutOfMemory,
+            AllocationError::Quota => Self::QuotaUsedUp,
+            AllocationError::Exhausted => Self::OutOfMemory,
             AllocationError::DiskReserve => Self::DiskFull,
             AllocationError::TooLarge => Builtin::InvalidArgumentException.into(),
             AllocationError::Damaged(place) => {
@@ -76,11 +79,13 @@ impl From<AllocationError> for Thrown {
 /// Throws at the worker's instruction. False when the slice is over because nobody caught it.
 pub(crate) fn throw(worker: &mut Worker, thrown: Thrown) -> bool {
     worker.space.end_step();
-    let exception = object_of(worker, thrown);
+    let (exception, by_quota) = object_of(worker, thrown);
     worker.space.end_step();
     record_trace(worker, thrown, exception);
     let interrupts = matches!(thrown, Thrown::New(Builtin::InterruptedException, _));
     let place = |offset| ObjectAddress(worker.thread.0 + offset);
+    let (allocator, space) = (worker.allocator, worker.space);
+    let refused = by_quota.then(|| allocator.touch_refused(space));
     counting::store_reference(worker.space, place(PENDING_EXCEPTION), ObjectAddress(exception));
     // From here the exception is persistent, and what asked for it (the result of a wait, an interruption) has had its answer.
     // Nothing that could end the attempt lies between, so it is neither lost nor told twice.
@@ -88,16 +93,21 @@ pub(crate) fn throw(worker: &mut Worker, thrown: Thrown) -> bool {
     let flags: u32 = worker.space.load(place(FLAGS));
     worker.space.store_resident(place(FLAGS), (flags | FLAG_UNWINDING) & !clear);
     worker.space.store_resident(place(WAIT_RESULT), 0_u64);
+    if let Some(before) = refused {
+        allocator.count_refusal(space, before);
+    }
     worker.space.end_step();
     unwind(worker)
 }
 
-/// The exception object for what is thrown.
-fn object_of(worker: &Worker, thrown: Thrown) -> u64 {
-    let own = |offset| worker.load(worker.thread.0, offset);
+/// The exception object for what is thrown, and whether the quota refuses something: what was asked for, or the object itself.
+fn object_of(worker: &Worker, thrown: Thrown) -> (u64, bool) {
+    let own = |offset| (worker.load(worker.thread.0, offset), false);
+    let by_quota = || (own(OUT_OF_MEMORY).0, true);
     match thrown {
-        Thrown::Object(object) => object,
+        Thrown::Object(object) => (object, false),
         Thrown::OutOfMemory => own(OUT_OF_MEMORY),
+        Thrown::QuotaUsedUp => by_quota(),
         Thrown::DiskFull => own(DISK_FULL),
         Thrown::StackOverflow => own(STACK_OVERFLOW),
         Thrown::New(class, code) => {
@@ -109,9 +119,10 @@ fn object_of(worker: &Worker, thrown: Thrown) -> u64 {
             match heap::allocate_plain(worker.space, worker.allocator, class) {
                 Ok(object) => {
                     worker.space.store(ObjectAddress(object.0 + EXCEPTION_CODE), code);
-                    object.0
+                    (object.0, false)
                 }
                 Err(AllocationError::DiskReserve) => own(DISK_FULL),
+                Err(AllocationError::Quota) => by_quota(),
                 Err(_) => own(OUT_OF_MEMORY),
             }
         }
@@ -129,7 +140,7 @@ fn record_trace(worker: &Worker, thrown: Thrown, exception: u64) {
     let skipped = match thrown {
         Thrown::Object(_) => has_trace,
         Thrown::New(..) | Thrown::StackOverflow => false,
-        Thrown::OutOfMemory | Thrown::DiskFull => true,
+        Thrown::OutOfMemory | Thrown::QuotaUsedUp | Thrown::DiskFull => true,
     };
     if skipped || own.contains(&exception) {
         space.end_step();

@@ -12,11 +12,13 @@
 //!   small    cells: the allocation fast path, refill, give back      large   runs of one object, growth in place
 //!   runs     buddies of blocks: clean and dirty lists                metadata  start, count, batch of an address
 //!   discard  dirty runs become clean: their pages go back to the pager
+//!   holes    so do the free pages of blocks in use
 //! ```
 //!
 //! Neighbours: `counting` decides what dies and calls [`release`]; `object` knows layouts.
 
 pub mod discard;
+pub mod holes;
 pub mod large;
 pub mod metadata;
 pub mod runs;
@@ -61,6 +63,23 @@ impl Allocator {
     #[must_use]
     pub fn quota(self, space: Space) -> u64 {
         space.load(self.0.plus(block::ALLOCATOR_QUOTA))
+    }
+
+    /// How often an allocation of the group was refused because of its quota.
+    #[must_use]
+    pub fn refused(self, space: Space) -> u64 {
+        space.load(self.0.plus(block::ALLOCATOR_REFUSED))
+    }
+
+    /// Touches the count of refusals for [`Allocator::count_refusal`], and returns it.
+    pub(crate) fn touch_refused(self, space: Space) -> u64 {
+        space.load_for_change(self.0.plus(block::ALLOCATOR_REFUSED))
+    }
+
+    /// One more was refused after the `before` that [`Allocator::touch_refused`] has returned in this step.
+    pub(crate) fn count_refusal(self, space: Space, before: u64) {
+        let refused = self.0.plus(block::ALLOCATOR_REFUSED);
+        space.store_resident(refused, before.saturating_add(1));
     }
 
     /// Sets the group's quota in bytes.

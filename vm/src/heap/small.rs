@@ -9,7 +9,7 @@ use revenant_hal::ObjectAddress;
 
 use super::metadata::{self, Metadata};
 use super::runs::{self, BlockNumber, Entry, List};
-use super::{AllocationError, Allocator};
+use super::{AllocationError, Allocator, holes};
 use crate::memory::layout::system::{counting, statistics};
 use crate::memory::layout::{BLOCK, GRANULE, PAGE, area, block, object};
 use crate::memory::{AddressExt, Space};
@@ -187,6 +187,7 @@ fn refill(space: Space, allocator: Allocator, size_class: u32) -> Result<(), All
             let count = space.load_for_change::<u64>(free);
             space.begin_changes();
             space.store(free, count.saturating_sub(cells));
+            holes::take(space, start, start.0 + bytes);
             space.store(record.plus(block::CLASS_CURSOR), start.0);
             space.store(record.plus(block::CLASS_LIMIT), start.0 + bytes);
             space.end_step();
@@ -319,17 +320,24 @@ fn take_block(space: Space, allocator: Allocator, size_class: u32) -> Result<(),
 pub fn release(space: Space, object: ObjectAddress) {
     let number = BlockNumber::of(object);
     let base = number.address();
-    let mirror = space.load::<u64>(base.plus(block::HEADER_CLASS));
-    let size_class = u32::from(mirror.to_le_bytes()[1]);
+    let mirror = space.load::<u64>(base.plus(block::HEADER_CLASS)).to_le_bytes();
+    let size_class = u32::from(mirror[1]);
     let Some(cells) = cells_of_block(size_class) else { return };
     let free = space.load_for_change::<u64>(base.plus(block::HEADER_FREE_CELLS));
-    if free != 0 && free + 1 != cells {
+    if changes_no_list(free, cells, mirror) {
         space.begin_changes();
         metadata::store(space, object, Metadata(0));
         space.store(base.plus(block::HEADER_FREE_CELLS), free + 1);
         return;
     }
-    release_last_or_first(space, object, number, size_class, free, cells);
+    release_with_more(space, object, number, size_class, free, cells);
+}
+
+/// Whether one cell more that is free only counts: the block changes no list, and is not to be noted.
+#[inline(always)]
+fn changes_no_list(free: u64, cells: u64, mirror: [u8; 8]) -> bool {
+    let noted = mirror[2] != 0;
+    free != 0 && free + 1 != cells && (noted || !holes::is_worth_a_look(free + 1, cells))
 }
 
 /// Touches what [`release_quickly`] changes and answers the block's count of free cells, if the object is a small one whose
@@ -340,7 +348,7 @@ pub(crate) fn prepare_quick_release(space: Space, object: ObjectAddress) -> Opti
     let mirror = space.load::<u64>(base.plus(block::HEADER_CLASS)).to_le_bytes();
     let cells = cells_of_block(u32::from(mirror[1]))?;
     let free = space.load_for_change::<u64>(base.plus(block::HEADER_FREE_CELLS));
-    (mirror[0] == block::KIND_SMALL && free != 0 && free + 1 != cells).then_some(free)
+    (mirror[0] == block::KIND_SMALL && changes_no_list(free, cells, mirror)).then_some(free)
 }
 
 /// Gives a cell back: part of a step that prepared it.
@@ -351,9 +359,9 @@ pub(crate) fn release_quickly(space: Space, object: ObjectAddress, free: u64) {
     space.store(base.plus(block::HEADER_FREE_CELLS), free + 1);
 }
 
-/// The release that changes what list the block stands in.
+/// The release that changes what list the block stands in, or notes it.
 #[cold]
-fn release_last_or_first(
+fn release_with_more(
     space: Space,
     object: ObjectAddress,
     number: BlockNumber,
@@ -368,8 +376,13 @@ fn release_last_or_first(
         free + 1 == cells && matches!(entry.state, block::STATE_LISTED | block::STATE_FULL);
     let lists = !empties && entry.state == block::STATE_FULL;
     let unlinks = empties && entry.state == block::STATE_LISTED;
+    let notes =
+        !empties && holes::is_worth_a_look(free + 1, cells) && !holes::is_flagged(space, number);
     if unlinks {
         list.touch_unlink(space, number);
+    }
+    if notes {
+        holes::touch_note(space, number);
     }
     if empties {
         runs::touch_give(space, number, 0, false);
@@ -394,6 +407,9 @@ fn release_last_or_first(
         space.store(number.entry().plus(block::ENTRY_STATE), block::STATE_LISTED);
         list.push_last(space, number);
     }
+    if notes {
+        holes::note(space, number);
+    }
 }
 
 /// Adds one to a statistic, on the page of runs, which whoever takes or gives a run has touched.
@@ -415,3 +431,5 @@ pub fn payload_capacity(space: Space, object: ObjectAddress) -> u64 {
     let mirror = space.load::<u64>(BlockNumber::of(object).address().plus(block::HEADER_CLASS));
     cell_bytes(u32::from(mirror.to_le_bytes()[1])).map_or(0, |cell| cell - object::HEADER_SIZE)
 }
+
+const _: () = assert!(block::HEADER_NOTED == block::HEADER_CLASS + 2);

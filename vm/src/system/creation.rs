@@ -7,7 +7,10 @@ use crate::console;
 use crate::heap::Allocator;
 use crate::loader;
 use crate::memory::Space;
+use crate::memory::layout::{area, system::root};
 use crate::thread::life;
+
+use revenant_hal::ObjectAddress;
 
 use super::environment::Environment;
 use super::outcome::CreationError;
@@ -22,6 +25,17 @@ pub struct Creation<'a> {
     pub arguments: &'a [&'a str],
     /// The epoch of everything made now; the first snapshot carries it.
     pub epoch: revenant_hal::Epoch,
+}
+
+/// What a group has of object space, and what it may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Quota {
+    /// Bytes taken: whole blocks, and payloads of large objects.
+    pub used: u64,
+    /// Bytes that it may take; all ones: without limit.
+    pub limit: u64,
+    /// Allocations refused so far for the sake of the limit; each has thrown an exception.
+    pub refused: u64,
 }
 
 impl Vm {
@@ -61,11 +75,22 @@ impl Vm {
         Allocator::of_group(group).set_quota(self.worker.space, bytes);
     }
 
-    /// Bytes of object space that a group has taken, and how many it may take.
+    /// What a group has of object space. *In an attempt*, which touches one page.
     #[must_use]
-    pub fn quota(&self, group: u32) -> (u64, u64) {
-        let allocator = Allocator::of_group(group);
-        (allocator.used(self.worker.space), allocator.quota(self.worker.space))
+    pub fn quota(&self, group: u32) -> Quota {
+        let (allocator, space) = (Allocator::of_group(group), self.worker.space);
+        Quota {
+            used: allocator.used(space),
+            limit: allocator.quota(space),
+            refused: allocator.refused(space),
+        }
+    }
+
+    /// How many groups there are, that of the system included. *In an attempt*, which touches one page.
+    #[must_use]
+    pub fn groups(&self) -> u32 {
+        let next: u64 = self.worker.space.load(ObjectAddress(area::ROOT + root::NEXT_GROUP));
+        next.min(area::ALLOCATOR_COUNT) as u32
     }
 }
 

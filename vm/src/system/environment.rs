@@ -42,11 +42,19 @@ pub trait Environment {
     fn discard(&mut self, _pages: Range<PageIndex>) -> Discarded {
         Discarded::Unable
     }
+    /// Says whether what follows gives memory back, no more and no less: its stores may use room on the disk that no program's
+    /// may, or programs that store all the time would keep what is dead from ever going. An attempt begins without, also after
+    /// one that was abandoned in the middle of it.
+    fn set_freeing(&mut self, _freeing: bool) {}
     /// A thread of this group is about to run: what it brings into memory is the group's.
     fn group_runs(&mut self, _group: u32) {}
-    /// The groups whose threads are not to be run now: bit G for group G; the last bit is for all from 63 on.
-    fn suspended_groups(&self) -> u64 {
-        0
+    /// Whether there are groups whose threads are not to be run now.
+    fn suspends(&self) -> bool {
+        false
+    }
+    /// Whether the threads of this group are not to be run now.
+    fn is_suspended(&self, _group: u32) -> bool {
+        false
     }
     /// 64 unpredictable bits if the machine has a source of them, else any number that differs from boot to boot.
     fn entropy(&mut self) -> u64;

@@ -36,9 +36,10 @@ mod steps;
 mod tests;
 mod vm;
 mod waits;
+mod wake;
 
 pub use again::{VerifiedAgain, Verifier};
-pub use creation::Creation;
+pub use creation::{Creation, Quota};
 pub use environment::{Discarded, DiskSpace, Environment};
 pub use outcome::{
     CreationError, ExitStatus, InspectError, PageVerdict, Requests, ResumeError, StepOutcome,

@@ -6,7 +6,7 @@ use revenant_hal::ObjectAddress;
 
 use crate::counting::{self, Progress};
 use crate::dispatch::Worker;
-use crate::heap::discard::{self, Which};
+use crate::heap::discard;
 use crate::loader::layout::EVENT_HEAD;
 use crate::memory::Space;
 use crate::memory::layout::area;
@@ -16,7 +16,7 @@ use crate::scheduler::queue::Queue;
 use crate::scheduler::word;
 use crate::thread::{Completion, at, first_waiting, life, wake_now};
 
-use super::discards;
+use super::discards::Discards;
 use super::outcome::{StepOutcome, SystemStep};
 use super::vm::GRACE_STEPS;
 
@@ -38,7 +38,7 @@ pub(super) fn save_clock(space: Space, clock: u64) {
 }
 
 /// Takes the step.
-pub(super) fn take(worker: &mut Worker, step: SystemStep) -> StepOutcome {
+pub(super) fn take(worker: &mut Worker, discards: &mut Discards, step: SystemStep) -> StepOutcome {
     let space = worker.space;
     match step {
         SystemStep::BeginGrace => {
@@ -53,7 +53,7 @@ pub(super) fn take(worker: &mut Worker, step: SystemStep) -> StepOutcome {
             _ if life::reap(space) => StepOutcome::More,
             _ => StepOutcome::Done,
         },
-        SystemStep::Discard => match discards::some(worker, Which::All) {
+        SystemStep::Discard => match discards.before_flip(worker) {
             discard::Progress::More => StepOutcome::More,
             _ => StepOutcome::Done,
         },

@@ -24,7 +24,7 @@ use crate::memory::layout::system::{root, witness};
 use crate::memory::layout::thread::{GROUP_INDEX, INDEX, STATE, STATE_DAMAGED};
 use crate::memory::layout::{ABI_VERSION, MAGIC, area};
 use crate::scheduler::{RUN_LENGTH, RUN_QUEUE, timers};
-use crate::thread::{self, life};
+use crate::thread::life;
 
 use super::activity::{Activity, CurrentActivity};
 use super::again::{VerifiedAgain, Verifier, verify_again};
@@ -38,12 +38,10 @@ use super::outcome::{
 };
 use super::round::Round;
 use super::waits::Waits;
-use super::{failure, inspect, round, steps};
+use super::{failure, inspect, round, steps, wake};
 
 /// Steps of a grace that one turn or one system step takes.
 pub(super) const GRACE_STEPS: u64 = 20_000;
-/// Threads that one turn wakes.
-const WOKEN_A_TURN: usize = 16;
 /// Waiting threads that one turn passes over.
 const PASSED_OVER: u64 = 256;
 
@@ -155,52 +153,39 @@ impl Vm {
     }
 
     /// Work that comes before threads: due timers, a grace that was asked for, ended threads. What waits for a page lets
-    /// threads run meanwhile.
+    /// threads run meanwhile. Timers take no turn for themselves: thousands that are due would keep every thread from running.
     fn schedule(&mut self) -> Option<Turn> {
-        let space = self.worker.space;
         self.activity.set(Activity::Timers);
-        let mut scheduled = !self.waiting.contains(Activity::Timers) && self.wake_due();
+        if !self.waiting.contains(Activity::Timers) {
+            wake::due(&mut self.worker, &self.waiting);
+        }
         self.activity.set(Activity::System);
-        let waits = self.waiting.contains(Activity::System);
-        if counting::grace_requested(space) && !waits {
+        if self.waiting.contains(Activity::System) {
+            return None;
+        }
+        if self.report_due {
+            self.report_main();
+        }
+        set_freeing(&mut self.worker, true);
+        let more = self.give_back();
+        set_freeing(&mut self.worker, false);
+        more.then_some(Turn::Scheduled)
+    }
+
+    /// Goes on with what gives memory back: a grace, ended threads, long free runs; whether there is more.
+    fn give_back(&mut self) -> bool {
+        let space = self.worker.space;
+        if counting::grace_requested(space) {
             counting::close(space);
         }
         space.end_step();
-        if counting::grace::in_progress(space) && !waits {
-            let progress = counting::grace::run(space, GRACE_STEPS);
-            scheduled |= progress == Ok(Progress::More);
+        let mut more = false;
+        if counting::grace::in_progress(space) {
+            more = counting::grace::run(space, GRACE_STEPS) == Ok(Progress::More);
         }
         space.end_step();
-        if !waits {
-            if self.report_due {
-                self.report_main();
-            }
-            let _ = life::reap(space); // those that are left come with the next turns
-            scheduled |= self.discards.go_on(&mut self.worker);
-        }
-        scheduled.then_some(Turn::Scheduled)
-    }
-
-    /// Wakes a few of those whose time has come; whether there was one.
-    fn wake_due(&mut self) -> bool {
-        let space = self.worker.space;
-        let clock = self.worker.machine_clock();
-        let mut woken = false;
-        for _ in 0..WOKEN_A_TURN {
-            let Some(timer) = timers::first(space).filter(|timer| timer.deadline <= clock) else {
-                break;
-            };
-            steps::save_clock(space, clock);
-            if timers::is_sound(space, timer) {
-                thread::expire(space, timer.thread(space));
-            } else {
-                // Damage: nobody can be woken by it, and everybody would wait behind it.
-                timers::drop_first(space);
-            }
-            space.end_step();
-            woken = true;
-        }
-        woken
+        let _ = life::reap(space); // those that are left come with the next turns
+        more | self.discards.go_on(&mut self.worker)
     }
 
     /// Picks a thread and runs it.
@@ -235,8 +220,7 @@ impl Vm {
 
     /// Whether the thread's group is suspended.
     fn is_suspended(&mut self, thread: ObjectAddress) -> bool {
-        let suspended = self.worker.environment().map_or(0, |world| world.suspended_groups());
-        if suspended == 0 {
+        if !self.worker.environment().is_some_and(|world| world.suspends()) {
             return false;
         }
         // If its page is not there, it is this thread that waits for it, and nobody else.
@@ -245,7 +229,7 @@ impl Vm {
         let group: u32 = space.load(ObjectAddress(thread.0.wrapping_add(GROUP_INDEX)));
         space.end_step();
         self.activity.set(Activity::System);
-        suspended >> group.min(u64::BITS - 1) & 1 == 1
+        self.worker.environment().is_some_and(|world| world.is_suspended(group))
     }
 
     /// Goes on with the round over all threads; whether there was anything to do.
@@ -330,7 +314,9 @@ impl Vm {
         // The clock is nobody's: what is saved for a flip changes no thread.
         self.deeds += u64::from(step != SystemStep::SaveClock);
         self.enter(environment, &quiet);
-        let outcome = steps::take(&mut self.worker, step);
+        set_freeing(&mut self.worker, step.is_grace());
+        let outcome = steps::take(&mut self.worker, &mut self.discards, step);
+        set_freeing(&mut self.worker, false);
         if matches!(step, SystemStep::Restarted { .. }) && outcome == StepOutcome::Done {
             self.mark = Mark::Due;
             self.worker.requests.console_output = true;
@@ -463,6 +449,13 @@ impl Vm {
     /// The path leads nowhere, or through damage.
     pub fn inspect(&self, path: &str) -> Result<String, InspectError> {
         inspect::describe(self.worker.space, path)
+    }
+}
+
+/// Says whether what follows gives memory back.
+fn set_freeing(worker: &mut Worker, freeing: bool) {
+    if let Some(environment) = worker.environment() {
+        environment.set_freeing(freeing);
     }
 }
 

@@ -62,9 +62,14 @@ impl Waits {
         self.pages.len() - others.into_iter().filter(|other| self.contains(*other)).count()
     }
 
+    /// Whether the first thread after a resume is to have the disk for itself.
+    pub(super) const fn hold_others_back(&self) -> bool {
+        self.alone > 0
+    }
+
     /// Whether no further thread is to be tried before a page has come.
     pub(super) fn are_enough(&self) -> bool {
-        let most = if self.alone > 0 { 1 } else { MOST };
+        let most = if self.hold_others_back() { 1 } else { MOST };
         self.threads() >= most
     }
 

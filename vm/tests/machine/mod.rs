@@ -14,10 +14,14 @@ use core::sync::atomic::AtomicBool;
 use std::collections::BTreeSet;
 
 use revenant_bytecode::{assemble, encode};
-use revenant_hal::{Epoch, Nanoseconds, PageBytes, PageIndex};
+use revenant_hal::{Epoch, Nanoseconds, ObjectAddress, PageBytes, PageIndex};
 use revenant_vm::counting::audit;
-use revenant_vm::memory::{Attempts, HostSpace};
+use revenant_vm::memory::layout::{area, system::counting};
+use revenant_vm::memory::{Attempts, HostSpace, Space};
 use revenant_vm::{Creation, DiskSpace, Environment, ExitStatus, Turn, TurnLimits, Vm};
+
+/// Where the number of objects freed stands.
+const OBJECTS_FREED: ObjectAddress = ObjectAddress(area::COUNTING + counting::OBJECTS_FREED);
 
 /// A world without surprises.
 #[derive(Clone, Debug)]
@@ -26,10 +30,14 @@ pub struct Calm {
     pub epoch: u64,
     pub disk: DiskSpace,
     pub read_only: bool,
-    /// Groups that may not run, a bit each.
-    pub suspended: u64,
+    /// Groups that may not run.
+    pub suspended: BTreeSet<u32>,
     /// Groups that have run.
     pub groups: BTreeSet<u32>,
+    /// Memory is being given back, as the machine has said.
+    pub freeing: bool,
+    /// Objects freed so far, whenever that was said to begin or to end.
+    pub freed: Vec<(bool, u64)>,
     random: u64,
 }
 
@@ -55,10 +63,21 @@ impl Environment for Calm {
     fn replace_page(&mut self, page: PageIndex) {
         Attempts::replace(page.address().0);
     }
-    fn suspended_groups(&self) -> u64 {
-        self.suspended
+    fn suspends(&self) -> bool {
+        !self.suspended.is_empty()
+    }
+    fn is_suspended(&self, group: u32) -> bool {
+        self.suspended.contains(&group)
+    }
+    fn set_freeing(&mut self, freeing: bool) {
+        let freed = Space::get().map_or(0, |space| space.load(OBJECTS_FREED));
+        if self.freeing != freeing {
+            self.freed.push((freeing, freed));
+        }
+        self.freeing = freeing;
     }
     fn group_runs(&mut self, group: u32) {
+        assert!(!self.freeing, "no thread gives memory back");
         self.groups.insert(group);
     }
     fn entropy(&mut self) -> u64 {
@@ -117,8 +136,10 @@ impl Machine {
             epoch: 1,
             disk,
             read_only: false,
-            suspended: 0,
+            suspended: BTreeSet::new(),
             groups,
+            freeing: false,
+            freed: Vec::new(),
             random: 1,
         };
         let creation = Creation { modules: &[&file], arguments, epoch: Epoch(1) };
@@ -135,6 +156,12 @@ impl Machine {
         turn
     }
 
+    /// The last attempt was ended; that also ends what it had said of itself.
+    pub fn abandoned(&mut self, page: PageIndex) {
+        self.environment.set_freeing(false);
+        self.vm.abandoned(page);
+    }
+
     /// One turn whose attempt is ended at every touch, one touch later each time, until it is whole.
     pub fn disturbed_turn(&mut self, polls: u32, first: u64) -> Turn {
         let quiet = AtomicBool::new(false);
@@ -148,7 +175,7 @@ impl Machine {
                 return turn;
             }
             self.abandoned += 1;
-            self.vm.abandoned(PageIndex(7));
+            self.abandoned(PageIndex(7));
             self.vm.page_arrived(PageIndex(7));
             touches += 1;
         }
@@ -163,7 +190,7 @@ impl Machine {
             Some(turn) => self.after(turn),
             None => {
                 self.abandoned += 1;
-                self.vm.abandoned(PageIndex(7));
+                self.abandoned(PageIndex(7));
                 self.vm.page_arrived(PageIndex(7));
             }
         }

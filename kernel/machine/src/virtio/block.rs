@@ -4,7 +4,7 @@
 //! are merged into one descriptor. Errors are completions. A device that contradicts itself (a token nobody waits for)
 //! is reset, everything in flight ends as failed, and so does everything submitted later.
 
-use super::queue::{self, Queue};
+use super::queue::{Descriptor, Queue};
 use super::{
     DiscardRange, Header, QUEUE, Wire, dma::KernelMemory, feature, kind, negotiate, reset, status,
 };
@@ -12,7 +12,6 @@ use crate::frames::{FrameAddresses, FramePool};
 use crate::{interrupts, pci};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem::take;
@@ -40,6 +39,8 @@ const DISCARD_SECTORS_MAX: usize = 36;
 const DISCARD_ALIGNMENT: usize = 44;
 /// Header and status take a descriptor each.
 const OVERHEAD: usize = 2;
+/// Descriptors for which a wire keeps memory when its request is done: those of one segment, and a few more.
+const DESCRIPTORS_KEPT: usize = 8;
 /// Blocks that one request carries on a device without indirect descriptors: several fit in its queue.
 const DIRECT_BLOCKS: usize = 16;
 
@@ -80,17 +81,21 @@ struct InFlight {
 pub struct VirtioDisk {
     transport: PciTransport,
     device: DeviceFunction,
-    queue: Box<dyn Queue>,
+    queue: Queue,
     line: Option<u8>,
     geometry: DiskGeometry,
     largest_segment: usize,
     frames: FrameAddresses,
-    /// By token.
+    /// By the heads of their chains.
     in_flight: Vec<Option<InFlight>>,
+    /// How many.
+    working: usize,
     /// Completions that need no device: refused requests.
     answered: VecDeque<DiskCompletion>,
     #[expect(clippy::vec_box, reason = "a wire must not move while a device has its address")]
     wires: Vec<Box<Wire>>,
+    /// Blocks of the requests that the device was not told of yet, first to end.
+    untold: Vec<(u64, u64)>,
     broken: bool,
 }
 
@@ -115,7 +120,7 @@ impl VirtioDisk {
             .map_err(|_| DiskOpenError::Transport)?;
         let features = negotiate(&mut transport, KNOWN_FEATURES).ok_or(DiskOpenError::Features)?;
         let indirect = features & feature::INDIRECT != 0;
-        let queue = queue::largest(&mut transport, indirect).ok_or(DiskOpenError::Queue)?;
+        let queue = Queue::largest(&mut transport, indirect).ok_or(DiskOpenError::Queue)?;
         let (geometry, largest_segment) = geometry(&transport, features, queue.size())?;
         transport.finish_init();
         let line = pci::interrupt_line(device);
@@ -130,9 +135,11 @@ impl VirtioDisk {
             largest_segment,
             frames: frames.addresses(),
             in_flight: (0..queue.size()).map(|_| None).collect(),
+            working: 0,
             queue,
             answered: VecDeque::new(),
             wires: Vec::new(),
+            untold: Vec::new(),
             broken: false,
         })
     }
@@ -146,7 +153,7 @@ impl VirtioDisk {
     /// Requests in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.in_flight.iter().flatten().count()
+        self.working
     }
 
     /// What can be answered without the device.
@@ -173,45 +180,32 @@ impl VirtioDisk {
         }
     }
 
-    /// The request's chain: header, data, status.
-    ///
-    /// # Safety
-    /// The chain must be dropped before the request's memory is used by anybody else.
-    unsafe fn chain<'a>(&self, in_flight: &'a InFlight) -> Chain<'a> {
-        let mut chain = Chain {
-            inputs: vec![in_flight.wire.header_bytes()],
-            outputs: Vec::new(),
-            write: in_flight.request.operation == DiskOperation::Write,
-        };
-        if let DiskOperation::Discard { .. } = in_flight.request.operation {
-            chain.inputs.push(in_flight.wire.range_bytes());
+    /// Notes the request's descriptors in its wire: header, data, status.
+    fn describe(&self, request: &DiskRequest, wire: &mut Wire) {
+        let parts = &mut wire.descriptors;
+        parts.clear();
+        let header = (&raw const wire.header).expose_provenance();
+        parts.push(Descriptor::new(header, size_of::<Header>(), false));
+        if let DiskOperation::Discard { .. } = request.operation {
+            let range = (&raw const wire.range).expose_provenance();
+            parts.push(Descriptor::new(range, size_of::<DiscardRange>(), false));
         }
-        let mut segment: Option<(usize, usize)> = None;
-        for buffer in &in_flight.request.buffers {
+        let reads = request.operation == DiskOperation::Read;
+        let mut data = None;
+        for buffer in &request.buffers {
             let address = match buffer {
                 Buffer::Frame(frame) => self.frames.address(*frame),
                 Buffer::Owned(page) => page.0.as_ptr().expose_provenance(),
             };
-            match &mut segment {
-                Some((start, length))
-                    if *start + *length == address
-                        && *length + PAGE_SIZE <= self.largest_segment =>
-                {
-                    *length += PAGE_SIZE;
-                }
-                _ => {
-                    let finished = segment.replace((address, PAGE_SIZE));
-                    // SAFETY: whole pages that belong to the request.
-                    unsafe { chain.push(finished) };
-                }
+            let extended =
+                |last: &mut Descriptor| last.extend(address, PAGE_SIZE, self.largest_segment);
+            if !data.as_mut().is_some_and(extended) {
+                parts.extend(data.replace(Descriptor::new(address, PAGE_SIZE, reads)));
             }
         }
-        // SAFETY: as above.
-        unsafe { chain.push(segment) };
-        let status = (&raw const in_flight.wire.status).cast_mut();
-        // SAFETY: one byte of the boxed wire, written by the device alone until the completion.
-        chain.outputs.push(unsafe { core::slice::from_raw_parts_mut(status, 1) });
-        chain
+        parts.extend(data);
+        let status = (&raw mut wire.status).expose_provenance();
+        parts.push(Descriptor::new(status, 1, true));
     }
 
     /// Puts a request into the queue; hands it back if there is no room.
@@ -232,45 +226,38 @@ impl VirtioDisk {
         };
         wire.header = Header { kind, reserved: 0, sector };
         wire.status = status::UNANSWERED;
-        let in_flight = InFlight { request, wire };
-        // SAFETY: the memory that the chain names is kept in `in_flight` until the completion.
-        let token = unsafe {
-            let mut chain = self.chain(&in_flight);
-            self.queue.add(&chain.inputs, &mut chain.outputs)
-        };
-        match token.and_then(|token| self.in_flight.get_mut(usize::from(token))) {
+        self.describe(&request, &mut wire);
+        // SAFETY: request and wire are kept in `in_flight` until the completion; the wire is boxed, so it does not move.
+        let head = unsafe { self.queue.add(&mut wire) };
+        match head.and_then(|head| self.in_flight.get_mut(usize::from(head))) {
             Some(slot) => {
-                *slot = Some(in_flight);
+                *slot = Some(InFlight { request, wire });
+                self.working += 1;
                 Ok(())
             }
             None => {
-                self.wires.push(in_flight.wire);
-                Err(in_flight.request)
+                self.wires.push(wire);
+                Err(request)
             }
         }
     }
 
     /// Takes one finished chain out of the queue.
     fn dequeue(&mut self) -> Option<DiskCompletion> {
-        let token = self.queue.peek()?;
-        let Some(in_flight) = self.in_flight.get_mut(usize::from(token)).and_then(Option::take)
-        else {
+        let head = self.queue.next_done()?;
+        let known = self.in_flight.get_mut(usize::from(head)).and_then(take);
+        let Some(InFlight { request, mut wire }) = known else {
             self.give_up();
             return None;
         };
-        // SAFETY: the same request gives the same chain that `enqueue` handed over.
-        let taken = unsafe {
-            let mut chain = self.chain(&in_flight);
-            self.queue.take(token, &chain.inputs, &mut chain.outputs)
-        };
-        let InFlight { request, wire } = in_flight;
+        self.queue.release(head);
+        self.working -= 1;
         // SAFETY: reads the byte that the device wrote, which the compiler has not seen change.
         let answer = unsafe { (&raw const wire.status).read_volatile() };
-        self.wires.push(wire);
-        if !taken {
-            self.give_up();
-            return Some(complete(request, Err(DiskError::Failed)));
+        if wire.descriptors.capacity() > DESCRIPTORS_KEPT {
+            wire.descriptors = Vec::new();
         }
+        self.wires.push(wire);
         let result = match answer {
             status::OK => Ok(()),
             status::UNSUPPORTED => Err(DiskError::Unsupported),
@@ -287,35 +274,11 @@ impl VirtioDisk {
             pci::silence(self.device);
         }
         self.broken = true;
+        self.working = 0;
         for slot in &mut self.in_flight {
             if let Some(in_flight) = take(slot) {
                 self.answered.push_back(complete(in_flight.request, Err(DiskError::Failed)));
             }
-        }
-    }
-}
-
-/// Buffers in the order of the queue: what the device reads, what it writes.
-struct Chain<'a> {
-    inputs: Vec<&'a [u8]>,
-    outputs: Vec<&'a mut [u8]>,
-    write: bool,
-}
-
-impl Chain<'_> {
-    /// Adds a finished segment to the list that its direction asks for.
-    ///
-    /// # Safety
-    /// The segment is memory in the physical map that nothing else uses while the chain exists.
-    unsafe fn push(&mut self, segment: Option<(usize, usize)>) {
-        let Some((start, length)) = segment else { return };
-        let pointer = core::ptr::with_exposed_provenance_mut::<u8>(start);
-        if self.write {
-            // SAFETY: the caller's contract.
-            self.inputs.push(unsafe { core::slice::from_raw_parts(pointer, length) });
-        } else {
-            // SAFETY: the caller's contract.
-            self.outputs.push(unsafe { core::slice::from_raw_parts_mut(pointer, length) });
         }
     }
 }
@@ -386,16 +349,31 @@ impl Disk for VirtioDisk {
             self.answered.push_back(complete(request, Err(error)));
             return Ok(());
         }
-        self.enqueue(request)?;
-        // Each by itself, although one notice for many would be cheaper: a device that gets neighbours together makes one
-        // request of them, and a bad sector fails them all, those that were asked for again one by one because of it, too.
-        if self.queue.wants_notification() {
-            self.transport.notify(QUEUE);
+        let (first, end) = (request.block.get(), request.block.get() + request.blocks());
+        // A device that gets neighbours together makes one request of them, and a bad sector fails them all.
+        if self.untold.iter().any(|(other, behind)| *behind == first || end == *other) {
+            self.start();
         }
+        if let Err(request) = self.enqueue(request) {
+            self.start(); // or nobody would make room
+            return Err(request);
+        }
+        self.untold.push((first, end));
         Ok(())
     }
 
+    /// One notice for many requests: each is an exit to the host.
+    fn start(&mut self) {
+        if !self.untold.is_empty() {
+            self.untold.clear();
+            if self.queue.wants_notification() {
+                self.transport.notify(QUEUE);
+            }
+        }
+    }
+
     fn poll(&mut self) -> Option<DiskCompletion> {
+        self.start();
         if let Some(line) = self.line
             && interrupts::is_pending(line)
         {

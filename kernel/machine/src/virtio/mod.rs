@@ -1,12 +1,11 @@
-//! The virtio disk: the transport and the split queue come from `virtio-drivers`, the driver is ours.
+//! The virtio disk: the transport comes from `virtio-drivers`, the driver and its queue are ours.
 //!
 //! `virtio-drivers`' own block device is not used: it sends one contiguous buffer a request, its synchronous calls spin
-//! without a bound, and its flush reports success on a device that has none. EVENT_IDX is not negotiated, because that
-//! crate's comparison of indices is wrong once they wrap.
+//! without a bound, and its flush reports success on a device that has none.
 //!
 //! ```text
 //!   block      VirtioDisk: hal::Disk, asynchronous, as deep as the queue, scatter-gather
-//!   queue      queues of any size behind one type       dma   addresses for devices
+//!   queue      the rings, as large as the device's      dma   addresses for devices
 //!   emergency  one polled write after a panic, over a device that is reset first
 //! ```
 
@@ -19,6 +18,7 @@ pub use block::{DiskOpenError, VirtioDisk};
 pub use emergency::{EmergencyDisk, EmergencyError};
 
 use crate::clock;
+use alloc::vec::Vec;
 use core::time::Duration;
 use virtio_drivers::transport::pci::PciTransport;
 use virtio_drivers::transport::{DeviceStatus, Transport};
@@ -71,23 +71,16 @@ struct DiscardRange {
     flags: u32,
 }
 
-/// Header and status of one request, at an address that devices reach.
-#[repr(C)]
+/// What a request needs beside its data, at addresses that devices reach: header and status, and the descriptors of all of it.
 #[derive(Default)]
 struct Wire {
     header: Header,
     range: DiscardRange,
     status: u8,
+    descriptors: Vec<queue::Descriptor>,
 }
 
 impl Wire {
-    fn range_bytes(&self) -> &[u8] {
-        // SAFETY: `DiscardRange` is sixteen bytes of plain numbers without padding.
-        unsafe {
-            core::slice::from_raw_parts((&raw const self.range).cast(), size_of::<DiscardRange>())
-        }
-    }
-
     fn header_bytes(&self) -> &[u8] {
         // SAFETY: `Header` is sixteen bytes of plain numbers without padding.
         unsafe { core::slice::from_raw_parts((&raw const self.header).cast(), size_of::<Header>()) }

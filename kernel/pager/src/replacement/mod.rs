@@ -32,11 +32,11 @@ mod ghosts;
 mod groups;
 mod order;
 
-pub use groups::{Claim, Group, Need, WorkingSet};
+pub use groups::{Claim, Group, Groups, Members, Need, WorkingSet};
 
 use alloc::vec::Vec;
 use ghosts::{Ghosts, Left};
-use groups::{Claims, Groups};
+use groups::Claims;
 use order::{Order, Queue};
 
 /// Rounds in the main queue that a page can have before it after a touch.
@@ -131,6 +131,16 @@ impl Replacement {
     #[must_use]
     pub fn is_in_vain(&self, need: Need) -> bool {
         self.claims.payers(need, &self.order, self.ghosts.departures()).is_empty()
+    }
+
+    /// Of which groups a page may be taken for whoever needs a frame.
+    pub(crate) fn payers(&self) -> Groups {
+        self.claims.payers(Need::Frame, &self.order, self.ghosts.departures())
+    }
+
+    /// Whether the page in a frame may go some time, and belongs to one of these groups.
+    pub(crate) fn pays(&self, payers: Groups, frame: u32) -> bool {
+        self.order.queue_of(frame).is_some() && payers.contains(self.order.group(frame))
     }
 
     /// The groups that have pages, for reports.

@@ -43,9 +43,9 @@ pub(super) struct Order {
     nodes: Vec<Node>,
     /// The queue in the lowest two bits, the lives in two above, then the group.
     marks: Vec<u16>,
-    ends: [[Ends; QUEUES]; Group::COUNT],
+    ends: Vec<[Ends; QUEUES]>,
     /// Frames on any queue of each group, and of all.
-    lengths: [u32; Group::COUNT],
+    lengths: Vec<u32>,
     total: u32,
     /// Groups that have any.
     present: Groups,
@@ -58,8 +58,8 @@ impl Order {
         Self {
             nodes: alloc::vec![node; frames as usize],
             marks: alloc::vec![NOWHERE; frames as usize],
-            ends: [[ends; QUEUES]; Group::COUNT],
-            lengths: [0; Group::COUNT],
+            ends: alloc::vec![[ends; QUEUES]; Group::COUNT],
+            lengths: alloc::vec![0; Group::COUNT],
             total: 0,
             present: Groups::NONE,
         }

@@ -21,8 +21,8 @@ pub(crate) type Pages = BTreeMap<u64, Arc<PageBytes>>;
 enum Request {
     Read(PageIndex, FrameIndex),
     Write(PageIndex, FrameIndex),
-    /// Before the flip; the number tells it from others of the page.
-    Early(PageIndex, FrameIndex, u64),
+    /// Before the flip that ends the epoch; the number tells it from others of the page.
+    Early(PageIndex, FrameIndex, u64, Epoch),
 }
 
 #[derive(Debug)]
@@ -69,12 +69,14 @@ pub(crate) struct MemoryStore {
     making: Option<Making>,
     doomed: bool,
     requests: Vec<Request>,
-    /// Pages written before their flip, for the snapshot in the making or the one to come; none while one is on its way.
-    early: BTreeMap<u64, Option<Arc<PageBytes>>>,
+    /// Pages written before their flip, in the running epoch and for the snapshot in the making; none while one is on its way.
+    early: [BTreeMap<u64, Option<Arc<PageBytes>>>; 2],
     /// Of those on their way, the newest request of each page.
-    newest: BTreeMap<u64, u64>,
+    newest: [BTreeMap<u64, u64>; 2],
     tickets: u64,
     events: VecDeque<StoreEvent>,
+    /// The snapshot in the making gets no further.
+    pub(crate) held: bool,
     /// Pages charged: in the running epoch, and in the snapshot in the making.
     charged: [BTreeSet<u64>; 2],
     /// Pages discarded, likewise.
@@ -97,10 +99,11 @@ impl MemoryStore {
             making: None,
             doomed: false,
             requests: Vec::new(),
-            early: BTreeMap::new(),
-            newest: BTreeMap::new(),
+            early: [BTreeMap::new(), BTreeMap::new()],
+            newest: [BTreeMap::new(), BTreeMap::new()],
             tickets: 0,
             events: VecDeque::new(),
+            held: false,
             charged: [BTreeSet::new(), BTreeSet::new()],
             discarded: [BTreeSet::new(), BTreeSet::new()],
             running: Epoch(1),
@@ -121,6 +124,26 @@ impl MemoryStore {
         self.requests.iter().filter(|request| !matches!(request, Request::Read(..))).count()
     }
 
+    /// To which of the two a page belongs that was written early in an epoch.
+    fn whose(&self, epoch: Epoch) -> usize {
+        usize::from(self.making.as_ref().is_some_and(|making| epoch <= making.epoch))
+    }
+
+    /// Whether a request has to end before the snapshot in the making may.
+    fn is_of_snapshot(&self, request: &Request) -> bool {
+        match request {
+            Request::Read(..) => false,
+            Request::Write(..) => true,
+            Request::Early(.., epoch) => self.whose(*epoch) == 1,
+        }
+    }
+
+    /// Whether everything of the snapshot in the making was given and written.
+    fn is_finished(&self) -> bool {
+        self.making.as_ref().is_some_and(|making| making.finishing)
+            && !self.requests.iter().any(|request| self.is_of_snapshot(request))
+    }
+
     /// The snapshot in the making is given up as soon as no request is under way.
     pub(crate) fn doom(&mut self) {
         self.doomed = self.making.is_some();
@@ -136,7 +159,7 @@ impl MemoryStore {
 
     /// Makes the snapshot durable, if all of it was given and written.
     pub(crate) fn commit_if_finished(&mut self) {
-        if self.making.as_ref().is_some_and(|making| making.finishing) && self.writes() == 0 {
+        if self.is_finished() {
             self.commit();
         }
     }
@@ -148,18 +171,27 @@ impl MemoryStore {
 
     /// Gives the snapshot in the making up, now.
     pub(crate) fn give_up(&mut self) {
-        let Some(making) = self.making.take() else { return };
-        self.doomed = false;
-        for request in self.requests.clone() {
-            if let Request::Early(page, frame, ticket) = request {
-                self.not_written(page, frame, ticket);
+        let requests = core::mem::take(&mut self.requests);
+        let (given_up, kept) = requests.into_iter().partition(|r| self.is_of_snapshot(r));
+        self.requests = kept;
+        let given_up: Vec<Request> = given_up;
+        for request in given_up {
+            if let Request::Early(page, frame, ticket, epoch) = request {
+                self.not_written(page, frame, ticket, epoch);
             }
         }
-        self.requests.retain(|request| matches!(request, Request::Read(..)));
-        self.early.retain(|page, _| !self.discarded[0].contains(page));
-        // Every page charged for it stays charged, for the running epoch, unless that has discarded it.
+        let Some(making) = self.making.take() else { return };
+        self.doomed = false;
+        // Every page charged for it stays charged, for the running epoch, unless that has discarded it or has it on the disk.
+        let [running, _] = &self.early;
         let frozen = core::mem::take(&mut self.charged[1]);
-        self.charged[0].extend(frozen.difference(&self.discarded[0]));
+        let frozen = frozen.difference(&self.discarded[0]);
+        self.charged[0].extend(frozen.filter(|page| !running.contains_key(page)));
+        for (page, bytes) in core::mem::take(&mut self.early[1]) {
+            if !self.discarded[0].contains(&page) {
+                self.early[0].entry(page).or_insert(bytes);
+            }
+        }
         let discarded = core::mem::take(&mut self.discarded[1]);
         self.discarded[0].extend(discarded);
         let reason = AbandonReason::WriteFailed(BlockIndex(0), DiskError::Failed);
@@ -174,7 +206,7 @@ impl MemoryStore {
             self.durable.1.remove(&page);
             self.damaged.remove(&page);
         }
-        let early = core::mem::take(&mut self.early);
+        let early = core::mem::take(&mut self.early[1]);
         let written =
             early.into_iter().filter_map(|(page, bytes)| bytes.map(|bytes| (page, bytes)));
         self.durable.1.extend(written);
@@ -186,18 +218,24 @@ impl MemoryStore {
 
     /// What a page holds that no discard has made zeros.
     fn content(&self, page: PageIndex) -> Option<&Arc<PageBytes>> {
-        let early = self.early.get(&page.0).and_then(|early| early.as_ref());
-        early.or_else(|| self.durable.1.get(&page.0))
+        let early = |early: usize| self.early[early].get(&page.0).and_then(|early| early.as_ref());
+        early(0).or_else(|| early(1)).or_else(|| self.durable.1.get(&page.0))
     }
 
     /// A page is as dirty as before. If its flip has happened, that snapshot lacks it.
-    fn not_written(&mut self, page: PageIndex, frame: FrameIndex, ticket: u64) {
-        if self.newest.get(&page.0) == Some(&ticket) {
-            self.newest.remove(&page.0);
-            self.early.remove(&page.0);
-            self.charged[0].insert(page.0);
+    fn not_written(&mut self, page: PageIndex, frame: FrameIndex, ticket: u64, epoch: Epoch) {
+        let whose = self.whose(epoch);
+        if self.newest[whose].get(&page.0) == Some(&ticket) {
+            self.newest[whose].remove(&page.0);
+            self.early[whose].remove(&page.0);
+            // Unless it got another content since its flip, which is not in RAM alone.
+            let [early, discarded] =
+                [self.early[0].contains_key(&page.0), self.discarded[0].contains(&page.0)];
+            if whose == 0 || !early && !discarded {
+                self.charged[0].insert(page.0);
+            }
         }
-        self.doomed |= self.making.is_some();
+        self.doomed |= whose == 1;
         self.events.push_back(StoreEvent::PageNotWritten { page, frame });
     }
 
@@ -222,13 +260,15 @@ impl MemoryStore {
                 assert!(twice.is_none(), "{page:?} was given twice to one snapshot");
                 self.events.push_back(StoreEvent::PageWritten { page, frame });
             }
-            Request::Early(page, frame, ticket) => {
+            Request::Early(page, frame, ticket, epoch) => {
                 if self.random.one_in(self.temper.fail_early_one_in) {
-                    return self.not_written(page, frame, ticket);
+                    return self.not_written(page, frame, ticket, epoch);
                 }
-                if self.newest.get(&page.0) == Some(&ticket) {
-                    self.newest.remove(&page.0);
-                    self.early.insert(page.0, Some(Arc::new(frames.bytes(frame).clone())));
+                let whose = self.whose(epoch);
+                if self.newest[whose].get(&page.0) == Some(&ticket) {
+                    self.newest[whose].remove(&page.0);
+                    let bytes = Some(Arc::new(frames.bytes(frame).clone()));
+                    self.early[whose].insert(page.0, bytes);
                 }
                 self.events.push_back(StoreEvent::PageWritten { page, frame });
             }
@@ -237,24 +277,21 @@ impl MemoryStore {
 
     /// What was written of a page before its flip is not what it holds.
     fn forget_early(&mut self, page: PageIndex) {
-        if self.making.is_none() {
-            self.early.remove(&page.0);
-            self.newest.remove(&page.0);
-        }
+        self.early[0].remove(&page.0);
+        self.newest[0].remove(&page.0);
     }
 }
 
 impl PageStore for MemoryStore {
     fn lookup(&self, page: PageIndex) -> Lookup {
         let [running, frozen] = &self.discarded;
-        if self.making.is_some() && running.contains(&page.0) {
-            return Lookup::Known(PageContent::Zero);
-        }
-        if self.early.contains_key(&page.0) {
-            return Lookup::Known(PageContent::Stored);
-        }
-        if running.contains(&page.0) || frozen.contains(&page.0) {
-            return Lookup::Known(PageContent::Zero);
+        for (early, discarded) in self.early.iter().zip([running, frozen]) {
+            if early.contains_key(&page.0) {
+                return Lookup::Known(PageContent::Stored);
+            }
+            if discarded.contains(&page.0) {
+                return Lookup::Known(PageContent::Zero);
+            }
         }
         let forgotten = self.temper.forget_one_in;
         if forgotten != 0 && page.0.wrapping_mul(0x9e37_79b9).is_multiple_of(forgotten) {
@@ -304,6 +341,8 @@ impl PageStore for MemoryStore {
         self.running = epoch.next();
         self.charged.swap(0, 1);
         self.discarded.swap(0, 1);
+        self.early.swap(0, 1);
+        self.newest.swap(0, 1);
         self.making = Some(Making { epoch, pages: Pages::new(), finishing: false });
         self.doomed = self.random.one_in(self.temper.abandon_one_in);
         Ok(())
@@ -316,11 +355,14 @@ impl PageStore for MemoryStore {
     }
 
     fn write_room(&self) -> usize {
-        self.temper.queue.saturating_sub(self.writes())
+        let early = |request: &&Request| matches!(request, Request::Early(..));
+        self.temper.queue.saturating_sub(self.writes() - self.requests.iter().filter(early).count())
     }
 
+    /// Pages before their flip do not take the writer's room.
     fn early_room(&self) -> usize {
-        if self.making.is_some() { 0 } else { self.temper.queue.saturating_sub(self.writes()) }
+        let early = |request: &&Request| matches!(request, Request::Early(..));
+        self.temper.queue.saturating_sub(self.requests.iter().filter(early).count())
     }
 
     fn write_early(&mut self, page: PageIndex, frame: FrameIndex) -> bool {
@@ -330,9 +372,9 @@ impl PageStore for MemoryStore {
         let charged = self.charged[0].remove(&page.0);
         assert!(charged, "{page:?} is to be cleaned and not charged in {:?}", self.running);
         self.tickets += 1;
-        self.early.insert(page.0, None);
-        self.newest.insert(page.0, self.tickets);
-        self.requests.push(Request::Early(page, frame, self.tickets));
+        self.early[0].insert(page.0, None);
+        self.newest[0].insert(page.0, self.tickets);
+        self.requests.push(Request::Early(page, frame, self.tickets, self.running));
         true
     }
 
@@ -364,13 +406,18 @@ impl Backing for MemoryStore {
                 break;
             }
             let chosen = self.random.index(self.requests.len());
+            if self.held && self.is_of_snapshot(&self.requests[chosen]) {
+                continue;
+            }
             let request = self.requests.swap_remove(chosen);
             self.perform(request, frames);
         }
-        let Some(making) = &self.making else { return };
+        if self.making.is_none() || self.held {
+            return;
+        }
         if self.doomed && self.random.one_in(6) {
             self.give_up();
-        } else if making.finishing && self.writes() == 0 && !self.doomed && self.random.one_in(3) {
+        } else if self.is_finished() && !self.doomed && self.random.one_in(3) {
             self.commit();
         }
     }
@@ -382,22 +429,22 @@ impl Backing for MemoryStore {
     fn frames_in_flight(&self) -> Vec<(FrameIndex, DeviceAccess)> {
         let frame = |request: &Request| match request {
             Request::Read(_, frame) => (*frame, DeviceAccess::Fills),
-            Request::Write(_, frame) | Request::Early(_, frame, _) => (*frame, DeviceAccess::Reads),
+            Request::Write(_, frame) | Request::Early(_, frame, ..) => {
+                (*frame, DeviceAccess::Reads)
+            }
         };
         self.requests.iter().map(frame).collect()
     }
 
     fn cut(&mut self, _frames: &mut SimFrames, random: &mut Random) -> Result<Epoch, String> {
-        let finishing =
-            self.making.as_ref().is_some_and(|making| making.finishing) && self.writes() == 0;
-        if finishing && !self.doomed && random.one_in(2) {
+        if self.is_finished() && !self.doomed && random.one_in(2) {
             self.commit();
         }
         self.making = None;
         self.doomed = false;
         self.requests.clear();
-        self.early.clear();
-        self.newest.clear();
+        self.early = [BTreeMap::new(), BTreeMap::new()];
+        self.newest = [BTreeMap::new(), BTreeMap::new()];
         self.events.clear();
         self.charged = [BTreeSet::new(), BTreeSet::new()];
         self.discarded = [BTreeSet::new(), BTreeSet::new()];

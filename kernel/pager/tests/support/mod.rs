@@ -92,6 +92,8 @@ pub(crate) struct World<B: Backing> {
     pub(crate) events: Vec<StoreEvent>,
     programs: Vec<Program>,
     planted: Planted,
+    /// Steps of the pager since the start.
+    steps: u64,
     /// Cuts survived.
     pub(crate) cuts: u64,
     /// Accesses that found an unreadable page.
@@ -113,6 +115,7 @@ impl<B: Backing> World<B> {
         let mut pager = Pager::new(plan.frames, backing.store(), plan.wired.clone(), plan.options);
         pager.set_read_ahead(plan.reads_ahead);
         pager.set_cleaning(plan.cleans);
+        pager.set_settling(plan.settles);
         let epoch = pager.epoch();
         let mut snapshots = BTreeMap::new();
         snapshots.insert(Epoch(0), (Model::new(), 0));
@@ -131,6 +134,7 @@ impl<B: Backing> World<B> {
             events: Vec::new(),
             planted: Planted::None,
             cuts: 0,
+            steps: 0,
             unreadable_seen: 0,
         }
     }
@@ -205,6 +209,9 @@ impl<B: Backing> World<B> {
         if outcome == StepOutcome::Idle {
             let _ = self.pager.zero_ahead(&mut self.frames);
         }
+        self.steps += 1;
+        let mut memory = Memory { mmu: &mut self.mmu, frames: &mut self.frames };
+        self.pager.write_settled(self.steps / 4, &mut memory, self.backing.store());
         self.deliver_wakes();
         outcome
     }
@@ -447,6 +454,7 @@ impl<B: Backing> World<B> {
             Pager::new(self.plan.frames, store, self.plan.wired.clone(), self.plan.options);
         self.pager.set_read_ahead(self.plan.reads_ahead);
         self.pager.set_cleaning(self.plan.cleans);
+        self.pager.set_settling(self.plan.settles);
         self.pager.plant(self.planted);
         self.epoch = self.pager.epoch();
         self.mmu = SimMmu::new(self.plan.frames, self.plan.tlb, self.random.next_u64());

@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) reads_ahead: bool,
     /// Whether modified pages are written before their flip when frames are short.
     pub(crate) cleans: bool,
+    /// Whether settled pages are written before their flip while they are not.
+    pub(crate) settles: bool,
     /// One flip in so many steps, if possible.
     pub(crate) flip_one_in: u64,
     /// One discard of a few pages in so many steps; 0 for none.
@@ -45,6 +47,7 @@ impl Plan {
             wired: Vec::new(),
             reads_ahead: false,
             cleans: false,
+            settles: false,
             flip_one_in: 0,
             discard_one_in: 0,
             cut_one_in: 0,
@@ -86,6 +89,7 @@ impl Plan {
             wired: Vec::new(),
             reads_ahead: random.one_in(2),
             cleans: true,
+            settles: true,
             flip_one_in: 60,
             discard_one_in: 25,
             cut_one_in: 1500,
@@ -120,6 +124,11 @@ impl Plan {
             ..plan.options
         };
         Self { cut_one_in: 0, flip_one_in: 400, discard_one_in: 150, options, ..plan }
+    }
+
+    /// The same with a snapshot in the making nearly all the time.
+    pub(crate) fn of_the_busy_cleaner(random: &mut Random) -> Self {
+        Self { flip_one_in: 12, ..Self::of_the_cleaner(random) }
     }
 
     /// As [`Plan::roomy`], but with a seed's own shortage: of frames, of reserves, of room in the TLB; and with a range of the

@@ -30,6 +30,8 @@ pub(crate) struct Tally {
     /// Pages given to the store before their flip, and of these not written.
     pub(crate) pages_cleaned: u64,
     pub(crate) pages_not_cleaned: u64,
+    /// Given while a snapshot was in the making.
+    pub(crate) pages_cleaned_meanwhile: u64,
     /// Pages discarded.
     pub(crate) pages_discarded: u64,
     /// Power cuts.
@@ -49,6 +51,7 @@ impl Tally {
         self.pages_evicted += other.pages_evicted;
         self.pages_cleaned += other.pages_cleaned;
         self.pages_not_cleaned += other.pages_not_cleaned;
+        self.pages_cleaned_meanwhile += other.pages_cleaned_meanwhile;
         self.pages_discarded += other.pages_discarded;
         self.cuts += other.cuts;
     }
@@ -65,6 +68,7 @@ impl Tally {
         self.pages_evicted += statistics.pages_evicted;
         self.pages_cleaned += statistics.pages_cleaned;
         self.pages_not_cleaned += statistics.pages_not_cleaned;
+        self.pages_cleaned_meanwhile += statistics.pages_cleaned_meanwhile;
         self.pages_discarded += statistics.pages_discarded;
     }
 }

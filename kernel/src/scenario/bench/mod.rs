@@ -4,9 +4,11 @@
 //! |---|---|---|
 //! | `faults` | zero fill, make writable, copy | empty or of these scenarios |
 //! | `prepare` | stores `pages` pages and makes them durable, for the three below | the same |
+//! | `prepare_spread` | the same, but each page is the first of 16: they lie all over `pages` times 64 KiB | the same |
 //! | `page_in` | faults that wait for the disk, one at a time | made by `prepare` |
 //! | `paging_random` | page-ins of 16 readers that jump about, until memory was filled three times, against the driver alone | the same |
 //! | `paging_scan` | one walk over all pages, against the driver alone | the same |
+//! | `tables_share` | what page tables and nodes of the map take while 16 readers jump about in `pages` times 64 KiB | made by `prepare_spread` |
 //! | `bandwidth` | a snapshot of `pages` pages against the driver alone | the same; the second disk, empty, for the driver; besides, random reads of it |
 //! | `blocks` | blocks of an idle snapshot, and of one with one page changed | the same |
 //! | `resume`, `grace`, `idle`, `flip`, `walk`, `discard` | see `probe` | made by `revenant disk create` |
@@ -17,6 +19,8 @@
 mod bandwidth;
 mod faults;
 mod paging;
+mod readers;
+mod tables;
 
 use super::Machine;
 use super::synthetic::{Nobody, TEST_ABI, format_if_empty};
@@ -40,6 +44,9 @@ const FIRST: u64 = 1 << 16;
 /// An interval that never ends: measurements ask for their snapshots.
 const NO_INTERVAL_MS: u64 = 1 << 40;
 
+/// Pages of object space for each one that `prepare_spread` stores.
+const SPREAD: u64 = 16;
+
 /// What a measurement works with.
 struct Bench {
     clock: MachineClock,
@@ -47,6 +54,8 @@ struct Bench {
     pages: u64,
     rounds: u64,
     frames: u32,
+    /// Pages from one that is stored to the next.
+    stride: u64,
 }
 
 /// Runs the measurement that the command line names.
@@ -54,6 +63,7 @@ pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
     match machine.options.bench.as_deref() {
         Some("paging_random") => return paging::run(machine, paging::Order::Random),
         Some("paging_scan") => return paging::run(machine, paging::Order::Walk),
+        Some("tables_share") => return tables::run(machine),
         _ => {}
     }
     let Machine { clock, mut options, mut frames, tables, .. } = machine;
@@ -73,11 +83,12 @@ pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
     let (opened, _) = disk::open(&mut disk, &options, TEST_ABI)?;
     space::install(opened, disk, frames, tables, Vec::new(), || ());
     let event_loop = EventLoop::new(Nobody, clock, options);
-    let mut bench = Bench { clock, event_loop, pages, rounds, frames: count };
+    let stride = if name == "prepare_spread" { SPREAD } else { 1 };
+    let mut bench = Bench { clock, event_loop, pages, rounds, frames: count, stride };
     match name.as_str() {
         "faults" => faults::run(&mut bench),
         "page_in" => faults::page_in(&mut bench),
-        "prepare" => {
+        "prepare" | "prepare_spread" => {
             bench.dirty(bench.pages);
             bench.snapshot(|_| ());
             Ok(())
@@ -122,12 +133,13 @@ impl Bench {
 
     /// Stores to each page of the set up to `count`, waiting where that is needed.
     fn dirty(&mut self, count: u64) {
-        let next = Cell::new(0);
+        let (next, stride) = (Cell::new(0), self.stride);
         while next.get() < count {
             attention::take();
             let done = self.event_loop.attempt(|_, _| {
                 while next.get() < count && !attention::flag().load(Ordering::Relaxed) {
-                    store(word(next.get()), content(next.get()));
+                    let number = next.get() * stride;
+                    store(word(number), content(number));
                     next.set(next.get() + 1);
                 }
             });

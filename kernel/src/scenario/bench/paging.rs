@@ -1,30 +1,28 @@
 //! Page-ins against the driver alone, on the same disk in the same run: by many readers that jump about while memory fills and
 //! when it is full, and by one that walks.
 //!
-//! The readers run as programs do: each turn of the event loop is one reader's until it misses a page, then another's. The disk
-//! was made by `bench=prepare` with the same `pages`; each page holds its number.
+//! The comparison is fair in that both sides read single blocks of the same part of the disk, as the host has left it, and that as
+//! many requests are on their way at most: one for each of the readers, each of which waits for its page.
+//!
+//! The disk was made by `bench=prepare` with the same `pages`; each page holds its number.
 
-use super::{FIRST, content, metric, ratio, word};
+use super::readers::{Course, Readers};
+use super::{content, metric, ratio};
 use crate::event_loop::EventLoop;
-use crate::programs::Programs;
 use crate::scenario::Machine;
 use crate::scenario::synthetic::TEST_ABI;
-use crate::world::World;
 use crate::{disk, space};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::sync::atomic::{Ordering, compiler_fence};
 use revenant_hal::{
     BlockIndex, Buffer, Clock, Disk, DiskOperation, DiskRequest, FrameIndex, FrameMemory,
-    PageIndex, RequestTag,
+    RequestTag,
 };
 use revenant_machine::attention;
 use revenant_machine::clock::MachineClock;
 use revenant_machine::exit::ExitCode;
-use revenant_machine::object_memory::load;
 use revenant_machine::virtio::VirtioDisk;
-use revenant_vm::{ExitStatus, Requests, ThreadId, Turn};
 
 /// Readers, and as many requests of the driver alone.
 const READERS: usize = 16;
@@ -56,96 +54,44 @@ pub(super) fn run(machine: Machine, order: Order) -> Result<ExitCode, String> {
     let mut raw = 0;
     for _ in 0..2 {
         raw = match order {
-            Order::Random => raw_random(&mut disk, clock, 2 * count)?,
+            Order::Random => raw_random(&mut disk, clock, pages, 2 * count)?,
             Order::Walk => raw_walk(&mut disk, clock, pages)?,
         };
     }
     options.exit_on_main = true;
     let (store, _) = disk::open(&mut disk, &options, TEST_ABI)?;
     space::install(store, disk, frames, tables, Vec::new(), || ());
-    let readers = match order {
-        Order::Random => READERS,
-        Order::Walk => 1,
-    };
     let goal = if order == Order::Random { FILLS * count } else { pages };
-    let programs = Readers::new(clock, order, pages, readers, goal);
+    let started = clock.monotonic().get();
+    let random = 0x9e37_79b9_7f4a_7c15 ^ started;
+    let mut course = Pages { clock, order, pages, random, goal, started, samples: Vec::new() };
+    let first: Vec<u64> = match order {
+        Order::Random => (0..READERS).map(|_| course.next(0)).collect(),
+        Order::Walk => [0].into(),
+    };
+    let programs = Readers::new(course, first);
     let mut event_loop = EventLoop::new(programs, clock, options);
     let code = event_loop.run();
-    event_loop.programs.report(raw, count)?;
+    event_loop.programs.check()?;
+    event_loop.programs.course.report(event_loop.programs.read, raw, count);
     Ok(code)
 }
 
-/// What a reader does.
-#[derive(Clone, Copy)]
-struct Reader {
-    /// The page that it reads next.
-    number: u64,
-    waits: bool,
-}
-
-/// The readers; nothing of them is in object space.
-struct Readers {
+/// The pages in that order, and when they came.
+struct Pages {
     clock: MachineClock,
     order: Order,
     pages: u64,
-    readers: Vec<Reader>,
-    current: usize,
     random: u64,
-    read: u64,
-    wrong: u64,
-    arrived: u64,
     goal: u64,
     started: u64,
     /// The time of each [`SAMPLE`] page-ins.
     samples: Vec<u64>,
-    ended: bool,
 }
 
-impl Readers {
-    fn new(clock: MachineClock, order: Order, pages: u64, readers: usize, goal: u64) -> Self {
-        let started = clock.monotonic().get();
-        let mut programs = Self {
-            clock,
-            order,
-            pages,
-            readers: alloc::vec![Reader { number: 0, waits: false }; readers],
-            current: 0,
-            random: 0x9e37_79b9_7f4a_7c15 ^ started,
-            read: 0,
-            wrong: 0,
-            arrived: 0,
-            goal,
-            started,
-            samples: Vec::new(),
-            ended: false,
-        };
-        if order == Order::Random {
-            for reader in 0..readers {
-                programs.readers[reader].number = programs.next(0);
-            }
-        }
-        programs
-    }
-
-    fn next(&mut self, number: u64) -> u64 {
-        match self.order {
-            Order::Walk => number + 1,
-            Order::Random => random(&mut self.random) % self.pages,
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        match self.order {
-            Order::Random => self.arrived >= self.goal,
-            Order::Walk => self.read >= self.goal,
-        }
-    }
-
-    /// Prints what was found; an error if a page did not hold what it should.
-    fn report(&self, raw: u64, frames: u64) -> Result<(), String> {
-        if self.wrong > 0 {
-            return Err(format!("{} of {} reads were wrong", self.wrong, self.read));
-        }
+impl Pages {
+    /// Prints what was found of so many reads.
+    fn report(&self, read: u64, raw: u64, frames: u64) {
         let counters = space::with(|space| space.statistics());
         metric("paging_pages_read", counters.pages_read, "pages");
         metric("paging_pages_read_ahead", counters.pages_read_ahead, "pages");
@@ -154,10 +100,10 @@ impl Readers {
         let elapsed = self.samples.last().map_or(0, |end| end - self.started);
         if self.order == Order::Walk {
             metric("paging_scan.raw", raw, "pages/s");
-            let rate = per_second(self.read, elapsed);
+            let rate = per_second(read, elapsed);
             metric("paging_scan.pages", rate, "pages/s");
             ratio("paging_scan", rate, raw);
-            return Ok(());
+            return;
         }
         let sample = |fill: u64, of: u64| usize::try_from(frames * fill / of / SAMPLE).unwrap_or(0);
         let rate = |from: usize, to: usize| match (self.samples.get(from), self.samples.get(to)) {
@@ -175,66 +121,40 @@ impl Readers {
         metric("paging_random.lowest", lowest, "pages/s");
         ratio("paging_random", full, raw);
         ratio("paging_random_when_full", full, filling);
-        Ok(())
     }
 }
 
-impl Programs for Readers {
-    fn turn(&mut self, _world: &mut World) -> Turn {
-        let count = self.readers.len();
-        let ready = (0..count).map(|ahead| (self.current + ahead) % count);
-        let Some(reader) = ready.into_iter().find(|reader| !self.readers[*reader].waits) else {
-            return Turn::Waiting;
-        };
-        self.current = reader;
-        loop {
-            if self.is_done() || attention::flag().load(Ordering::Relaxed) {
-                return Turn::Ran(ThreadId(reader as u64));
-            }
-            let number = self.readers[reader].number;
-            // The load may not return: what is known so far has to be in memory by then.
-            compiler_fence(Ordering::SeqCst);
-            let value = load(word(number));
-            self.wrong += u64::from(value != content(number));
-            self.read += 1;
-            self.readers[reader].number = self.next(number);
+impl Course for Pages {
+    fn next(&mut self, number: u64) -> u64 {
+        match self.order {
+            Order::Walk => number + 1,
+            Order::Random => random(&mut self.random) % self.pages,
         }
     }
 
-    fn has_run(&self) -> bool {
-        true
+    fn expected(&self, number: u64) -> u64 {
+        content(number)
     }
 
-    fn abandoned(&mut self, _page: PageIndex) {
-        self.readers[self.current].waits = true;
-        self.current = (self.current + 1) % self.readers.len();
+    fn is_done(&self, read: u64, arrived: u64) -> bool {
+        match self.order {
+            Order::Random => arrived >= self.goal,
+            Order::Walk => read >= self.goal,
+        }
     }
 
-    fn page_arrived(&mut self, page: PageIndex) {
-        self.arrived += 1;
-        if self.arrived.is_multiple_of(SAMPLE) {
+    fn arrived(&mut self, arrived: u64) {
+        if arrived.is_multiple_of(SAMPLE) {
             self.samples.push(self.clock.monotonic().get());
         }
-        for reader in &mut self.readers {
-            reader.waits &= reader.number + FIRST != page.0;
-        }
     }
 
-    fn retry_all(&mut self) {
-        self.readers.iter_mut().for_each(|reader| reader.waits = false);
-    }
-
-    fn take_requests(&mut self) -> Requests {
-        let mut requests = Requests::default();
-        if self.is_done() && !core::mem::replace(&mut self.ended, true) {
-            self.samples.push(self.clock.monotonic().get());
-            requests.main_ended = Some(ExitStatus::Returned(0));
-        }
-        requests
+    fn ended(&mut self) {
+        self.samples.push(self.clock.monotonic().get());
     }
 }
 
-fn random(state: &mut u64) -> u64 {
+pub(super) fn random(state: &mut u64) -> u64 {
     *state ^= *state << 13;
     *state ^= *state >> 7;
     *state ^= *state << 17;
@@ -245,9 +165,16 @@ fn per_second(pages: u64, nanoseconds: u64) -> u64 {
     pages.saturating_mul(NANOSECONDS) / nanoseconds.max(1)
 }
 
-/// Reads of single blocks all over the disk by the driver alone; blocks a second.
-fn raw_random(disk: &mut VirtioDisk, clock: MachineClock, count: u64) -> Result<u64, String> {
-    let (blocks, mut state) = (disk.geometry().blocks, 0x2545_f491_4f6c_dd1d);
+/// Reads of single blocks by the driver alone, all over the part of the disk where `bench=prepare` has put the pages: a fresh
+/// disk is filled from its beginning, and a map node goes with 128 pages. Blocks a second.
+fn raw_random(
+    disk: &mut VirtioDisk,
+    clock: MachineClock,
+    pages: u64,
+    count: u64,
+) -> Result<u64, String> {
+    let blocks = disk.geometry().blocks.min(pages + pages / 64);
+    let mut state = 0x2545_f491_4f6c_dd1d;
     let places = (0..count).map(|_| (random(&mut state) % blocks, 1));
     raw(disk, clock, places, READERS)
 }

@@ -4,7 +4,8 @@
 //! Invariant: page content is a function of a number (0: zeros), so the model is a map from page to number.
 
 use revenant_hal::{
-    Disk, DiskCompletion, Epoch, FrameIndex, FrameMemory, Nanoseconds, PageBytes, PageIndex,
+    Checksum, Disk, DiskCompletion, Epoch, FrameIndex, FrameMemory, Nanoseconds, PageBytes,
+    PageIndex,
 };
 use revenant_sim::{Image, SimDisk, SimDiskOptions, SimFrames};
 use revenant_store::{
@@ -58,10 +59,34 @@ pub(crate) fn telling(session: u128, last: u32) -> OpenRequest {
     OpenRequest { options, ..request(session) }
 }
 
+/// What tells one committed state from another: everything that a user could see of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Identity {
+    pub(crate) live: (Epoch, Checksum),
+    pub(crate) restore_generation: u64,
+    /// Epoch, parent, root, pinned, hidden.
+    pub(crate) snapshots: Vec<(Epoch, Epoch, Checksum, bool, bool)>,
+}
+
+impl Identity {
+    pub(crate) fn of(superblock: &Superblock) -> Self {
+        let entries = superblock.snapshots.entries().iter();
+        Self {
+            live: (superblock.epoch, superblock.root.checksum),
+            restore_generation: superblock.restore_generation,
+            snapshots: entries
+                .map(|s| (s.epoch, s.parent, s.root.checksum, s.pinned, s.hidden))
+                .collect(),
+        }
+    }
+}
+
 /// A frame pool and a disk.
 pub(crate) struct Machine {
     pub(crate) disk: SimDisk,
     pub(crate) frames: SimFrames,
+    /// What is stored and given to the store after the next flip, while its snapshot is in the making.
+    pub(crate) beside: Pages,
 }
 
 /// How a commit ended.
@@ -82,12 +107,14 @@ impl Machine {
         Self {
             disk: SimDisk::new(image, options),
             frames: SimFrames::new(FRAMES + EARLY_FRAMES, options.seed),
+            beside: Pages::new(),
         }
     }
 
     /// A machine that only looks: one frame.
     pub(crate) fn looking(image: Image, options: SimDiskOptions) -> Self {
-        Self { disk: SimDisk::new(image, options), frames: SimFrames::new(1, options.seed) }
+        let (disk, frames) = (SimDisk::new(image, options), SimFrames::new(1, options.seed));
+        Self { disk, frames, beside: Pages::new() }
     }
 
     /// One turn of the device and its completion, if there is one.
@@ -181,7 +208,12 @@ impl Machine {
 
     /// Stores to pages and gives them to the store without waiting for the disk.
     pub(crate) fn begin_early(&mut self, store: &mut Store, changes: &Pages) {
-        for (frame, (page, number)) in (FRAMES..).map(FrameIndex).zip(changes) {
+        self.begin_early_in(FRAMES, store, changes);
+    }
+
+    /// The same, from a frame on.
+    fn begin_early_in(&mut self, first: u32, store: &mut Store, changes: &Pages) {
+        for (frame, (page, number)) in (first..).map(FrameIndex).zip(changes) {
             let index = PageIndex(*page);
             *self.frames.bytes_mut(frame) = content(*number);
             store.reserve_first_dirtying(index, Copies::One, Purpose::Program).expect("room");
@@ -224,6 +256,8 @@ impl Machine {
         if store.begin_snapshot(epoch, Nanoseconds(epoch.0)).is_err() {
             return End::Refused;
         }
+        let beside = core::mem::take(&mut self.beside);
+        self.begin_early_in(FRAMES + EARLY_FRAMES / 2, store, &beside);
         let mut free: Vec<FrameIndex> = (0..FRAMES).map(FrameIndex).collect();
         let mut left: Vec<(u64, u64)> = changes.iter().rev().map(|(p, n)| (*p, *n)).collect();
         loop {
@@ -239,7 +273,7 @@ impl Machine {
                 store.finish_snapshot();
             }
             match self.event(store) {
-                Some(StoreEvent::PageWritten { frame, .. }) => free.push(frame),
+                Some(StoreEvent::PageWritten { frame, .. }) if frame.0 < FRAMES => free.push(frame),
                 Some(StoreEvent::Committed { epoch, blocks_written, .. }) => {
                     return End::Committed(epoch, blocks_written);
                 }

@@ -9,35 +9,13 @@
 //! no generation may be damaged; every block must match its checksum; the allocator must mark exactly what is reached.
 //! Now and then the recovery and the session after it are recorded too, and cut at every write in turn.
 
-use crate::common::{End, Machine, Pages, apply, pages, telling};
-use revenant_hal::{Checksum, Disk, DiskOperation, Epoch};
+use crate::common::{End, Identity, Machine, Pages, apply, pages, telling};
+use revenant_hal::{Disk, DiskOperation, Epoch};
 use revenant_sim::{
     CutPolicy, DiskLog, Fault, FaultEffect, FaultTarget, Image, KeepAll, KeepNone, LogEntry, Order,
     Random, Replay, Scattered, Seeded, SimDiskOptions, cuts_to_try,
 };
-use revenant_store::{OpenFrom, OpenRequest, Planted, Refusal, Store, Superblock};
-
-/// What tells one committed state from another: everything that a user could see of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Identity {
-    live: (Epoch, Checksum),
-    restore_generation: u64,
-    /// Epoch, parent, root, pinned, hidden.
-    snapshots: Vec<(Epoch, Epoch, Checksum, bool, bool)>,
-}
-
-impl Identity {
-    fn of(superblock: &Superblock) -> Self {
-        let entries = superblock.snapshots.entries().iter();
-        Self {
-            live: (superblock.epoch, superblock.root.checksum),
-            restore_generation: superblock.restore_generation,
-            snapshots: entries
-                .map(|s| (s.epoch, s.parent, s.root.checksum, s.pinned, s.hidden))
-                .collect(),
-        }
-    }
-}
+use revenant_store::{OpenFrom, OpenRequest, Planted, Refusal, Store};
 
 /// A state that a cut may leave: from `position` of the log on it is the least that may be found.
 struct Milestone {
@@ -124,10 +102,11 @@ impl Script {
         let changes = pages(changes);
         self.early.retain(|page, _| changes.get(page) != Some(&0));
         let next = apply(&apply(&self.live, &self.early), &changes);
+        let beside = self.machine.beside.clone();
         match self.machine.snapshot(&mut self.store, &changes) {
             End::Committed(..) => {
                 self.live = next;
-                self.early.clear();
+                self.early = beside;
                 self.models.insert(epoch, self.live.clone());
                 self.milestone(self.machine.disk.log_length());
             }
@@ -135,6 +114,7 @@ impl Script {
                 // What was stored belongs to the next epoch, which this script does not give it; what was discarded or written
                 // before the flip stays so.
                 self.live.extend(changes.iter().filter(|(_, number)| **number == 0));
+                self.early.extend(beside);
                 let position = self.milestones.last().map_or(0, |last| last.position);
                 self.milestones.push(Milestone { position, identity: None, epoch, live: next });
             }
@@ -150,6 +130,12 @@ impl Script {
         assert_eq!(done, written, "nothing fails");
         self.machine.begin_early(&mut self.store, &on_the_way);
         self.early = apply(&apply(&self.early, &written), &on_the_way);
+    }
+
+    /// Writes pages of the next epoch while the next snapshot is in the making; it may end before they have ended.
+    fn beside(&mut self, written: &[(u64, u64)]) {
+        while self.machine.event(&mut self.store).is_some() {} // nothing is on its way any more
+        self.machine.beside = pages(written);
     }
 
     fn commit_requests(&mut self) {
@@ -189,13 +175,16 @@ fn play(mut script: Script) -> Recorded {
     script.store.pin(pinned).expect("it exists");
     script.early(&[(3, 101), (50, 102), (51, 103), (52, 104)], &[]);
     script.early(&[(50, 105)], &[(53, 106), (1, 107)]);
+    script.beside(&[(3, 120), (60, 121), (53, 122)]);
     script.snapshot(&[(1, 11), (3, 5), (52, 0)]);
     script.early(&[], &[(50, 108), (54, 109)]);
     script.snapshot(&[(2, 0), (1, 12)]);
     script.early(&[(55, 110), (2, 111)], &[]);
+    script.beside(&[(55, 123), (61, 124), (4, 125)]);
     let victim = script.snapshot(&[(4, 6), (1000, 7)]);
     script.snapshot(&[(1, 13)]);
     script.store.delete(victim).expect("it exists");
+    script.early(&[(62, 126)], &[(63, 127)]);
     script.commit_requests();
     script.reopen(OpenFrom::Newest);
     script.early(&[(56, 112), (57, 113)], &[(55, 114)]);
@@ -230,6 +219,9 @@ fn record_failures(seed: u64, planted: Planted) -> Recorded {
         (DiskOperation::Flush, 1),
     ]) {
         script.early(&[(page + 40, page), (2, page)], &[]);
+        if operation == DiskOperation::Flush {
+            script.beside(&[(page + 40, page + 200), (page + 50, page + 201), (7, page + 202)]);
+        }
         fail(&mut script, operation, nth);
         script.snapshot(&[(1, 20 + nth), (nth + 5, 30), (page, 0)]);
         script.machine.disk.clear_faults();
@@ -463,6 +455,7 @@ fn planted_bugs_of_the_commit_are_caught_by_the_matrix() {
         Planted::BirthOffByOne,
         Planted::DiscardNotCommitted,
         Planted::OverlayLost,
+        Planted::OverlayInOlderSuperblock,
     ] {
         let caught = std::panic::catch_unwind(|| caught(planted, record));
         match caught {

@@ -113,6 +113,10 @@ fn scattered_stores_wait_before_the_map_of_a_commit_outgrows_its_memory() {
         store
             .reserve_first_dirtying(system, Copies::Two, Purpose::System)
             .expect("the system's share");
+        // And so has what gives memory back, however much of it is stored to meanwhile.
+        let (changed, gone) = (PageIndex(3 << 30 | round), PageIndex(7 << 29 | round));
+        store.reserve_first_dirtying(changed, Copies::One, Purpose::Freeing).expect("its share");
+        store.discard(gone).expect("its share");
         let most = commit(&mut machine, &mut store, base, dirty);
         // The nodes once, those on their way to the disk, and small change.
         let bound = page * (i64::try_from(NODES).expect("small") + 512 + 128 + 64);

@@ -53,13 +53,12 @@ fn whatever_was_reserved_can_be_committed() {
                     continue;
                 }
                 let index = PageIndex(page);
+                let purpose = if random.one_in(4) { Purpose::Freeing } else { Purpose::Program };
                 let reserved = if random.one_in(5) {
                     store.discard(index).map(|()| 0)
                 } else {
                     let number = round * 1000 + step + 1;
-                    store
-                        .reserve_first_dirtying(index, copies(index), Purpose::Program)
-                        .map(|()| number)
+                    store.reserve_first_dirtying(index, copies(index), purpose).map(|()| number)
                 };
                 match reserved {
                     Ok(number)

@@ -90,7 +90,7 @@ fn a_disk_that_another_machine_has_opened_is_left_alone() {
     let mut store = opened(&mut machine, crate::common::TELL_ALL);
     assert!(matches!(machine.snapshot(&mut store, &pages(&[(1, 1)])), End::Committed(..)));
     let disk = machine.disk.second_opener(discarding(4, 0));
-    let mut other = Machine { disk, frames: SimFrames::new(64, 4) };
+    let mut other = Machine { disk, frames: SimFrames::new(64, 4), beside: Pages::new() };
     let (mut second, _) = other.open(telling(2, 1)).expect("it opens");
     machine.rest(&mut store, LONG);
     assert_eq!(store.read_only(), Some(ReadOnlyReason::ForeignSession));

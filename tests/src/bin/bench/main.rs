@@ -12,6 +12,7 @@ mod scenarios;
 
 use clap::Parser;
 use core::time::Duration;
+use revenant_tests::cuts::BACKGROUND;
 use revenant_tests::figures::Figures;
 use revenant_tests::flips::Flips;
 use revenant_tests::harness::{Running, built_machine, repository, scratch_file};
@@ -46,8 +47,6 @@ const THROTTLE: DiskFilter =
 /// For programs: page-ins queue up, so that at any moment some are on their way.
 const FEW_REQUESTS: DiskFilter =
     DiskFilter::Throttle { bytes_per_second: 100 << 20, requests_per_second: 100 };
-/// What the console puts before lines of programs other than the first.
-const BACKGROUND: &str = "main ";
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -106,7 +106,7 @@ const GRACE: Scenario = Scenario {
 
 /// In `flip` 100 snapshots of each set, after a round that is not counted; in `flip-busy` some more, for one at which nothing happens to be
 /// on its way from the disk is not counted either.
-pub(crate) const SCENARIOS: [Scenario; 26] = [
+pub(crate) const SCENARIOS: [Scenario; 28] = [
     Scenario {
         name: "flip",
         program: program("samples/bench/flip.rasm", &[ROUNDS, "0", "1", "16", "64", "192"], None),
@@ -239,6 +239,20 @@ pub(crate) const SCENARIOS: [Scenario; 26] = [
         ..PLAIN
     },
     Scenario {
+        name: "prepare-tables",
+        prefix: "tables.",
+        command_line: "bench=prepare_spread pages=65536",
+        disks: &["tables"],
+        ..PLAIN
+    },
+    Scenario {
+        name: "tables-share",
+        memory: "64M",
+        command_line: "bench=tables_share pages=65536",
+        disks: &["tables"],
+        ..PLAIN
+    },
+    Scenario {
         name: "walk",
         memory: "64M",
         command_line: "bench=walk retain=1 exit_on_main=1",
@@ -249,8 +263,8 @@ pub(crate) const SCENARIOS: [Scenario; 26] = [
         name: "fairness",
         memory: "64M",
         command_line: "retain=1 exit_on_main=1",
-        rounds: 200,
-        rounds_quick: 20,
+        rounds: 6,
+        rounds_quick: 2,
         program: Some(Program {
             file: "samples/bench/fair.rasm",
             arguments: &["0", "16", ROUNDS],
@@ -264,20 +278,20 @@ pub(crate) const SCENARIOS: [Scenario; 26] = [
         name: "thrash",
         memory: "64M",
         command_line: "retain=1 exit_on_main=1",
-        rounds: 80_000,
-        rounds_quick: 30_000,
+        rounds: 15,
+        rounds_quick: 5,
         program: Some(Program {
             file: "samples/bench/thrash.rasm",
-            arguments: &["0", "8", "32", ROUNDS, "6"],
+            arguments: &["0", "8", "32", ROUNDS],
             ready: Some("thrash: ready"),
             beside: &[
-                "1 8 32 ROUNDS 6",
-                "2 8 32 ROUNDS 6",
-                "3 8 32 ROUNDS 6",
-                "4 8 32 ROUNDS 6",
-                "5 8 32 ROUNDS 6",
-                "6 8 32 ROUNDS 6",
-                "7 8 32 ROUNDS 6",
+                "1 8 32 ROUNDS",
+                "2 8 32 ROUNDS",
+                "3 8 32 ROUNDS",
+                "4 8 32 ROUNDS",
+                "5 8 32 ROUNDS",
+                "6 8 32 ROUNDS",
+                "7 8 32 ROUNDS",
             ],
             disk: Some(100),
         }),

@@ -52,10 +52,15 @@ pub const FIRST_GRANULE: u64 = 256;
 pub const GRANULES: u64 = 3840;
 /// Header: free cells outside the allocator's current run of cells, u16 in a u64.
 pub const HEADER_FREE_CELLS: u64 = 0;
-/// Header: kind, size class and owner once more (u8, u8, u16 0, u32), for checkers and for freeing without the table.
+/// Header: kind, size class and owner once more (u8, u8, [`HEADER_NOTED`], u8 0, u32), for checkers and for freeing without
+/// the table.
 pub const HEADER_CLASS: u64 = 8;
+/// Header of a small block: not 0 when it is noted for a look at its free pages, u8.
+pub const HEADER_NOTED: u64 = 10;
 /// Header of a large run: bytes of payload that may differ from zero (its high-water mark), u64.
 pub const HEADER_EXTENT: u64 = 16;
+/// Header of a small block: the pages of it that were discarded and not used since, a bit each, u16.
+pub const HEADER_ZERO_PAGES: u64 = 24;
 
 /// Runs page: heads of the lists of clean free runs, u32 each by order.
 pub const RUNS_CLEAN: u64 = 0;
@@ -73,6 +78,8 @@ pub const RUNS_UNKNOWN_PAGES: u64 = 272;
 pub const RUNS_FRESH: u64 = 288;
 /// Runs page: upper end of it, exclusive, address.
 pub const RUNS_FRESH_TOP: u64 = 296;
+/// Runs page: which pages of the set of noted blocks may have a bit, a bit each: 1 KiB.
+pub const RUNS_NOTED: u64 = 2048;
 
 /// Allocator page: group index, u64.
 pub const ALLOCATOR_GROUP: u64 = 0;
@@ -80,6 +87,8 @@ pub const ALLOCATOR_GROUP: u64 = 0;
 pub const ALLOCATOR_QUOTA: u64 = 8;
 /// Allocator page: bytes of blocks and large payloads charged, u64.
 pub const ALLOCATOR_USED: u64 = 16;
+/// Allocator page: allocations refused because of the quota, each an exception thrown, u64.
+pub const ALLOCATOR_REFUSED: u64 = 24;
 /// Allocator page: first of the records by size class.
 pub const ALLOCATOR_CLASSES: u64 = 64;
 /// Bytes of the record of a size class.
@@ -107,6 +116,7 @@ pub const THREAD_CLASS: u8 = 34;
 const _: () = assert!(FIRST_GRANULE * super::GRANULE == super::PAGE);
 const _: () = assert!((FIRST_GRANULE + GRANULES) * super::GRANULE == super::BLOCK);
 const _: () = assert!(RUNS_CLEAN + 4 * ORDERS <= RUNS_DIRTY && RUNS_DIRTY + 4 * ORDERS <= 256);
+const _: () = assert!(RUNS_NOTED + super::BLOCKS / 8 / super::PAGE / 8 <= super::PAGE);
 const _: () =
     assert!(ALLOCATOR_CLASSES + ALLOCATOR_CLASS_SIZE * SIZE_CLASSES.len() as u64 <= super::PAGE);
 const _: () = assert!(

@@ -94,6 +94,9 @@ pub mod area {
     /// Entries of the timer heap.
     pub const TIMER_HEAP_ENTRIES: u64 = THREAD_TABLE_ENTRIES;
 
+    /// The set of blocks that were noted for a look at their free pages: a bit each, by number.
+    pub const NOTED_BLOCKS: u64 = OBJECT_SPACE_BASE + 20 * GIB;
+
     /// The held table: two arenas of [`TABLE_ARENA`] bytes.
     pub const HELD_TABLE: u64 = OBJECT_SPACE_BASE + 64 * GIB;
     /// The table of weak references: target to weak object, two arenas.
@@ -114,7 +117,8 @@ pub mod area {
     const _: () = assert!(ALLOCATORS + ALLOCATOR_COUNT * PAGE <= BLOCK_TABLE);
     const _: () = assert!(BLOCK_TABLE + super::BLOCKS * super::block::ENTRY_SIZE <= BATCHES);
     const _: () = assert!(BATCHES + 2 * BATCH_SIZE <= TIMER_HEAP);
-    const _: () = assert!(TIMER_HEAP + TIMER_HEAP_ENTRIES * 16 <= HELD_TABLE);
+    const _: () = assert!(TIMER_HEAP + TIMER_HEAP_ENTRIES * 16 <= NOTED_BLOCKS);
+    const _: () = assert!(NOTED_BLOCKS + super::BLOCKS / 8 <= HELD_TABLE);
     const _: () = assert!(HELD_TABLE + 2 * TABLE_ARENA <= WEAK_TABLE);
     const _: () = assert!(WEAK_TABLE + 2 * TABLE_ARENA <= EXTENSION_TABLE);
     const _: () = assert!(EXTENSION_TABLE + 2 * TABLE_ARENA <= HEAP);
