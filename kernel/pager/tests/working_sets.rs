@@ -42,6 +42,7 @@ impl Machine {
 
     /// Whether the group got its page.
     fn try_touch(&mut self, group: u32, page: u32) -> bool {
+        self.policy.runs(Group::new(group));
         if let Some(frame) = self.frame_of.get(&page) {
             self.memory.touched[*frame as usize] = true;
             return true;
@@ -53,7 +54,6 @@ impl Machine {
         *self.misses.entry(group).or_default() += 1;
         self.frame_of.insert(page, frame);
         (self.memory.pages[frame as usize], self.memory.touched[frame as usize]) = (page, true);
-        self.policy.runs(Group::new(group));
         self.policy.arrived(frame, page, Group::new(group));
         true
     }
@@ -175,6 +175,80 @@ fn who_is_suspended_pays_first_and_who_has_not_run_for_long_has_no_share() {
         machine.touch(1, page(1, u32::try_from(random.below(900)).unwrap_or(0)));
     }
     assert!(machine.resident(2) < 300, "{} of who has gone to sleep", machine.resident(2));
+}
+
+/// A group touches pages of its set of `size` at random, so often; its misses in the first half, and in the second.
+fn misses_at_random(
+    machine: &mut Machine,
+    group: u32,
+    size: u32,
+    touches: u32,
+    random: &mut Random,
+) -> (u64, u64) {
+    let mut half = || {
+        let before = machine.misses(group);
+        for _ in 0..touches / 2 {
+            let number = u32::try_from(random.below(u64::from(size))).unwrap_or(0);
+            machine.touch(group, page(group, number));
+        }
+        machine.misses(group) - before
+    };
+    (half(), half())
+}
+
+#[test]
+fn who_runs_alone_beside_sleepers_soon_has_its_set_in_memory() {
+    let mut machine = Machine::new();
+    let mut random = Random::new(4);
+    for round in 0..3 {
+        for group in 1..=8 {
+            let size = FRAMES / 2;
+            let (first, then) = misses_at_random(&mut machine, group, size, 10_000, &mut random);
+            println!("round {round} group {group}: {first} misses, then {then}");
+            // It needs half of memory exchanged at least.
+            assert!(first <= u64::from(FRAMES) * 5 / 4, "round {round} group {group}: {first}");
+            assert!(
+                then < 16,
+                "round {round} group {group}: {then}, although it was all in memory"
+            );
+        }
+    }
+}
+
+#[test]
+fn who_sleeps_keeps_its_share_beside_a_scan_and_for_a_while_beside_who_needs_more() {
+    let mut machine = Machine::new();
+    let mut random = Random::new(5);
+    let set = 300;
+    for round in 0..4 {
+        (0..set).for_each(|number| machine.touch(1, page(1, number)));
+        let scan = 20 * FRAMES * round..20 * FRAMES * (round + 1);
+        scan.for_each(|number| machine.touch(2, page(2, number % (8 * FRAMES))));
+    }
+    assert_eq!(machine.misses(1), u64::from(set), "it has lost nothing to a scan");
+    for _ in 0..20 {
+        (0..set).for_each(|number| machine.touch(1, page(1, number)));
+        misses_at_random(&mut machine, 3, FRAMES, 200, &mut random);
+    }
+    assert_eq!(machine.misses(1), u64::from(set), "naps cost nothing");
+    misses_at_random(&mut machine, 3, FRAMES, 20_000, &mut random);
+    let kept = machine.resident(1);
+    assert!(kept < set / 10, "{kept} pages are kept of who has slept for long");
+    (0..set).for_each(|number| machine.touch(1, page(1, number)));
+    assert!(machine.resident(1) >= set * 9 / 10, "who runs has its share at once");
+}
+
+#[test]
+fn who_runs_need_not_wait_for_pages_of_those_that_do_not_run_and_cannot_go() {
+    for suspended in [false, true] {
+        let mut machine = Machine::new();
+        let mut random = Random::new(6);
+        (0..100).for_each(|number| assert!(machine.store(1, page(1, number))));
+        machine.policy.suspend(Group::new(1), suspended);
+        let (_, then) = misses_at_random(&mut machine, 2, 2 * FRAMES, 40_000, &mut random);
+        assert!(then > 5000, "it went on: {then}");
+        assert_eq!(machine.resident(1), 100);
+    }
 }
 
 #[test]

@@ -50,11 +50,6 @@ impl Ghosts {
         &mut self.buckets[usize::try_from(place).unwrap_or(0)]
     }
 
-    /// Pages that have left so far, modulo 2^31.
-    pub(super) const fn departures(&self) -> u32 {
-        self.departures
-    }
-
     pub(super) fn remember(&mut self, page: u32, left: Left) {
         self.departures = (self.departures + 1) & (u32::MAX >> 1);
         let now = self.departures;

@@ -31,6 +31,7 @@
 mod ghosts;
 mod groups;
 mod order;
+mod rest;
 
 pub use groups::{Claim, Group, Groups, Members, Need, WorkingSet};
 
@@ -77,7 +78,7 @@ impl Replacement {
         Self {
             order: Order::new(frames),
             ghosts: Ghosts::new(frames),
-            claims: Claims::new(),
+            claims: Claims::new(frames),
             frames,
             probation: (frames / PROBATION).max(1),
         }
@@ -107,7 +108,7 @@ impl Replacement {
 
     /// A group is about to run.
     pub fn runs(&mut self, group: Group) {
-        self.claims.run(group, self.ghosts.departures());
+        self.claims.run(group);
     }
 
     /// From now on nobody has run lately.
@@ -130,12 +131,12 @@ impl Replacement {
     /// could, or came.
     #[must_use]
     pub fn is_in_vain(&self, need: Need) -> bool {
-        self.claims.payers(need, &self.order, self.ghosts.departures()).is_empty()
+        self.claims.payers(need, &self.order).is_empty()
     }
 
     /// Of which groups a page may be taken for whoever needs a frame.
     pub(crate) fn payers(&self) -> Groups {
-        self.claims.payers(Need::Frame, &self.order, self.ghosts.departures())
+        self.claims.payers(Need::Frame, &self.order)
     }
 
     /// Whether the page in a frame may go some time, and belongs to one of these groups.
@@ -146,7 +147,7 @@ impl Replacement {
     /// The groups that have pages, for reports.
     #[must_use]
     pub fn working_sets(&self) -> Vec<WorkingSet> {
-        self.claims.working_sets(&self.order, self.ghosts.departures())
+        self.claims.working_sets(&self.order)
     }
 
     /// The group of the page in a frame.
@@ -170,7 +171,9 @@ impl Replacement {
         self.claims.arrived[group.place()] += 1;
         let queue = match self.ghosts.take(page) {
             Some((left, age)) => {
-                self.claims.returned[group.place()] += u64::from(age <= self.frames);
+                if age <= self.frames {
+                    self.claims.note_returned(group, &self.order);
+                }
                 self.learn(left, age <= self.frames / MOMENT)
             }
             None => Queue::Fresh,
@@ -194,7 +197,7 @@ impl Replacement {
         let group = if self.claims.ignored { Group::default() } else { group };
         self.order.push_newest(group, queue, frame, lives);
         self.claims.hope(group);
-        self.claims.note_run(group, self.ghosts.departures());
+        self.claims.rest.note_run(group);
     }
 
     /// Draws the lesson from a ghost that is back; where it goes.
@@ -248,7 +251,7 @@ impl Replacement {
         // way of all.
         let mut stuck: Option<Left> = None;
         while *looks > 0 {
-            let payers = self.claims.payers(need, &self.order, self.ghosts.departures());
+            let payers = self.claims.payers(need, &self.order);
             if payers.is_empty() {
                 return None;
             }
@@ -309,8 +312,7 @@ impl Replacement {
             longest.map(|group| (group, Left::Probation))
         } else {
             let has_main = |group| main(group) > 0;
-            let departures = self.ghosts.departures();
-            let farthest = self.claims.farthest(payers, &self.order, departures, has_main);
+            let farthest = self.claims.farthest(payers, &self.order, has_main);
             farthest.map(|group| (group, Left::Main))
         }
     }

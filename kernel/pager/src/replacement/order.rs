@@ -65,11 +65,6 @@ impl Order {
         }
     }
 
-    /// Frames of the pool.
-    pub(super) fn frames(&self) -> u32 {
-        u32::try_from(self.nodes.len()).unwrap_or(NONE)
-    }
-
     /// Frames on any queue.
     pub(super) fn total(&self) -> u32 {
         self.total
