@@ -13,64 +13,51 @@ use crate::pager::{Memory, Pager};
 use crate::replacement::Group;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::ops::Range;
 use revenant_hal::{FrameIndex, FrameMemory, Mmu, Nanoseconds, PageIndex};
 
 /// Pages looked at in one step, read or not.
 const LOOKS_PER_STEP: u32 = 512;
-/// Runs of pages that are remembered, as a part of the frames: one for so many.
-const FRAMES_PER_RUN: u32 = 2;
+/// Stretches of pages in which some are remembered, as a part of the frames: one for so many.
+const FRAMES_PER_STRETCH: u32 = 2;
+/// Pages of a stretch.
+const STRETCH: u32 = u64::BITS;
 
-/// What suspended groups had.
+/// What suspended groups had. Pages go in the order of their use and come back in that of their addresses, so they are kept as sets: a
+/// bit each, in stretches of neighbours.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
-    /// Runs of pages that have gone, by group.
-    gone: BTreeMap<Group, Vec<Range<u32>>>,
-    runs: u32,
-    most: u32,
-    /// Runs that are being read back, the lowest last.
-    coming: Vec<(Group, Range<u32>)>,
+    /// Pages that have gone, by group and number of the stretch. None is empty.
+    gone: BTreeMap<(Group, u32), u64>,
+    most: usize,
+    /// Groups whose pages are being read back, the last first.
+    coming: Vec<Group>,
 }
 
 impl Remembered {
     pub(crate) fn new(frames: u32) -> Self {
-        Self { most: frames / FRAMES_PER_RUN, ..Self::default() }
+        Self { most: (frames / FRAMES_PER_STRETCH) as usize, ..Self::default() }
     }
 
     /// A page of a suspended group goes.
     fn note_gone(&mut self, group: Group, page: u32) {
-        let runs = self.gone.entry(group).or_default();
-        if let Some(last) = runs.last_mut() {
-            if last.end == page && page < u32::MAX {
-                last.end += 1;
-                return;
-            }
-            if last.start.checked_sub(1) == Some(page) {
-                last.start = page;
-                return;
-            }
-        }
-        if self.runs < self.most && page < u32::MAX {
-            runs.push(page..page + 1);
-            self.runs += 1;
+        let (stretch, bit) = ((group, page / STRETCH), 1 << (page % STRETCH));
+        if let Some(pages) = self.gone.get_mut(&stretch) {
+            *pages |= bit;
+        } else if self.gone.len() < self.most {
+            self.gone.insert(stretch, bit);
         }
     }
 
     /// The group is suspended: what it had not got back yet is gone.
     fn suspend(&mut self, group: Group) {
-        let coming = core::mem::take(&mut self.coming);
-        let (its, others) = coming.into_iter().partition(|(whose, _)| *whose == group);
-        self.coming = others;
-        let its: Vec<(Group, Range<u32>)> = its;
-        self.gone.insert(group, its.into_iter().map(|(_, run)| run).collect());
+        self.coming.retain(|coming| *coming != group);
     }
 
     /// The group goes on: what it had is to be read.
     fn go_on(&mut self, group: Group) {
-        let mut runs = self.gone.remove(&group).unwrap_or_default();
-        // Disk order follows the order of pages, more or less; the last is taken first.
-        runs.sort_unstable_by_key(|run| core::cmp::Reverse(run.start));
-        self.coming.splice(0..0, runs.into_iter().map(|run| (group, run)));
+        if self.first(group).is_some() {
+            self.coming.insert(0, group);
+        }
     }
 
     /// Whether something is still to be read back.
@@ -78,17 +65,29 @@ impl Remembered {
         !self.coming.is_empty()
     }
 
-    fn next(&self) -> Option<(Group, u32)> {
-        self.coming.last().map(|(group, run)| (*group, run.start))
+    /// The first page that a group had. Disk order follows the order of pages, more or less.
+    fn first(&self, group: Group) -> Option<u32> {
+        let mut stretches = self.gone.range((group, 0)..=(group, u32::MAX));
+        stretches.next().map(|((_, stretch), pages)| stretch * STRETCH + pages.trailing_zeros())
     }
 
+    fn next(&self) -> Option<(Group, u32)> {
+        let group = *self.coming.last()?;
+        self.first(group).map(|page| (group, page))
+    }
+
+    /// The next page was asked for.
     fn advance(&mut self) {
-        if let Some((_, run)) = self.coming.last_mut() {
-            run.start += 1;
-            if run.start == run.end {
-                self.coming.pop();
-                self.runs = self.runs.saturating_sub(1);
+        let Some((group, page)) = self.next() else { return };
+        let stretch = (group, page / STRETCH);
+        if let Some(pages) = self.gone.get_mut(&stretch) {
+            *pages &= *pages - 1;
+            if *pages == 0 {
+                self.gone.remove(&stretch);
             }
+        }
+        if self.first(group).is_none() {
+            self.coming.pop();
         }
     }
 }
@@ -161,20 +160,47 @@ mod tests {
         let mut remembered = Remembered::new(6);
         remembered.suspend(one);
         remembered.suspend(two);
-        for page in [7, 8, 9, 3, 2, 20, 40] {
+        for page in [7, 8, 9, 3, 2, 700, 40, 200, 701, 130, u32::MAX] {
             remembered.note_gone(one, page);
         }
         remembered.note_gone(two, 5);
         remembered.go_on(two);
+        assert!(!remembered.is_coming());
         assert_eq!(all(&mut remembered), [], "there was no room for it");
         remembered.go_on(one);
         assert_eq!(remembered.next(), Some((one, 2)));
         remembered.advance();
         remembered.suspend(one);
         assert_eq!(remembered.next(), None);
+        remembered.note_gone(one, 2);
+        remembered.note_gone(one, 10);
         remembered.go_on(one);
         let pages = all(&mut remembered);
-        assert_eq!(pages, [(1, 3), (1, 7), (1, 8), (1, 9), (1, 20)]);
-        assert_eq!(remembered.runs, 0, "there is room again");
+        let expected = [2, 3, 7, 8, 9, 10, 40, 200, 700, 701].map(|page| (1, page));
+        assert_eq!(pages, expected);
+        assert!(remembered.gone.is_empty() && !remembered.is_coming(), "there is room again");
+        remembered.note_gone(two, u32::MAX);
+        remembered.note_gone(one, 64);
+        remembered.go_on(two);
+        remembered.go_on(one);
+        assert_eq!(all(&mut remembered), [(2, u32::MAX), (1, 64)], "who went on first is first");
+    }
+
+    #[test]
+    fn all_that_groups_had_is_remembered_in_whatever_order_it_goes() {
+        let mut remembered = Remembered::new(10_000);
+        let mut random = 1_u32;
+        for group in (1..=8).map(Group::new) {
+            remembered.suspend(group);
+            // A multiplier and a step that visit each of the pages once.
+            for _ in 0..8192 {
+                random = (random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223)) % 8192;
+                remembered.note_gone(group, 100_000 * group.index() + random);
+            }
+        }
+        for group in (1..=8).map(Group::new) {
+            remembered.go_on(group);
+            assert_eq!(all(&mut remembered).len(), 8192, "{}", group.index());
+        }
     }
 }
