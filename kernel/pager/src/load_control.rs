@@ -12,7 +12,8 @@
 //! Memory is overloaded while pages that went a moment ago come back, and not those of one group alone: one that needs more than
 //! memory for itself is no better off without the others. They come back so fast that all of memory is exchanged in seconds,
 //! or so slowly that the processor waits for them most of the time. Then whoever has run longest of those that miss pages is
-//! suspended, until it stops. Who fits its share misses nothing, so it is never suspended.
+//! suspended, until it stops. Who fits its share misses nothing, so it is never suspended. As long as more run than have room, who
+//! has had its turn stands still and nobody takes its place.
 //!
 //! Invariants: at least one of those that miss runs; who has stood still longest goes on first; so nobody stands still longer than
 //! the others' turns together ([`LoadControl::longest_stand`]). All state is volatile: a restart begins with everybody running.
@@ -48,8 +49,10 @@ struct Seen {
     /// When it was suspended or went on last.
     since: u64,
     suspended: bool,
-    /// It was one of those that needed too much together: it has turns.
+    /// It was one of those that needed too much together: it has turns. The first begins when that is seen.
     takes_turns: bool,
+    /// It went on after having stood still: what it has is what it needs, after a while.
+    went_on: bool,
     /// Pages that it had after a turn; none known.
     needs: Option<u32>,
 }
@@ -103,17 +106,23 @@ impl LoadControl {
         if self.overloaded >= LOOKS {
             self.overloaded = 0;
             for group in self.missing(sets).collect::<Vec<_>>() {
-                self.seen[group.place()].takes_turns = true;
+                let seen = &mut self.seen[group.place()];
+                if !core::mem::replace(&mut seen.takes_turns, true) {
+                    seen.since = now.0;
+                }
             }
             changes.suspend = self.missing(sets).max_by_key(|group| self.time(*group, now));
         } else if let Some(next) = next {
             // A turn begins when there is something to run with; on a slow disk that may take as long as a turn.
             let turn = if coming { 2 * TURN } else { TURN };
             let runs_long = runner.is_some_and(|group| self.time(group, now) >= turn);
-            if runner.is_none() || self.overloaded == 0 && self.fits(next, sets) {
+            if runner.is_none() || self.overloaded == 0 && self.fits(next, None, sets) {
                 changes.go_on = Some(next);
             } else if runs_long {
-                changes = Changes { suspend: runner, go_on: Some(next) };
+                // In the beginning all run: no more than have room are to be left.
+                let takes_place = self.runners(sets).count() == 1 || self.fits(next, runner, sets);
+                changes.suspend = runner;
+                changes.go_on = takes_place.then_some(next);
             }
         }
         if let Some(group) = changes.suspend {
@@ -121,7 +130,7 @@ impl LoadControl {
         }
         if let Some(group) = changes.go_on {
             let seen = &mut self.seen[group.place()];
-            (seen.suspended, seen.since) = (false, now.0);
+            (seen.suspended, seen.went_on, seen.since) = (false, true, now.0);
         }
         changes
     }
@@ -152,15 +161,19 @@ impl LoadControl {
         })
     }
 
-    /// Of those that take turns and really run, the one that has done so longest.
-    fn runner(&self, sets: &[WorkingSet]) -> Option<Group> {
+    /// Those that take turns and really run.
+    fn runners(&self, sets: &[WorkingSet]) -> impl Iterator<Item = Group> {
         let runs = |set: &&WorkingSet| {
             let seen = &self.seen[set.group.place()];
             let just_now = seen.since + PERIOD / 2 > self.looked;
             seen.takes_turns && !seen.suspended && (set.ran || just_now)
         };
-        let groups = sets.iter().filter(runs).map(|set| set.group);
-        groups.min_by_key(|group| self.seen[group.place()].since)
+        sets.iter().filter(runs).map(|set| set.group)
+    }
+
+    /// Of those that take turns and really run, the one that has done so longest.
+    fn runner(&self, sets: &[WorkingSet]) -> Option<Group> {
+        self.runners(sets).min_by_key(|group| self.seen[group.place()].since)
     }
 
     fn longest_suspended(&self) -> Option<Group> {
@@ -175,12 +188,13 @@ impl LoadControl {
         now.0.saturating_sub(self.seen[group.place()].since)
     }
 
-    /// Whether there is room for what a group needs beside those that run. Not if nobody knows what it needs.
-    fn fits(&self, group: Group, sets: &[WorkingSet]) -> bool {
+    /// Whether there is room for what a group needs beside those that run, one excepted. Not if nobody knows what it needs.
+    fn fits(&self, group: Group, leaves: Option<Group>, sets: &[WorkingSet]) -> bool {
         let Some(needs) = self.seen[group.place()].needs else { return false };
         let runs = |set: &&WorkingSet| {
             let seen = &self.seen[set.group.place()];
-            set.group != group && (set.ran || seen.takes_turns && !seen.suspended)
+            let stays = set.group != group && Some(set.group) != leaves;
+            stays && (set.ran || seen.takes_turns && !seen.suspended)
         };
         let beside = sets.iter().filter(runs);
         // Who has just gone on has not got back yet what it needs.
@@ -195,7 +209,7 @@ impl LoadControl {
     fn suspend(&mut self, group: Group, now: Nanoseconds, sets: &[WorkingSet]) {
         let seen = &mut self.seen[group.place()];
         // Not the first time: what it had while all needed too much says little.
-        if seen.since > 0 && now.0.saturating_sub(seen.since) >= TURN / 2 {
+        if seen.went_on && now.0.saturating_sub(seen.since) >= TURN / 2 {
             let set = sets.iter().find(|set| set.group == group);
             seen.needs = set.map(|set| set.resident);
         }

@@ -42,6 +42,7 @@ struct Machine {
     idle: u64,
     looked: u64,
     disk_free: u64,
+    suspensions: u32,
 }
 
 impl Machine {
@@ -68,6 +69,7 @@ impl Machine {
             idle: 0,
             looked: 0,
             disk_free: 0,
+            suspensions: 0,
         }
     }
 
@@ -138,6 +140,7 @@ impl Machine {
         self.looked = self.now;
         if let Some(group) = changes.suspend {
             self.policy.suspend(group, true);
+            self.suspensions += 1;
             let program = self.programs.iter_mut().find(|it| it.group == group).expect("a program");
             assert!(!program.suspended, "it stands still already");
             (program.suspended, program.waited_since) = (true, Some(self.now));
@@ -205,6 +208,25 @@ fn eight_groups_that_need_half_of_memory_each_do_nearly_as_much_as_one_after_the
         );
         assert!(program.longest_stand > 0 && program.done > 0);
         assert!(program.done * 16 > together.done(), "{} of {}", program.done, together.done());
+    }
+}
+
+#[test]
+fn where_only_one_has_room_soon_only_one_runs() {
+    // All have run for long when they begin to need more.
+    let mut machine = Machine::new(&[FRAMES / 10; 8], true);
+    machine.run_for(20);
+    assert_eq!(machine.suspensions, 0);
+    machine.programs.iter_mut().for_each(|program| program.pages = FRAMES / 4 * 3);
+    machine.run_for(6);
+    let running = machine.programs.iter().filter(|program| !program.suspended).count();
+    println!("{running} run after {} suspensions", machine.suspensions);
+    assert_eq!(running, 1);
+    assert!(machine.suspensions <= 10, "nobody has had a turn yet: {}", machine.suspensions);
+    for _ in 0..100 {
+        machine.run_for(1);
+        let running = machine.programs.iter().filter(|program| !program.suspended).count();
+        assert!(running <= 1, "{running} run at {} ns", machine.now);
     }
 }
 
