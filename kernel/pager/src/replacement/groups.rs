@@ -323,6 +323,10 @@ impl Claims {
     /// The equal part of groups without a promise if all ran.
     fn equal_part(&self, order: &Order) -> u32 {
         let present = order.present();
+        if self.promised.is_empty() {
+            let others = order.groups() - u32::from(present.contains(Group::default()));
+            return order.total() / others.max(1);
+        }
         let promised = present.both(self.promised).into_iter().fold(0_u32, |sum, group| {
             sum.saturating_add(self.claims[group.place()].share.unwrap_or(0))
         });

@@ -47,8 +47,9 @@ pub(super) struct Order {
     /// Frames on any queue of each group, and of all.
     lengths: Vec<u32>,
     total: u32,
-    /// Groups that have any.
+    /// Groups that have any, and how many they are: asked at each look.
     present: Groups,
+    groups: u32,
 }
 
 impl Order {
@@ -62,6 +63,7 @@ impl Order {
             lengths: alloc::vec![0; Group::COUNT],
             total: 0,
             present: Groups::NONE,
+            groups: 0,
         }
     }
 
@@ -80,11 +82,20 @@ impl Order {
         self.present
     }
 
+    /// How many they are.
+    pub(super) fn groups(&self) -> u32 {
+        self.groups
+    }
+
     fn count(&mut self, group: Group, more: bool) {
         let length = &mut self.lengths[group.place()];
         (*length, self.total) =
             if more { (*length + 1, self.total + 1) } else { (*length - 1, self.total - 1) };
-        self.present.set(group, *length > 0);
+        // The first has come, or the last is gone.
+        if *length == u32::from(more) {
+            self.present.set(group, more);
+            self.groups = if more { self.groups + 1 } else { self.groups - 1 };
+        }
     }
 
     pub(super) fn length(&self, group: Group, queue: Queue) -> u32 {
@@ -229,8 +240,10 @@ mod tests {
         order.push_newest(last, Queue::Main, 1, 0);
         order.exchange(1, 2);
         assert_eq!((order.group(2), order.group(0), order.lives(0)), (last, ONE, 3));
+        assert_eq!((order.groups(), order.present().contains(last)), (2, true));
         order.remove(2);
         assert_eq!((order.length(last, Queue::Main), order.length(ONE, Queue::Main)), (0, 1));
+        assert_eq!((order.groups(), order.present().contains(last)), (1, false));
         assert_eq!((order.group(2), order.queue_of(2)), (last, None));
     }
 
