@@ -367,6 +367,8 @@ impl<P: Programs> EventLoop<P> {
         let obstacles = Obstacles { making, preparing: self.grace_is_due(), discarding };
         match self.snapshots.schedule.next(now, obstacles) {
             Stage::Wait => false,
+            // Nothing has died yet, and on a slow disk the pages of a grace would stand before those of the first instruction.
+            Stage::Begin if !self.running => true,
             Stage::Begin => {
                 self.schedule_grace();
                 self.steps.retain(|step| *step != SystemStep::Discard);

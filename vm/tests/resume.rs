@@ -5,9 +5,10 @@ mod machine;
 
 use core::sync::atomic::AtomicBool;
 use machine::{Machine, Snapshot};
-use revenant_hal::PageIndex;
-use revenant_vm::memory::Attempts;
-use revenant_vm::{Turn, TurnLimits};
+use revenant_hal::{Epoch, PageIndex};
+use revenant_vm::counting::grace;
+use revenant_vm::memory::{Attempts, Space};
+use revenant_vm::{SystemStep, Turn, TurnLimits};
 
 /// Two threads that never end.
 const COUNTERS: &str = r"
@@ -154,6 +155,44 @@ fn sleepers_whose_time_has_come_do_not_stand_before_the_first_instruction() {
         let pages = pages_until_one_has_run(&mut machine, &snapshot);
         assert!(pages < 24, "{pages} pages");
     }
+}
+
+/// The step that tells programs of the restart is tried again with every interrupt until its page has come. On a slow disk that used up
+/// the first thread's time alone: 147 pages were read before the first instruction instead of 21.
+#[test]
+fn waits_of_the_system_leave_the_first_thread_its_time_alone() {
+    let early = first_of_thread();
+    let mut machine = resumed();
+    for _ in 0..1_000 {
+        let (vm, environment) = (&mut machine.vm, &mut machine.environment);
+        let step = SystemStep::Restarted { resumed: Epoch(1) };
+        assert!(Attempts::run(1, || vm.system_step(step, environment)).is_none());
+        machine.abandoned(PAGE);
+    }
+    machine.vm.page_arrived(PAGE);
+    assert!(miss(&mut machine, early));
+    assert_eq!(machine.turn(5), Turn::Waiting, "nobody else is tried");
+}
+
+/// The power fails in the middle of a grace over what three hundred threads hold: it goes on after the first instruction.
+#[test]
+fn a_grace_under_way_does_not_stand_before_the_first_instruction() {
+    let mut machine = Machine::new(include_str!("../../samples/sleepers.rasm"), &["300", "10"]);
+    machine.tick = 1_000;
+    while !matches!(machine.turn(1_000), Turn::Idle { .. }) {}
+    machine.environment.clock += 10_000_000_000;
+    for _ in 0..700 {
+        let _ = machine.turn(1_000);
+    }
+    let _ = machine.vm.system_step(SystemStep::BeginGrace, &mut machine.environment);
+    let under_way = || grace::in_progress(Space::get().unwrap());
+    assert!(under_way());
+    let snapshot = machine.snapshot();
+    let pages = pages_until_one_has_run(&mut machine, &snapshot);
+    assert!(pages < 24, "{pages} pages");
+    assert!(under_way());
+    let turns = (0..1_000).take_while(|_| under_way() && machine.turn(1_000) != Turn::Waiting);
+    assert!(turns.count() < 1_000, "it never goes on");
 }
 
 /// One sleeper is awake and waits for room on a full disk. The others, whose time has come too, may be those who make some.

@@ -160,7 +160,7 @@ impl Vm {
             wake::due(&mut self.worker, &self.waiting);
         }
         self.activity.set(Activity::System);
-        if self.waiting.contains(Activity::System) {
+        if self.waiting.contains(Activity::System) || self.first_is_to_run() {
             return None;
         }
         if self.report_due {
@@ -170,6 +170,11 @@ impl Vm {
         let more = self.give_back();
         set_freeing(&mut self.worker, false);
         more.then_some(Turn::Scheduled)
+    }
+
+    /// Whether somebody can run who is to have the disk for itself until its first instruction: what gives memory back waits as well.
+    fn first_is_to_run(&self) -> bool {
+        self.waiting.hold_others_back() && self.worker.space.load::<u64>(RUN_LENGTH) > 0
     }
 
     /// Goes on with what gives memory back: a grace, ended threads, long free runs; whether there is more.

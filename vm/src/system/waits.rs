@@ -2,7 +2,7 @@
 //!
 //! A thread that waits stays runnable in object space and is passed over. After a resume nothing is in memory: there the
 //! first thread gets all its pages before the others ask for theirs, so that few pages are read before the first instruction
-//! and none of them stands behind those of a hundred other threads.
+//! and none of them stands behind those of a hundred other threads, or of memory that is given back.
 
 use alloc::collections::BTreeMap;
 
@@ -14,7 +14,8 @@ use super::activity::Activity;
 /// come.
 pub(super) const MOST: usize = 1 << 16;
 /// How many waits of the first thread after a resume hold the others back: one that loops without getting anywhere must not
-/// do so for ever.
+/// do so for ever. Its own waits only: a step of the system is tried again with every interrupt until its page has come, and
+/// on a slow disk that alone came to more.
 const ALONE: u32 = 64;
 
 /// The waits of one machine.
@@ -46,7 +47,8 @@ impl Waits {
 
     /// `activity` waits for `page`.
     pub(super) fn insert(&mut self, activity: Activity, page: PageIndex) {
-        self.alone = self.alone.saturating_sub(1);
+        let is_threads = matches!(activity, Activity::Thread(_));
+        self.alone = self.alone.saturating_sub(u32::from(is_threads));
         self.pages.insert(activity, page);
     }
 
