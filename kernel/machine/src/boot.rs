@@ -56,15 +56,19 @@ impl Handover {
         self.regions().iter().map(|region| region.frames * PAGE_SIZE_U64).sum()
     }
 
-    /// Takes `frames` contiguous frames from the end of the largest region, or nothing if it has fewer.
+    /// Takes `frames` contiguous frames from the beginning of the largest region, or nothing if it has fewer. Not from its end:
+    /// firmware has run there, and an emulator keeps its translations of a page's code until all of it is overwritten. Until then
+    /// each store to such a page costs it a search for what the store hits.
     pub fn take_frames(&mut self, frames: u64) -> Option<PhysicalRegion> {
         let used = self.regions.get_mut(..self.count)?;
         let largest = used.iter_mut().max_by_key(|region| region.frames)?;
         if largest.frames < frames {
             return None;
         }
+        let taken = PhysicalRegion { start: largest.start, frames };
+        largest.start = taken.end();
         largest.frames -= frames;
-        Some(PhysicalRegion { start: largest.end(), frames })
+        Some(taken)
     }
 }
 
@@ -129,13 +133,20 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_taken_from_the_end_of_the_largest_region() {
+    fn frames_are_taken_from_the_beginning_of_the_largest_region() {
         let map = [usable(0x10_0000, 0x20_0000), usable(0x40_0000, 0x80_0000)];
         let (regions, count) = usable_regions(&map);
         let mut handover = Handover { regions, count };
         assert_eq!(handover.take_frames(0x401), None);
         let taken = handover.take_frames(0x100).unwrap();
-        assert_eq!(taken, PhysicalRegion { start: 0x70_0000, frames: 0x100 });
+        assert_eq!(taken, PhysicalRegion { start: 0x40_0000, frames: 0x100 });
+        assert_eq!(
+            handover.regions(),
+            &[
+                PhysicalRegion { start: 0x10_0000, frames: 0x100 },
+                PhysicalRegion { start: 0x50_0000, frames: 0x300 },
+            ]
+        );
         assert_eq!(handover.usable_bytes(), 0x40_0000);
     }
 
