@@ -101,6 +101,28 @@ fn what_the_refusal_of_a_damaged_disk_says_works() {
 }
 
 #[test]
+fn groups_that_cannot_be_counted_are_not_shown_as_none() {
+    let disk = image("groups");
+    let name = disk.0.display().to_string();
+    let groups =
+        |text: &str| text.lines().find(|line| line.starts_with("groups")).map(str::to_owned);
+    let (_, text, _) = revenant(&["disk", "info", &name]);
+    assert_eq!(groups(&text).as_deref(), Some("groups"));
+    // The last content of the root page, wherever it stands.
+    let bytes = std::fs::read(&disk.0).expect("the image");
+    let blocks = bytes.chunks(PAGE_SIZE).zip(0..);
+    let roots: Vec<u64> = blocks
+        .filter(|(block, _)| block.iter().all(|byte| *byte == 4 * 16 + 1))
+        .map(|(_, number)| number)
+        .collect();
+    assert!(!roots.is_empty());
+    roots.into_iter().for_each(|block| overwrite(&disk.0, block));
+    let (output, text, errors) = revenant(&["disk", "info", &name]);
+    assert!(output.status.success(), "{errors}");
+    assert_eq!(groups(&text).as_deref(), Some("groups: the page that counts them cannot be read"));
+}
+
+#[test]
 fn a_ring_of_another_version_or_of_nothing_is_shown_with_the_refusal() {
     let disk = image("other-ring");
     let name = disk.0.display().to_string();

@@ -287,9 +287,12 @@ fn print_quotas(image: &mut Image, superblock: &Superblock) {
         let word = page.map(|page| page.0[(address.0 % 4096) as usize..][..8].try_into());
         Some(word.map_or(0, |word| word.map_or(0, u64::from_le_bytes)))
     };
+    let Some(groups) = word(area::ROOT + root::NEXT_GROUP) else {
+        println!("groups: the page that counts them cannot be read");
+        return;
+    };
     println!("groups");
-    let groups = word(area::ROOT + root::NEXT_GROUP).unwrap_or(0).min(area::ALLOCATOR_COUNT);
-    for group in 0..groups {
+    for group in 0..groups.min(area::ALLOCATOR_COUNT) {
         let mut of = |field| word(area::ALLOCATORS + group * 4096 + field);
         match (of(block::ALLOCATOR_USED), of(block::ALLOCATOR_QUOTA), of(block::ALLOCATOR_REFUSED))
         {
