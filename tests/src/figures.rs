@@ -81,6 +81,7 @@ impl Figures {
     pub fn derive(&mut self) {
         self.derive_float_penalty();
         self.derive_thrash_throughput();
+        self.derive_bytes_per_frame();
         for target in &TARGETS {
             if let Source::Ratio(above, below) = target.source {
                 self.derive_ratio(target.name, above, below);
@@ -128,6 +129,20 @@ impl Figures {
         if !alone.is_empty() && alone.len() == together.len() {
             let ratio = together.iter().sum::<f64>() / alone.iter().sum::<f64>();
             self.set_ratio("thrash_throughput", ratio);
+        }
+    }
+
+    /// What each page in memory takes on the kernel's heap: how much more that is with more memory. Beside it, all of the heap.
+    fn derive_bytes_per_frame(&mut self) {
+        let value = |name: &str| self.get(name).map(|figure| figure.value);
+        let full = |prefix: &str| {
+            let kept = value(&format!("{prefix}tables_share.kept"))?;
+            Some((kept, value(&format!("{prefix}tables_share.resident"))?))
+        };
+        if let (Some(small), Some(large)) = (full(""), full("memory_256mib.")) {
+            let round = |value: f64| (value * 10.0).round() / 10.0;
+            self.set("bytes_per_frame", round((large.0 - small.0) / (large.1 - small.1)), "bytes");
+            self.set("heap_per_frame", round(small.0 / small.1), "bytes");
         }
     }
 
@@ -234,6 +249,20 @@ mod tests {
         figures.take_line("machine.", "metric nbody_time 3000 ms");
         figures.derive();
         assert_eq!(figures.get("float_penalty").map(|figure| figure.value), Some(1.5));
+    }
+
+    #[test]
+    fn what_a_page_takes_is_what_more_memory_adds() {
+        let mut figures = Figures::default();
+        figures.take_line("", "metric tables_share.kept 1500 bytes");
+        figures.take_line("", "metric tables_share.resident 10 pages");
+        figures.derive();
+        assert!(figures.get("bytes_per_frame").is_none());
+        figures.take_line("memory_256mib.", "metric tables_share.kept 3525 bytes");
+        figures.take_line("memory_256mib.", "metric tables_share.resident 60 pages");
+        figures.derive();
+        assert_eq!(figures.get("bytes_per_frame").map(|figure| figure.value), Some(40.5));
+        assert_eq!(figures.get("heap_per_frame").map(|figure| figure.value), Some(150.0));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! | `page_in` | faults that wait for the disk, one at a time | made by `prepare` |
 //! | `paging_random` | page-ins of 16 readers that jump about, until memory was filled three times, against the driver alone | the same |
 //! | `paging_scan` | one walk over all pages, against the driver alone | the same |
-//! | `tables_share` | what page tables and nodes of the map take while 16 readers jump about in `pages` times 64 KiB | made by `prepare_spread` |
+//! | `tables_share` | what page tables, nodes of the map and the kernel's heap take while 16 readers jump about in `pages` times 64 KiB | made by `prepare_spread` |
 //! | `bandwidth` | a snapshot of `pages` pages against the driver alone | the same; the second disk, empty, for the driver; besides, random reads of it |
 //! | `blocks` | blocks of an idle snapshot, and of one with one page changed | the same |
 //! | `resume`, `grace`, `idle`, `flip`, `walk`, `discard` | see `probe` | made by `revenant disk create` |

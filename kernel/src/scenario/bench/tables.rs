@@ -1,5 +1,6 @@
 //! What page tables and nodes of the page map take of memory while many readers jump about in far more object space than there is
-//! memory: all pages of it are as likely, one in [`SPREAD`] of them is stored, and each wants a node of the map and a table.
+//! memory: all pages of it are as likely, one in [`SPREAD`] of them is stored, and each wants a node of the map and a table. Besides, what
+//! else the kernel has on its heap then.
 
 use super::paging::random;
 use super::readers::{Course, Readers};
@@ -12,6 +13,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use revenant_hal::{Clock, FrameMemory, PAGE_SIZE_U64};
 use revenant_machine::exit::ExitCode;
+use revenant_machine::heap;
 
 /// Readers.
 const READERS: usize = 16;
@@ -64,6 +66,9 @@ struct Anywhere {
     /// The most while memory filled, and once it was full.
     filling: Taken,
     full: Taken,
+    /// The most that was on the kernel's heap once it was full, nodes of the map apart, and pages in memory then.
+    kept: u64,
+    resident: u32,
 }
 
 impl Anywhere {
@@ -77,6 +82,8 @@ impl Anywhere {
         metric("tables_share.tables", self.full.tables, "bytes");
         metric("tables_share.map_nodes", self.full.nodes, "bytes");
         metric("tables_share.taken", self.full.both(), "bytes");
+        metric("tables_share.kept", self.kept, "bytes");
+        metric("tables_share.resident", u64::from(self.resident), "pages");
     }
 }
 
@@ -103,6 +110,12 @@ impl Course for Anywhere {
             nodes: (state.map_nodes * disk::NODE_BYTES) as u64,
         };
         let filling = arrived < FILLS_BEFORE * self.fill;
+        if !filling {
+            let kept = (heap::used_bytes() as u64).saturating_sub(taken.nodes);
+            if kept > self.kept {
+                (self.kept, self.resident) = (kept, state.frames.resident());
+            }
+        }
         let most = if filling { &mut self.filling } else { &mut self.full };
         if taken.both() > most.both() {
             *most = taken;

@@ -106,7 +106,7 @@ const GRACE: Scenario = Scenario {
 
 /// In `flip` 100 snapshots of each set, after a round that is not counted; in `flip-busy` some more, for one at which nothing happens to be
 /// on its way from the disk is not counted either.
-pub(crate) const SCENARIOS: [Scenario; 28] = [
+pub(crate) const SCENARIOS: [Scenario; 29] = [
     Scenario {
         name: "flip",
         program: program("samples/bench/flip.rasm", &[ROUNDS, "0", "1", "16", "64", "192"], None),
@@ -248,6 +248,14 @@ pub(crate) const SCENARIOS: [Scenario; 28] = [
     Scenario {
         name: "tables-share",
         memory: "64M",
+        command_line: "bench=tables_share pages=65536",
+        disks: &["tables"],
+        ..PLAIN
+    },
+    Scenario {
+        name: "tables-share-256",
+        prefix: "memory_256mib.",
+        memory: "256M",
         command_line: "bench=tables_share pages=65536",
         disks: &["tables"],
         ..PLAIN
