@@ -173,7 +173,7 @@ pub(crate) const TARGETS: [Target; 24] = [
         "paging_random",
         Bar::AtLeast(0.6),
         "paging-random",
-        "random page-ins a second with memory full over random reads of the bare driver, 16 at a time",
+        "random page-ins of 64 readers a second with memory full over random reads of the bare driver at its best depth up to 64",
     ),
     printed(
         "paging_scan",

@@ -6,7 +6,7 @@
 //! | `prepare` | stores `pages` pages and makes them durable, for the three below | the same |
 //! | `prepare_spread` | the same, but each page is the first of 16: they lie all over `pages` times 64 KiB | the same |
 //! | `page_in` | faults that wait for the disk, one at a time | made by `prepare` |
-//! | `paging_random` | page-ins of 16 readers that jump about, until memory was filled three times, against the driver alone | the same |
+//! | `paging_random` | page-ins of 64 readers that jump about, until memory was filled three times, against the driver alone | the same |
 //! | `paging_scan` | one walk over all pages, against the driver alone | the same |
 //! | `tables_share` | what page tables, nodes of the map and the kernel's heap take while 16 readers jump about in `pages` times 64 KiB | made by `prepare_spread` |
 //! | `bandwidth` | a snapshot of `pages` pages against the driver alone | the same; the second disk, empty, for the driver; besides, random reads of it |
@@ -16,6 +16,7 @@
 //! All times are of the monotonic clock (under QEMU's `-icount` it counts instructions). Where an emulator is noisy,
 //! compare figures of one run.
 
+mod alone;
 mod bandwidth;
 mod faults;
 mod paging;

@@ -3,6 +3,7 @@
 
 use super::{FIRST, word};
 use crate::programs::Programs;
+use crate::space;
 use crate::world::World;
 use alloc::format;
 use alloc::string::String;
@@ -25,6 +26,12 @@ pub(super) trait Course {
     fn arrived(&mut self, arrived: u64);
     /// It was enough.
     fn ended(&mut self) {}
+    /// Whether readers are to stand still, after so many pages have come, until nothing is on its way from the disk.
+    fn is_interrupted(&self, _arrived: u64) -> bool {
+        false
+    }
+    /// All stand still, and the disk is idle.
+    fn interlude(&mut self) {}
 }
 
 /// What a reader does.
@@ -68,6 +75,12 @@ impl<C: Course> Readers<C> {
 
 impl<C: Course> Programs for Readers<C> {
     fn turn(&mut self, _world: &mut World) -> Turn {
+        if self.course.is_interrupted(self.arrived) {
+            if space::with(|space| space.disk().in_flight() > 0) {
+                return Turn::Waiting;
+            }
+            self.course.interlude();
+        }
         let count = self.readers.len();
         let ready = (0..count).map(|ahead| (self.current + ahead) % count);
         let Some(reader) = ready.into_iter().find(|reader| !self.readers[*reader].waits) else {
@@ -75,7 +88,8 @@ impl<C: Course> Programs for Readers<C> {
         };
         self.current = reader;
         loop {
-            if self.is_done() || attention::flag().load(Ordering::Relaxed) {
+            let interrupted = self.course.is_interrupted(self.arrived);
+            if interrupted || self.is_done() || attention::flag().load(Ordering::Relaxed) {
                 return Turn::Ran(ThreadId(reader as u64));
             }
             let number = self.readers[reader].number;

@@ -2,7 +2,7 @@
 //! memory: all pages of it are as likely, one in [`SPREAD`] of them is stored, and each wants a node of the map and a table. Besides, what
 //! else the kernel has on its heap then.
 
-use super::paging::random;
+use super::alone::random;
 use super::readers::{Course, Readers};
 use super::{SPREAD, content, metric};
 use crate::event_loop::EventLoop;
