@@ -14,6 +14,55 @@ const MEBIBYTES: &str = "128";
 /// For the heap to be made, or to be read once.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Pages of one snapshot that were written before its flip because they looked settled: the first that are tried for are 256.
+const SETTLED: u64 = 128;
+
+#[test]
+#[ignore = "boots QEMU: make test"]
+fn what_was_written_early_because_it_looked_settled_is_there_after_a_cut() -> Outcome {
+    let image = disk_with("library", "settled.img", "1G", &[MEBIBYTES])?;
+    let mut machine = built_machine(Firmware::Bios)?;
+    machine.command_line = "snapshot_interval_ms=3000 settling=1".to_owned();
+    machine.disks.push(Disk::new(&image));
+    let mut witness = Witness::new();
+    // Cut when a snapshot is durable that has many such pages.
+    let mut running = Running::start("settled-first", &machine)?;
+    let (mut kept, mut durable) = (0, false);
+    let mut see = |line: &TimedLine| {
+        witness.line(&line.text);
+        let parsed = line.parse();
+        match parsed.word {
+            "cleaned" if kept < SETTLED => kept = parsed.number("kept").unwrap_or(0),
+            "durable" => durable |= kept >= SETTLED,
+            _ => {}
+        }
+        durable
+    };
+    running.wait_for("a durable snapshot with settled pages", LIMIT, &mut see)?;
+    let (_, rest) = running.cut()?;
+    for line in &rest {
+        see(line);
+    }
+    witness.cut();
+    check(&image)?;
+    // All of the heap is read.
+    let mut running = Running::start("settled-second", &machine)?;
+    let mut audit = None;
+    let mut see = |line: &TimedLine| {
+        witness.line(&line.text);
+        if line.parse().word == "audit" {
+            audit = Some(line.text.clone());
+        }
+        audit.is_some()
+    };
+    running.wait_for("a cycle over the heap", LIMIT, &mut see)?;
+    running.cut()?;
+    match (audit, witness.findings()) {
+        (Some(text), []) if text.starts_with("audit library held ") => Ok(()),
+        (audit, findings) => Err(format!("{audit:?}; {findings:?}")),
+    }
+}
+
 #[test]
 #[ignore = "boots QEMU: make test"]
 fn a_heap_larger_than_memory_is_read_in_cycles_across_a_cut() -> Outcome {
