@@ -77,13 +77,18 @@ pub(crate) fn open(
     for line in epitaph.text.lines() {
         log!("epitaph resumed={} epoch={} {line}", epitaph.resumed, epitaph.epoch);
     }
-    // Only if nothing newer than what that kernel resumed has become durable is this snapshot to blame.
-    if epitaph.resumed != report.epoch || from != OpenFrom::Newest {
-        return Ok((store, report));
+    let wish = epitaph.step_back(report.epoch, options.patience);
+    let Some(back) = wish.filter(|_| from == OpenFrom::Newest) else { return Ok((store, report)) };
+    match back {
+        OpenFrom::StepBackBefore { first } => log!(
+            "step_back failures={} first={first} the kernels that resumed this state failed, one after the other",
+            epitaph.failures.count
+        ),
+        _ => {
+            log!("step_back failed={} the kernel that resumed this snapshot failed", report.epoch)
+        }
     }
-    let failed = report.epoch;
-    log!("step_back failed={failed}: the kernel that resumed this snapshot failed");
-    match open_from(disk, options, vm_abi, OpenFrom::StepBack { failed }) {
+    match open_from(disk, options, vm_abi, back) {
         Ok(opened) => Ok(opened),
         Err(reason) => {
             log!("step_back impossible: {reason}");

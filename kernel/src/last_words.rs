@@ -11,21 +11,25 @@ use revenant_machine::cell::ExclusiveCell;
 use revenant_machine::panic;
 use revenant_machine::serial;
 use revenant_machine::virtio::{EmergencyDisk, VirtioDisk};
-use revenant_store::{EPITAPH_BLOCK, Epitaph, StoreId, encode_epitaph};
+use revenant_store::{EPITAPH_BLOCK, Epitaph, Failures, OpenReport, StoreId, encode_epitaph};
 
 struct Prepared {
     disk: EmergencyDisk,
     store: StoreId,
     resumed: Epoch,
     running: Epoch,
+    failures: Failures,
 }
 
 static PREPARED: ExclusiveCell<Option<Prepared>> = ExclusiveCell::new(None);
 
-/// From here on a panic writes to this disk.
-pub(crate) fn accept_disk(disk: &VirtioDisk, store: StoreId, resumed: Epoch, running: Epoch) {
+/// From here on a panic writes to this disk. `stepped_back`: the state was left that the failures before belong to.
+pub(crate) fn accept_disk(disk: &VirtioDisk, report: &OpenReport, stepped_back: bool) {
     let disk = EmergencyDisk::prepare(disk.device());
-    PREPARED.with(|prepared| *prepared = Some(Prepared { disk, store, resumed, running }));
+    let (store, resumed, running) = (report.store, report.epoch, report.running_epoch);
+    let failures = Epitaph::next_failure(report.epitaph.as_ref(), stepped_back, resumed);
+    PREPARED
+        .with(|prepared| *prepared = Some(Prepared { disk, store, resumed, running, failures }));
     panic::set_last_words(write);
 }
 
@@ -54,6 +58,7 @@ fn write(message: fmt::Arguments<'_>) {
             store: prepared.store,
             resumed: prepared.resumed,
             epoch: prepared.running,
+            failures: prepared.failures,
             text,
         };
         prepared.disk.page_mut().0.copy_from_slice(&encode_epitaph(&epitaph).0);

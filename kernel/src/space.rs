@@ -22,8 +22,8 @@ use revenant_pager::{
     WiredProgress, WiredRange,
 };
 use revenant_store::{
-    EarlyStatistics, FormatOutcome, Formatting, OpenOutcome, OpenReport, OpenRequest, Opening,
-    Refusal, Space, SpaceState, StepOutcome, Store, StoreEvent, StoreId,
+    EarlyStatistics, FormatOutcome, Formatting, OpenFrom, OpenOutcome, OpenReport, OpenRequest,
+    Opening, Refusal, Space, SpaceState, StepOutcome, Store, StoreEvent, StoreId,
 };
 
 /// Faults served after which whoever runs gives way: a slice is measured in instructions of the program, and one that faults
@@ -89,6 +89,7 @@ pub(crate) fn open(
     disk: &mut VirtioDisk,
     request: OpenRequest,
 ) -> Result<(Store, OpenReport), Refusal> {
+    let from = request.from;
     let mut opening = Opening::new(request);
     loop {
         attention::take();
@@ -100,7 +101,7 @@ pub(crate) fn open(
             OpenOutcome::Waiting => attention::wait(),
             OpenOutcome::Refused(refusal) => return Err(refusal),
             OpenOutcome::Opened(store, report) => {
-                last_words::accept_disk(disk, report.store, report.epoch, report.running_epoch);
+                last_words::accept_disk(disk, &report, from != OpenFrom::Newest);
                 return Ok((*store, *report));
             }
         }

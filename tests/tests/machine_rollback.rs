@@ -1,13 +1,16 @@
 //! Going back on purpose: the word that `disk snapshots` prints rolls the machine back, once. The same boot is the outside
 //! witness's proof: to someone who was not told, it is a machine that resumes one snapshot too old, and it must be caught; so
-//! must threads that go on from where another run left them. And `safe=1` runs no program.
+//! must threads that go on from where another run left them. And `safe=1` runs no program. And without being asked, after failures.
 
+use revenant_hal::Epoch;
+use revenant_store::{EPITAPH_BLOCK, Epitaph, Failures, StoreId, encode_epitaph};
 use revenant_tests::disks::{check, disk_with, revenant};
 use revenant_tests::harness::{BOOT_LIMIT, Running, TimedLine, built_machine, scratch_file};
 use revenant_tests::witness::{Finding, Witness};
 use revenant_tools::qemu::{Disk, EXIT_FAILURE, Firmware, Machine};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 type Outcome = Result<(), String>;
@@ -133,6 +136,64 @@ fn a_rollback_happens_once_and_the_outside_witness_tells_it_from_a_resume() -> O
         [] if told.compared_steps() > 0 && audits > 0 => check(&image),
         findings => Err(running.complaint(&format!("{audits} audits; {findings:?}"))),
     }
+}
+
+/// A state that fails again and again, however far it comes each time, is given up after three failures in a row. The last words
+/// are written by the test: a kernel that fails on purpose would be another kernel.
+#[test]
+#[ignore = "boots QEMU: make test"]
+fn after_three_failures_in_a_row_the_machine_goes_back_to_before_the_first() -> Outcome {
+    let image = disk_with("demo", "failures.img", "256M", &[])?;
+    let mut machine = built_machine(Firmware::Bios)?;
+    machine.command_line = format!("retain=64 {INTERVAL}");
+    machine.disks.push(Disk::new(&image));
+    run("healthy", &machine, 6, |_| {})?;
+    let (newest, first, _) = newest_and_word(&image)?;
+    for (count, patience) in [(2, ""), (3, "patience=4"), (3, "")] {
+        fail(&image, count, first)?;
+        machine.command_line = format!("{patience} retain=64 {INTERVAL}");
+        let (mut resumed, mut back) = (0, None);
+        let running = run(&format!("failed-{count}{patience}"), &machine, 3, |line| {
+            let parsed = line.parse();
+            match parsed.word {
+                "resumed" => resumed = parsed.number("epoch").unwrap_or(0),
+                "step_back" => back = parsed.number("first"),
+                _ => {}
+            }
+        })?;
+        let given_up = count == 3 && patience.is_empty();
+        let as_expected = if given_up {
+            resumed < first && back == Some(first)
+        } else {
+            resumed >= newest && back.is_none()
+        };
+        if !as_expected {
+            return Err(running.complaint(&format!(
+                "{count} failures since {first}: resumed {resumed}, {back:?}"
+            )));
+        }
+        check(&image)?;
+    }
+    Ok(())
+}
+
+/// Leaves the words of a kernel that failed, which had resumed the newest snapshot but one.
+fn fail(image: &Path, count: u32, first: u64) -> Outcome {
+    let info = revenant(&["disk", "info", &image.to_string_lossy()])?;
+    let id = info.split_whitespace().find_map(|word| word.strip_prefix("id="));
+    let id = id.and_then(|id| u128::from_str_radix(id, 16).ok()).ok_or("the store has no id")?;
+    let (newest, before, _) = newest_and_word(image)?;
+    let epitaph = Epitaph {
+        store: StoreId(id),
+        resumed: Epoch(before),
+        epoch: Epoch(newest + 1),
+        failures: Failures { count, first: Epoch(first) },
+        text: "written by a test".to_owned(),
+    };
+    let page = encode_epitaph(&epitaph);
+    let file = fs::File::options().write(true).open(image).map_err(|error| error.to_string())?;
+    let place = EPITAPH_BLOCK.get() * page.0.len() as u64;
+    file.write_all_at(&page.0, place).map_err(|error| error.to_string())
 }
 
 /// Planted by machines themselves: threads that do not go on where their snapshot had them. Two runs of one disk take

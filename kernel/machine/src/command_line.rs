@@ -7,6 +7,7 @@
 //! | `retain_hourly`, `retain_daily` | number | 0 | besides, the newest snapshot of each of the last so many hours, or days, that have one |
 //! | `rollback` | `N@R` | none | resume snapshot N, if the store's restore generation is R (`revenant disk snapshots` prints the word) |
 //! | `generation` | `G@R` | none | open the older generation G of a damaged disk, if every block it reaches is whole and the store's restore generation is R (`revenant disk check` prints the word) |
+//! | `patience` | number | 3 | resumes in a row that ended in a recorded fault, after which the state is given up and what was before them resumed, however far they came; 0: never. A power cut is none |
 //! | `working_set` | `G:S:L` | none | group G (`revenant disk create` says which program is which) is promised S MiB of memory and permitted L; either may be left out; once for each group |
 //! | `load_control` | 0 or 1 | 1 | groups of programs that need more than memory together take turns |
 //! | `cleaner` | 0 or 1 | 1 | when memory is short, modified pages are written before their snapshot |
@@ -47,6 +48,8 @@ pub struct Options {
     pub rollback: Option<GoBack>,
     /// The generation of a damaged disk to go back to.
     pub generation: Option<GoBack>,
+    /// Failed resumes in a row after which their state is given up; 0: never.
+    pub patience: u32,
     /// What groups are promised of memory, and permitted.
     pub working_sets: Vec<WorkingSetWish>,
     /// Groups that need more than memory together take turns.
@@ -82,6 +85,7 @@ impl Default for Options {
             retain_daily: 0,
             rollback: None,
             generation: None,
+            patience: 3,
             working_sets: Vec::new(),
             load_control: true,
             cleaner: true,
@@ -195,6 +199,7 @@ impl Options {
             "retain_daily" => store(&mut self.retain_daily, value.parse().ok()),
             "rollback" => store(&mut self.rollback, parse_going_back(value).map(Some)),
             "generation" => store(&mut self.generation, parse_going_back(value).map(Some)),
+            "patience" => store(&mut self.patience, value.parse().ok()),
             "working_set" => match parse_working_set(value) {
                 Some(wish) => {
                     self.working_sets.push(wish);
@@ -263,9 +268,10 @@ mod tests {
         assert_eq!(problems, []);
         assert_eq!(options.snapshot_interval_ms, 50);
         assert_eq!(options.rollback, Some(GoBack { to: 12, restore_generation: 3 }));
-        let (options_of_years, _) = parse("retain=3 retain_hourly=24 retain_daily=7");
+        let (options_of_years, _) = parse("retain=3 retain_hourly=24 retain_daily=7 patience=0");
         let kept = (options_of_years.retain, options_of_years.retain_hourly);
         assert_eq!((kept, options_of_years.retain_daily), ((3, 24), 7));
+        assert_eq!((options_of_years.patience, options.patience), (0, 3));
         let (options_of_damaged, problems) = parse("generation=40@2");
         assert_eq!(
             (options_of_damaged.generation, problems.len()),

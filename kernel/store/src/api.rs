@@ -4,7 +4,6 @@
 
 use crate::error::{AbandonReason, DamagedBlock, ReadOnlyReason};
 use crate::snapshot::{BranchId, Retention};
-use alloc::string::String;
 use alloc::vec::Vec;
 use revenant_hal::{Epoch, Event, FrameIndex, Generation, Nanoseconds, PageIndex};
 
@@ -100,6 +99,12 @@ pub enum OpenFrom {
         /// The epoch whose resume failed.
         failed: Epoch,
     },
+    /// The newest snapshot of the live line from before this one that is not hidden, or the oldest if there is none: resumes in a row
+    /// have ended in a recorded fault, this one's first, whatever became durable in between. The newest, if that is all there is.
+    StepBackBefore {
+        /// The epoch that was resumed first.
+        first: Epoch,
+    },
     /// `generation=G@R`: an older generation, on explicit request, after a walk that verifies every block it reaches.
     Generation {
         /// G.
@@ -147,24 +152,11 @@ pub struct OpenReport {
     /// Slots overwritten because they could have won over what was opened.
     pub tombstones: u32,
     /// What a kernel that failed left behind, if it was of this store.
-    pub epitaph: Option<Epitaph>,
+    pub epitaph: Option<crate::Epitaph>,
     /// Wall time of the snapshot's flip.
     pub wall_time: Nanoseconds,
     /// Blocks read by this opening.
     pub blocks_read: u64,
-}
-
-/// The last words of a kernel that failed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Epitaph {
-    /// The store it ran from.
-    pub store: StoreId,
-    /// The snapshot that it had resumed.
-    pub resumed: Epoch,
-    /// The epoch that it was in.
-    pub epoch: Epoch,
-    /// Reason and last events, as text.
-    pub text: String,
 }
 
 /// What a page holds according to the map.

@@ -4,7 +4,8 @@
 //! place loses nothing. They read untrusted bytes.
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use crate::api::{Epitaph, SessionId, StoreId};
+use crate::api::{SessionId, StoreId};
+use crate::epitaph::{Epitaph, Failures};
 use crate::reference::{read_u32, read_u64, write_bytes, write_u32, write_u64};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -66,6 +67,8 @@ pub fn encode_epitaph(epitaph: &Epitaph) -> Box<PageBytes> {
     write_u64(&mut page.0, 32, epitaph.resumed.0);
     write_u64(&mut page.0, 40, epitaph.epoch.0);
     write_u32(&mut page.0, 48, u32::try_from(text.len()).unwrap_or(0));
+    write_u32(&mut page.0, 52, epitaph.failures.count);
+    write_u64(&mut page.0, 56, epitaph.failures.first.0);
     write_bytes(&mut page.0, TEXT_AT, text);
     seal(&mut page);
     page
@@ -79,9 +82,15 @@ pub fn decode_epitaph(page: &PageBytes) -> Option<Epitaph> {
     }
     let length = usize::try_from(read_u32(&page.0, 48)).ok()?;
     let text = page.0.get(TEXT_AT..)?.get(..length)?;
+    let resumed = Epoch(read_u64(&page.0, 32));
+    let failures = match (read_u32(&page.0, 52), read_u64(&page.0, 56)) {
+        (0, _) | (_, 0) => Failures { count: 1, first: resumed }, // of a kernel that did not count
+        (count, first) => Failures { count, first: Epoch(first) },
+    };
     Some(Epitaph {
         store: StoreId(read_u128(page, 16)),
-        resumed: Epoch(read_u64(&page.0, 32)),
+        resumed,
+        failures,
         epoch: Epoch(read_u64(&page.0, 40)),
         text: String::from_utf8_lossy(text).into_owned(),
     })
@@ -124,11 +133,17 @@ mod tests {
             store: StoreId(4),
             resumed: Epoch(5),
             epoch: Epoch(6),
+            failures: Failures { count: 2, first: Epoch(3) },
             text: "ä".repeat(3000),
         };
         let mut page = encode_epitaph(&epitaph);
         let read = decode_epitaph(&page).unwrap();
         assert_eq!(read.text, "ä".repeat(EPITAPH_TEXT_BYTES / 2));
+        assert_eq!(read.failures, epitaph.failures);
+        let uncounted = Failures { count: 0, first: Epoch(0) };
+        let old = encode_epitaph(&Epitaph { failures: uncounted, ..epitaph });
+        let once = Failures { count: 1, first: Epoch(5) };
+        assert_eq!(decode_epitaph(&old).map(|old| old.failures), Some(once));
         assert_eq!((read.store, read.resumed, read.epoch), (StoreId(4), Epoch(5), Epoch(6)));
         page.0[4095] ^= 1;
         assert_eq!(decode_epitaph(&page), None);

@@ -32,6 +32,7 @@ mod commit;
 mod delete;
 mod discard;
 mod early;
+mod epitaph;
 mod error;
 mod format;
 mod free_space;
@@ -58,13 +59,13 @@ mod verified;
 mod write;
 
 pub use api::{
-    Access, Copies, Epitaph, Lookup, OpenFrom, OpenReport, OpenRequest, PageContent, Planted,
-    Purpose, SessionId, Space, SpaceState, StepOutcome, StoreEvent, StoreId, StoreOptions,
-    TrimOptions,
+    Access, Copies, Lookup, OpenFrom, OpenReport, OpenRequest, PageContent, Planted, Purpose,
+    SessionId, Space, SpaceState, StepOutcome, StoreEvent, StoreId, StoreOptions, TrimOptions,
 };
 pub use check::{Check, CheckOutcome};
 pub use checksum::checksum;
 pub use early::EarlyStatistics;
+pub use epitaph::{Epitaph, Failures};
 pub use error::{
     AbandonReason, BlockRole, DamagedBlock, NoSpace, ReadOnlyReason, Refusal, SnapshotError,
 };

@@ -409,11 +409,13 @@ impl Opening {
                 let found = chosen.snapshots.get(epoch).filter(|snapshot| !snapshot.hidden);
                 found.map(|_| (epoch, true)).ok_or(Refusal::NoSuchSnapshot(epoch))
             }
-            OpenFrom::StepBack { failed } => {
-                let parent = chosen.snapshots.get(failed).map_or(Epoch(0), |s| s.parent);
-                let parent = chosen.snapshots.resumable(parent);
-                let possible = chosen.epoch == failed && parent.0 != 0;
-                Ok(if possible { (parent, true) } else { (chosen.epoch, !self.damaged.is_empty()) })
+            // Something newer than what failed: that deserves its try.
+            OpenFrom::StepBack { failed } if failed != chosen.epoch => {
+                Ok((chosen.epoch, !self.damaged.is_empty()))
+            }
+            OpenFrom::StepBack { failed: first } | OpenFrom::StepBackBefore { first } => {
+                let before = chosen.snapshots.resumable_before(first, chosen.epoch);
+                Ok((before, before != chosen.epoch || !self.damaged.is_empty()))
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Invariant: nothing is written. The tail half of the ring is looked for at the end of the device first; if a verified
 //! slot says that the store is smaller (the device has grown), at the end of the store.
 
-use crate::api::Epitaph;
+use crate::epitaph::Epitaph;
 use crate::error::Refusal;
 use crate::guard::{Guard, decode_epitaph};
 use crate::io::{Io, owned};

@@ -177,10 +177,12 @@ impl SnapshotTable {
         self.entries.len() - free.count()
     }
 
-    /// The newest snapshot up to `epoch` on its line that may be resumed; 0 for none.
-    pub(crate) fn resumable(&self, epoch: Epoch) -> Epoch {
-        let mut line = self.line(epoch).into_iter();
-        line.find(|epoch| self.get(*epoch).is_some_and(|entry| !entry.hidden)).unwrap_or(Epoch(0))
+    /// The newest snapshot from before `epoch` on the line of `live` that may be resumed; if there is none, the oldest that may.
+    pub(crate) fn resumable_before(&self, epoch: Epoch, live: Epoch) -> Epoch {
+        let mut line = self.line(live);
+        line.retain(|epoch| self.get(*epoch).is_some_and(|entry| !entry.hidden));
+        let before = line.iter().copied().find(|candidate| *candidate < epoch);
+        before.or(line.last().copied()).unwrap_or(live)
     }
 
     /// Pins the newest ancestor of `newest` from before `birth`, if there is one and not too many are pinned: it does not

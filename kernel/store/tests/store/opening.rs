@@ -5,7 +5,7 @@ use crate::common::{End, Machine, apply, content, formatted, options, pages, req
 use revenant_hal::{BlockIndex, DiskOperation, Epoch, Generation};
 use revenant_sim::{Fault, FaultEffect, FaultTarget, Image, KeepAll, SimDiskOptions};
 use revenant_store::{
-    Access, Epitaph, OpenFrom, OpenRequest, Planted, Refusal, Store, encode_epitaph,
+    Access, Epitaph, Failures, OpenFrom, OpenRequest, Planted, Refusal, Store, encode_epitaph,
 };
 
 /// A disk with four snapshots: page 1 holds 1, 2, 3, 4.
@@ -256,6 +256,7 @@ fn an_epitaph_is_found_until_the_next_commit_and_only_by_its_own_store() {
         store: store.id(),
         resumed: epochs[3],
         epoch: store.running_epoch(),
+        failures: Failures { count: 2, first: epochs[1] },
         text: "page fault at nowhere".into(),
     };
     let page = encode_epitaph(&epitaph);

@@ -323,6 +323,28 @@ fn a_step_back_passes_over_hidden_snapshots() {
     history.verify();
 }
 
+#[test]
+fn a_step_back_over_failures_goes_to_before_the_first_and_keeps_what_it_leaves() {
+    let mut history = History::new(23, 50);
+    let epochs: Vec<Epoch> = (1..=4).map(|number| history.snapshot(&[(1, number)])).collect();
+    history.reopen(OpenFrom::StepBackBefore { first: epochs[2] });
+    assert_eq!((history.report.epoch, history.report.restored), (epochs[1], true));
+    assert!(epochs.iter().all(|epoch| history.store.snapshots().get(*epoch).is_some()));
+    let live = history.snapshot(&[(2, 5)]);
+    history.verify();
+    // Once more, by another first: what lies before it on the live line, not on the branch that was left.
+    history.reopen(OpenFrom::StepBackBefore { first: live });
+    assert_eq!(history.report.epoch, epochs[1]);
+    // Nothing is older: the oldest that there is. Then it is the newest, and stays.
+    history.reopen(OpenFrom::StepBackBefore { first: epochs[0] });
+    assert_eq!((history.report.epoch, history.report.restored), (epochs[0], true));
+    history.store.pin(epochs[0]).unwrap();
+    history.commit_requests();
+    history.reopen(OpenFrom::StepBackBefore { first: epochs[0] });
+    assert_eq!((history.report.epoch, history.report.restored), (epochs[0], false));
+    history.verify();
+}
+
 /// Branches and pins that nobody releases used to fill the table until the machine could make no snapshot of its own, and
 /// became read-only.
 #[test]
