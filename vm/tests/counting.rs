@@ -224,6 +224,33 @@ fn a_weak_reference_reads_null_after_the_death_and_saves_before() {
     world.audit();
 }
 
+/// The story: a weak reference that was being torn down was handed out once more, and freed in the hands of who had asked.
+#[test]
+fn a_weak_reference_that_is_being_torn_down_is_not_handed_out() {
+    for touches in 0..12 {
+        let world = World::new();
+        let thread = world.spawn(4);
+        let weak_class = counting::class_at(world.space, Builtin::WeakReference as u32);
+        let node = world.new_node();
+        world.set_root(0, node);
+        world.settle();
+        let ask = || counting::weak_reference(world.space, world.allocator, weak_class, node);
+        let first = ask().unwrap();
+        thread.run();
+        grace::close(world.space);
+        for _ in 0..touches {
+            let _ = grace::step(world.space).unwrap();
+        }
+        thread.run();
+        let again = ask().unwrap();
+        thread.set_register(0, again);
+        while grace::step(world.space).unwrap() == grace::Progress::More {}
+        assert_eq!(counting::read_weak(world.space, again), node, "{first:?} {again:?}");
+        world.space.end_step();
+        world.audit();
+    }
+}
+
 /// The random program's view of the truth: which nodes exist, by address, and which must.
 struct Model<'a> {
     world: &'a World,

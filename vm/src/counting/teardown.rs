@@ -8,6 +8,7 @@
 use revenant_hal::ObjectAddress;
 
 use super::grace::{advance, has_weak};
+use super::table::Entry;
 use super::{
     COUNTING, Table, all_frozen, class_of, count_down_in_grace, touch_batch, touch_metadata,
 };
@@ -27,7 +28,7 @@ const SLOTS_A_STEP: u64 = 256;
 
 /// The reference slots of an object, as its class describes them.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum References {
+pub(crate) enum References {
     /// None.
     None,
     /// Slots whose bit is set.
@@ -46,7 +47,7 @@ pub(super) enum References {
 
 impl References {
     /// Reads the class of an object.
-    pub(super) fn of(space: Space, subject: ObjectAddress) -> Result<Self, AllocationError> {
+    pub(crate) fn of(space: Space, subject: ObjectAddress) -> Result<Self, AllocationError> {
         let class_object = class_of(space, subject);
         if class_object.is_null() {
             return Err(AllocationError::Damaged(subject));
@@ -79,7 +80,7 @@ impl References {
     }
 
     /// Slots to look at, references or not.
-    pub(super) fn slots(self) -> u64 {
+    pub(crate) fn slots(self) -> u64 {
         match self {
             Self::Bitmap(bits) => 64 - u64::from(bits.leading_zeros()),
             Self::LongBitmap(_, slots) | Self::All(slots) => slots,
@@ -89,7 +90,7 @@ impl References {
     }
 
     /// Whether slot `index` is a reference.
-    pub(super) fn has(self, space: Space, index: u64) -> bool {
+    pub(crate) fn has(self, space: Space, index: u64) -> bool {
         match self {
             Self::Bitmap(bits) => index < 64 && bits >> index & 1 != 0,
             Self::LongBitmap(bytes, slots) => {
@@ -120,6 +121,12 @@ pub(super) fn start(
         has_weak(space, subject).then(|| Table::weak().find(space, subject.0)).flatten();
     let weak = weak_entry.map(|entry| ObjectAddress(Table::weak().value(space, entry)));
     space.end_step();
+    // A weak reference that goes is not handed out any more: who asks for one gets another.
+    let own_entry = own_entry(space, subject, references);
+    space.end_step();
+    if let Some(entry) = own_entry {
+        space.touch_write(entry.address);
+    }
     if let (Some(entry), Some(weak)) = (weak_entry, weak) {
         space.touch_write(entry.address);
         space.touch_write(weak.plus(object::WEAK_TARGET));
@@ -130,9 +137,25 @@ pub(super) fn start(
         space.store(weak.plus(object::WEAK_TARGET), 0_u64);
         Table::weak().remove(space, entry);
     }
+    if let Some(entry) = own_entry {
+        Table::weak().remove(space, entry);
+    }
     set_stage(space, subject, counting::STAGE_REFERENCES, 0);
     advance(space, next);
     Ok(())
+}
+
+/// The entry of the weak table that leads to `subject`, if that is a weak reference.
+pub(crate) fn own_entry(
+    space: Space,
+    subject: ObjectAddress,
+    references: References,
+) -> Option<Entry> {
+    if !matches!(references, References::Weak) {
+        return None;
+    }
+    let (table, target) = (Table::weak(), space.load::<u64>(subject.plus(object::WEAK_TARGET)));
+    table.find(space, target).filter(|entry| table.value(space, *entry) == subject.0)
 }
 
 /// Deals with the entry at `next` in one step if that is as simple as it mostly is: a stale entry, an object that was counted
@@ -283,27 +306,13 @@ fn release_references(
         }
         at += 1;
     }
-    let weak_entry = match references {
-        References::Weak => {
-            let target = space.load::<u64>(subject.plus(object::WEAK_TARGET));
-            let table = Table::weak();
-            table.find(space, target).filter(|entry| table.value(space, *entry) == subject.0)
-        }
-        _ => None,
-    };
     space.end_step();
-    if let Some(entry) = weak_entry {
-        space.touch_write(entry.address);
-    }
     let all_frozen = all_frozen(space);
     touch_children(space, &children, all_frozen);
     space.touch_write(COUNTING);
     space.begin_changes();
     for child in children.iter().take(count) {
         count_down_in_grace(space, *child, all_frozen);
-    }
-    if let Some(entry) = weak_entry {
-        Table::weak().remove(space, entry);
     }
     if at < slots {
         set_stage(space, subject, counting::STAGE_REFERENCES, at);
