@@ -14,7 +14,7 @@
 //!   dispatch  one instruction after another    natives  the numbered table
 //!   exception handler tables, unwinding        loader   modules to classes and code
 //!      |
-//!   memory    object space: blocks, headers, counts, graces, held frames
+//!   memory    object space: blocks, headers, counts, graces, held frames        sweep  frees what a mark has found dead
 //! ```
 //!
 //! What this crate does not do: page I/O, snapshots, interrupts, devices.
@@ -32,6 +32,7 @@ pub mod memory;
 mod natives;
 pub mod object;
 mod scheduler;
+pub mod sweep;
 mod system;
 mod thread;
 

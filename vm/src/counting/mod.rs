@@ -26,6 +26,7 @@ use revenant_hal::{Epoch, ObjectAddress};
 
 pub use grace::{Progress, close, grace_requested, request, step};
 pub use table::{Entry as TableEntry, Table};
+pub(crate) use teardown::{References, own_entry};
 
 use crate::heap::metadata::{self, Metadata};
 use crate::heap::{AllocationError, Allocator};
@@ -298,6 +299,21 @@ fn touch_batch(space: Space, entries: u64, all_frozen: bool) {
     space.touch_write(ObjectAddress(end + 8 * entries));
 }
 
+/// Touches what [`count_down`] of these objects changes: their metadata, and the end of the batch that those at zero join.
+pub(crate) fn touch_count_down(space: Space, objects: &[ObjectAddress]) {
+    for object in objects {
+        touch_metadata(space, *object);
+    }
+    touch_batch(space, objects.len() as u64, false);
+}
+
+/// Whether an object stands in a batch that is still to be gone through.
+pub(crate) fn is_listed(space: Space, found: Metadata) -> bool {
+    let batch = found.batch();
+    batch == open(space)
+        || batch != 0 && batch != object::META_BATCH_SWEPT && grace::in_progress(space)
+}
+
 /// Makes the count of an object stick: it is never freed by counting (classes, built-in objects). One step.
 pub fn make_immortal(space: Space, object: ObjectAddress) {
     let found = metadata::load_for_change(space, object);
@@ -340,9 +356,24 @@ pub fn read_weak(space: Space, weak: ObjectAddress) -> ObjectAddress {
         return target;
     }
     let found = metadata::load(space, target);
-    if found.is_zero() && found.batch() != open(space) {
+    let declares = found.is_zero() && found.batch() != open(space);
+    let read = weak.plus(object::WEAK_READ);
+    let epoch = space.load::<u64>(COUNTING.plus(counting::EPOCH));
+    // The sweep asks whether somebody has it since the snapshot that was marked.
+    let stamps = space.load::<u64>(read) != epoch;
+    if declares {
         touch_count(space, target);
+    }
+    if stamps {
+        space.touch_write(read);
+    }
+    if declares || stamps {
         space.begin_changes();
+    }
+    if stamps {
+        space.store(read, epoch);
+    }
+    if declares {
         declare_again(space, target);
     }
     target
@@ -379,9 +410,11 @@ pub fn weak_reference(
     space.touch_write(COUNTING);
     space.touch_write(weak);
     let birth = space.load_for_change::<u64>(flags);
+    let epoch = space.load::<u64>(COUNTING.plus(counting::EPOCH));
     space.begin_changes();
     table.insert(space, place, target.0, weak.0);
     space.store(weak.plus(object::WEAK_TARGET), target.0);
+    space.store(weak.plus(object::WEAK_READ), epoch);
     space.store(flags, birth | object::FLAG_WEAK);
     space.end_step();
     Ok(weak)

@@ -108,6 +108,12 @@ impl Table {
         (log2 != 0).then(|| Arena { base, log2, from: self.word(space, table::OLD_CURSOR) })
     }
 
+    /// Whether the table ever had an entry.
+    #[must_use]
+    pub fn was_used(self, space: Space) -> bool {
+        self.word(space, table::LOG2) != 0
+    }
+
     /// Live entries.
     #[must_use]
     pub fn len(self, space: Space) -> u64 {

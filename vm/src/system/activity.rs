@@ -13,6 +13,8 @@ pub(super) enum Activity {
     Round,
     /// The scheduler, judging a page that cannot be read. Whoever waits for that page waits on meanwhile.
     Judgement,
+    /// The sweep of what a mark has found: likewise.
+    Sweep,
     /// A thread's slice.
     Thread(u64),
 }
@@ -21,6 +23,7 @@ pub(super) enum Activity {
 const TIMERS: u64 = 1;
 const ROUND: u64 = 2;
 const JUDGEMENT: u64 = 3;
+const SWEEP: u64 = 4;
 
 /// Who is at work now: 0, one of these, or the thread's address. An attempt may be abandoned at any access to object space, which the compiler
 /// does not know: to it, a plain store before a slice is dead if another follows the slice, and it leaves it out. So this is an
@@ -35,6 +38,7 @@ impl CurrentActivity {
             Activity::Timers => TIMERS,
             Activity::Round => ROUND,
             Activity::Judgement => JUDGEMENT,
+            Activity::Sweep => SWEEP,
             Activity::Thread(thread) => thread,
         };
         self.0.store(number, Ordering::Relaxed);
@@ -47,6 +51,7 @@ impl CurrentActivity {
             TIMERS => Activity::Timers,
             ROUND => Activity::Round,
             JUDGEMENT => Activity::Judgement,
+            SWEEP => Activity::Sweep,
             thread => Activity::Thread(thread),
         }
     }

@@ -15,6 +15,7 @@ use crate::memory::layout::thread::{
 };
 use crate::memory::layout::{BLOCK, area};
 use crate::scheduler::timers;
+use crate::sweep;
 use crate::thread::{
     FLAG_ENDING, FLAG_TOLD, FLAG_UNWINDING, at, life, park_damaged, release_others, touch,
 };
@@ -51,6 +52,10 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
             return PageVerdict::BlockStuck;
         }
         Activity::System => return judge_system(vm, place),
+        Activity::Sweep => {
+            sweep::skip(space, place);
+            return PageVerdict::BlockStuck;
+        }
         Activity::Judgement => return PageVerdict::StepBack,
     };
     let thread = ObjectAddress(thread);

@@ -32,6 +32,7 @@ mod outcome;
 mod round;
 pub mod script;
 mod steps;
+mod sweeping;
 #[cfg(test)]
 mod tests;
 mod vm;

@@ -458,7 +458,7 @@ impl Vm {
 }
 
 /// Says whether what follows gives memory back.
-fn set_freeing(worker: &mut Worker, freeing: bool) {
+pub(super) fn set_freeing(worker: &mut Worker, freeing: bool) {
     if let Some(environment) = worker.environment() {
         environment.set_freeing(freeing);
     }

@@ -59,8 +59,8 @@ impl Waits {
 
     /// Threads that wait.
     pub(super) fn threads(&self) -> usize {
-        use Activity::{Judgement, Round, System, Timers};
-        let others = [System, Timers, Round, Judgement];
+        use Activity::{Judgement, Round, Sweep, System, Timers};
+        let others = [System, Timers, Round, Judgement, Sweep];
         self.pages.len() - others.into_iter().filter(|other| self.contains(*other)).count()
     }
 

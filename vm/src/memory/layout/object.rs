@@ -49,6 +49,8 @@ pub const META_COUNT_ONE: u8 = 1 << 1;
 pub const META_COUNT_MASK: u8 = 0b0011_1110;
 /// Metadata byte: which batch of the zero-count table lists the object: 0 none, 1 or 2.
 pub const META_BATCH_MASK: u8 = 0b1100_0000;
+/// Batch that is none: the sweep is releasing the object, or has left it half released for good.
+pub const META_BATCH_SWEPT: u8 = 3;
 /// Bit number of the batch in the metadata byte.
 pub const META_BATCH_SHIFT: u32 = 6;
 
@@ -80,6 +82,8 @@ pub const BOX_VALUE: u64 = PAYLOAD;
 
 /// Weak references: the target's address, uncounted, 0 once it was freed.
 pub const WEAK_TARGET: u64 = PAYLOAD;
+/// Weak references: epoch in which the target was last handed out, u64.
+pub const WEAK_READ: u64 = PAYLOAD + 8;
 /// Bytes of a weak reference.
 pub const WEAK_SIZE: u64 = PAYLOAD + 16;
 

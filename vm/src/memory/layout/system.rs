@@ -121,6 +121,28 @@ pub mod counting {
     pub const WEAK: u64 = 320;
     /// State of the extension table. Reserved.
     pub const EXTENSION: u64 = 384;
+    /// Name of the mark that the sweep under way follows: four words.
+    pub const SWEEP_NAME: u64 = 448;
+    /// Epoch of the snapshot that was marked.
+    pub const SWEEP_EPOCH: u64 = 480;
+    /// Number of the block that the sweep looks at next; 0: no sweep is under way.
+    pub const SWEEP_BLOCK: u64 = 488;
+    /// First granule of it that was not looked at.
+    pub const SWEEP_GRANULE: u64 = 496;
+    /// Object that the sweep is releasing part by part, or 0.
+    pub const SWEEP_OBJECT: u64 = 504;
+    /// What is being released of it: as [`TEARDOWN_STAGE`].
+    pub const SWEEP_STAGE: u64 = 512;
+    /// Next part of it: as [`TEARDOWN_INDEX`].
+    pub const SWEEP_INDEX: u64 = 520;
+    /// Epoch of the earliest mark of which a sweep was left unfinished, 0 when no garbage of such a one can be left.
+    pub const SWEEP_DROPPED: u64 = 528;
+    /// Objects and blocks that the sweep under way has passed over.
+    pub const SWEEP_PASSED: u64 = 536;
+    /// Objects freed by sweeps so far.
+    pub const SWEPT: u64 = 544;
+    /// Sweeps finished so far.
+    pub const SWEEPS: u64 = 552;
     /// Keys of the held table by block: u32 each, of the blocks whose number is the index modulo their count.
     pub const HELD_BLOCKS: u64 = 1024;
     /// How many of these there are.
@@ -226,5 +248,6 @@ const _: () = assert!(root::SPARE_REFERENCES < root::REFERENCES_END);
 const _: () = assert!(counting::SLOTS_THAWED < counting::HELD);
 const _: () = assert!(counting::HELD + table::SIZE == counting::WEAK);
 const _: () = assert!(counting::WEAK + table::SIZE == counting::EXTENSION);
-const _: () = assert!(counting::EXTENSION + table::SIZE <= counting::HELD_BLOCKS);
+const _: () = assert!(counting::EXTENSION + table::SIZE <= counting::SWEEP_NAME);
+const _: () = assert!(counting::SWEEPS < counting::HELD_BLOCKS);
 const _: () = assert!(counting::HELD_BLOCKS + counting::HELD_BLOCKS_COUNT as u64 * 4 <= 4096);
