@@ -106,7 +106,7 @@ const GRACE: Scenario = Scenario {
 
 /// In `flip` 100 snapshots of each set, after a round that is not counted; in `flip-busy` some more, for one at which nothing happens to be
 /// on its way from the disk is not counted either.
-pub(crate) const SCENARIOS: [Scenario; 29] = [
+pub(crate) const SCENARIOS: [Scenario; 30] = [
     Scenario {
         name: "flip",
         program: program("samples/bench/flip.rasm", &[ROUNDS, "0", "1", "16", "64", "192"], None),
@@ -227,7 +227,17 @@ pub(crate) const SCENARIOS: [Scenario; 29] = [
         name: "paging-random",
         memory: "256M",
         command_line: "bench=paging_random pages=262144",
+        boots: 3,
         disks: &["paging"],
+        ..PLAIN
+    },
+    Scenario {
+        name: "paging-random-throttled",
+        prefix: "throttled.",
+        memory: "64M",
+        command_line: "bench=paging_random pages=65536",
+        disks: &["paging"],
+        throttled: true,
         ..PLAIN
     },
     Scenario {
