@@ -342,7 +342,7 @@ impl Store {
             free_root: if stale { old.free_root } else { commit.free_root },
             previous_free_root: old.free_root,
             allocated: self.allocator.next().count(),
-            collector_pin: commit.requests.collector_pin,
+            collector_pin: commit.requests.collector_pin_in(&snapshots, self.planted),
             wall_time: commit.target.map_or(old.wall_time, |target| target.wall_time),
             snapshots,
             ..old.clone()

@@ -3,6 +3,7 @@
 //!
 //! Invariant: nothing here changes the durable table.
 
+use crate::api::Planted;
 use crate::error::SnapshotError;
 use crate::snapshot::{BranchId, SnapshotTable};
 use crate::store::Store;
@@ -34,6 +35,17 @@ impl Requests {
                 snapshot.pinned = *pinned;
             }
         }
+    }
+
+    /// The collector's pin for a superblock with this table. A snapshot that went with a commit that had begun before it was
+    /// pinned stays gone: a pin names what is there.
+    pub(crate) fn collector_pin_in(
+        &self,
+        table: &SnapshotTable,
+        planted: Planted,
+    ) -> Option<CollectorPin> {
+        let pin = self.collector_pin.filter(|_| planted != Planted::PinForgotten)?;
+        table.get(pin.epoch).is_some_and(|found| !found.hidden).then_some(pin)
     }
 
     /// Forgets what a commit has made durable; what came in meanwhile stays.

@@ -1,10 +1,12 @@
 //! The tree of snapshots: retention, pins, deletion and what it costs, rollback and branches, hidden forks (B34-B36).
 
-use crate::common::{End, Machine, Pages, apply, content, formatted, options, pages, request};
-use revenant_hal::{Epoch, PageBytes, PageIndex};
+use crate::common::{
+    End, Machine, Pages, apply, content, copies, formatted, options, pages, request,
+};
+use revenant_hal::{Epoch, FrameIndex, FrameMemory, PageBytes, PageIndex};
 use revenant_store::{
-    BranchId, Lookup, OpenFrom, OpenReport, OpenRequest, PageContent, Planted, Refusal,
-    SnapshotError, Store,
+    BranchId, Lookup, OpenFrom, OpenReport, OpenRequest, PageContent, Planted, Purpose,
+    Refusal, SnapshotError, Store,
 };
 use std::collections::BTreeMap;
 
@@ -274,6 +276,26 @@ fn the_collectors_pin_is_in_the_superblock_under_its_full_name() {
     history.commit_requests();
     assert!(history.store.superblock().collector_pin.is_none());
     assert!(history.store.snapshots().get(marked).is_none());
+}
+
+/// A pin that came while a commit was deleting the snapshot used to get into the next superblock, where it named nothing.
+#[test]
+fn a_collectors_pin_that_comes_too_late_is_none() {
+    let mut history = History::new(28, 1);
+    let old = history.snapshot(&[(1, 1)]);
+    let epoch = history.store.running_epoch();
+    let page = PageIndex(1);
+    history.store.reserve_first_dirtying(page, copies(page), Purpose::Program).unwrap();
+    history.store.begin_snapshot(epoch, revenant_hal::Nanoseconds(0)).unwrap();
+    history.store.set_collector_pin(Some(old)).unwrap();
+    *history.machine.frames.bytes_mut(FrameIndex(0)) = content(2);
+    history.store.write_page(page, FrameIndex(0), copies(page));
+    history.store.finish_snapshot();
+    while history.machine.event(&mut history.store).is_some() {}
+    assert_eq!(history.store.durable_epoch(), epoch);
+    assert!(history.store.snapshots().get(old).is_none(), "it went before the pin was known");
+    history.commit_requests();
+    assert_eq!(history.store.superblock().collector_pin, None);
 }
 
 #[test]
