@@ -10,7 +10,7 @@ use crate::{BlockIndex, FrameIndex, PageBytes};
 use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 
-/// Names a request to its owner. The top byte belongs to the layer that submitted it (store 0, pager 1, epitaph 2, tools 3),
+/// Names a request to its owner. The top byte belongs to the layer that submitted it (store 0, pager 1, epitaph 2, tools 3, collector 4),
 /// so that one completion loop can hand completions out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestTag(pub u64);

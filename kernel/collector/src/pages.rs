@@ -1,0 +1,206 @@
+//! The pages of the snapshot in the frames that the mark was given: its own buffer, beside the page cache.
+//!
+//! Invariants: a frame is free, being read into, or holds a page, one of the three; a page that could not be read is never
+//! taken for an empty one.
+
+use crate::bytes::{index, read_u32, read_u64};
+use crate::error::{MarkRefusal, Stop};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
+use revenant_hal::{Epoch, FrameIndex, FrameMemory, OBJECT_SPACE_BASE, PageIndex};
+use revenant_store::{DamagedBlock, PageContent, Store};
+
+/// Holes that are remembered for each frame.
+const HOLES_PER_FRAME: usize = 4;
+const PAGE: u64 = revenant_hal::PAGE_SIZE_U64;
+
+/// The page of an address.
+pub(crate) fn page_of(address: u64) -> PageIndex {
+    PageIndex(address.wrapping_sub(OBJECT_SPACE_BASE) / PAGE)
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    frame: Option<FrameIndex>,
+    stamp: u64,
+}
+
+/// Frames and what they hold.
+#[derive(Debug)]
+pub(crate) struct PageBuffer {
+    epoch: Epoch,
+    free: Vec<FrameIndex>,
+    frames: usize,
+    held: BTreeMap<PageIndex, Held>,
+    by_age: BTreeMap<u64, PageIndex>,
+    clock: u64,
+    last: Option<(PageIndex, Option<FrameIndex>)>,
+    wanted: VecDeque<PageIndex>,
+    reading: BTreeMap<PageIndex, FrameIndex>,
+    damaged: Option<(PageIndex, DamagedBlock)>,
+    pub(crate) reads: u64,
+    pub(crate) read_error_is_hole: bool,
+}
+
+impl PageBuffer {
+    pub(crate) fn new(epoch: Epoch, frames: Vec<FrameIndex>) -> Self {
+        Self {
+            epoch,
+            frames: frames.len(),
+            free: frames,
+            held: BTreeMap::new(),
+            by_age: BTreeMap::new(),
+            clock: 0,
+            last: None,
+            wanted: VecDeque::new(),
+            reading: BTreeMap::new(),
+            damaged: None,
+            reads: 0,
+            read_error_is_hole: false,
+        }
+    }
+
+    pub(crate) fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// Asks for a page that will be needed.
+    pub(crate) fn want(&mut self, page: PageIndex) {
+        if !self.held.contains_key(&page) && !self.reading.contains_key(&page) {
+            self.wanted.push_back(page);
+        }
+    }
+
+    /// Asks for a page that is needed now.
+    pub(crate) fn need(&mut self, page: PageIndex) {
+        if !self.reading.contains_key(&page) {
+            self.wanted.push_front(page);
+        }
+    }
+
+    /// Starts the reads that frames can be found for.
+    pub(crate) fn start(&mut self, store: &mut Store) -> Result<(), MarkRefusal> {
+        while let Some(page) = self.wanted.pop_front() {
+            if self.held.contains_key(&page) || self.reading.contains_key(&page) {
+                continue;
+            }
+            let Some(frame) = self.take_frame() else {
+                self.wanted.push_front(page);
+                break;
+            };
+            if store.read_snapshot_page(self.epoch, page, frame).is_err() {
+                self.free.push(frame);
+                return Err(MarkRefusal::NotPinned);
+            }
+            self.reading.insert(page, frame);
+        }
+        Ok(())
+    }
+
+    /// Drops what is only expected to be of use.
+    pub(crate) fn forget_wanted(&mut self) {
+        self.wanted.clear();
+    }
+
+    fn take_frame(&mut self) -> Option<FrameIndex> {
+        while self.free.is_empty() {
+            let (_, page) = self.by_age.pop_first()?;
+            self.last = None;
+            let held = self.held.remove(&page)?;
+            self.free.extend(held.frame);
+        }
+        self.free.pop()
+    }
+
+    /// Takes the end of a read.
+    pub(crate) fn arrived(
+        &mut self,
+        page: PageIndex,
+        frame: FrameIndex,
+        result: Result<PageContent, DamagedBlock>,
+    ) {
+        self.reading.remove(&page);
+        let content = match result {
+            Err(_) if self.read_error_is_hole => PageContent::Zero,
+            Err(damage) => {
+                self.free.push(frame);
+                self.damaged.get_or_insert((page, damage));
+                return;
+            }
+            Ok(content) => content,
+        };
+        let kept = if content == PageContent::Stored {
+            self.reads += 1;
+            Some(frame)
+        } else {
+            self.free.push(frame);
+            None
+        };
+        while self.held.len() >= self.frames.saturating_mul(HOLES_PER_FRAME) {
+            let Some((_, old)) = self.by_age.pop_first() else { break };
+            self.free.extend(self.held.remove(&old).and_then(|held| held.frame));
+        }
+        self.clock += 1;
+        self.last = None;
+        self.by_age.insert(self.clock, page);
+        self.held.insert(page, Held { frame: kept, stamp: self.clock });
+    }
+
+    /// The page that could not be read, if there was one.
+    pub(crate) fn damaged(&self) -> Option<(PageIndex, DamagedBlock)> {
+        self.damaged
+    }
+
+    pub(crate) fn is_reading(&self) -> bool {
+        !self.reading.is_empty()
+    }
+
+    /// The frame of a page, none for a hole.
+    fn find(&mut self, page: PageIndex) -> Result<Option<FrameIndex>, Stop> {
+        if let Some((last, frame)) = self.last
+            && last == page
+        {
+            return Ok(frame);
+        }
+        let held = self.held.get_mut(&page).ok_or(Stop::Page(page))?;
+        self.by_age.remove(&held.stamp);
+        self.clock += 1;
+        held.stamp = self.clock;
+        self.by_age.insert(self.clock, page);
+        self.last = Some((page, held.frame));
+        Ok(held.frame)
+    }
+}
+
+/// The snapshot's bytes, as far as they are in the buffer.
+pub(crate) struct Reader<'a, F: ?Sized> {
+    pub(crate) pages: &'a mut PageBuffer,
+    pub(crate) frames: &'a F,
+}
+
+impl<F: FrameMemory + ?Sized> Reader<'_, F> {
+    pub(crate) fn u64(&mut self, address: u64) -> Result<u64, Stop> {
+        let frame = self.pages.find(page_of(address))?;
+        let at = index(address % PAGE);
+        Ok(frame.map_or(0, |frame| read_u64(&self.frames.bytes(frame).0, at)))
+    }
+
+    pub(crate) fn u32(&mut self, address: u64) -> Result<u32, Stop> {
+        let frame = self.pages.find(page_of(address))?;
+        let at = index(address % PAGE);
+        Ok(frame.map_or(0, |frame| read_u32(&self.frames.bytes(frame).0, at)))
+    }
+
+    pub(crate) fn u8(&mut self, address: u64) -> Result<u8, Stop> {
+        let frame = self.pages.find(page_of(address))?;
+        let at = index(address % PAGE);
+        Ok(frame.and_then(|frame| self.frames.bytes(frame).0.get(at).copied()).unwrap_or(0))
+    }
+
+    /// Whether nothing but zeros is there.
+    pub(crate) fn is_hole(&mut self, page: PageIndex) -> Result<bool, Stop> {
+        Ok(self.pages.find(page)?.is_none())
+    }
+}

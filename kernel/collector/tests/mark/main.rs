@@ -1,0 +1,13 @@
+//! The mark against a tracer that shares no code with it, over real heaps on a simulated disk: exact on random graphs, resumed after a cut at
+//! every write, incomplete when a page cannot be read, and within its figures.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod cuts;
+mod damage;
+mod exact;
+mod figures;
+mod graphs;
+mod rig;
+mod tracer;
+#[path = "../../../../vm/tests/world/mod.rs"]
+mod world;
