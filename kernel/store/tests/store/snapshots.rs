@@ -5,8 +5,8 @@ use crate::common::{
 };
 use revenant_hal::{Epoch, FrameIndex, FrameMemory, PageBytes, PageIndex};
 use revenant_store::{
-    BranchId, Lookup, OpenFrom, OpenReport, OpenRequest, PageContent, Planted, Purpose,
-    Refusal, SnapshotError, Store,
+    BranchId, Lookup, OpenFrom, OpenReport, OpenRequest, PageContent, Planted, Purpose, Refusal,
+    SnapshotError, Store,
 };
 use std::collections::BTreeMap;
 
