@@ -7,11 +7,30 @@ use machine::{Machine, Random};
 use revenant_hal::{Epoch, ObjectAddress};
 use revenant_vm::memory::layout::system::{root, scheduler};
 use revenant_vm::memory::layout::{area, thread};
+use revenant_vm::sweep::{MARK_WORDS, Marks, Verdicts};
 use revenant_vm::{StepOutcome, SystemStep};
 
 /// How many images are damaged: as the environment says, for long runs.
 fn images_to_damage(usual: u64) -> u64 {
     std::env::var("REVENANT_DAMAGE").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// The worst of marks: all that is there is garbage.
+struct NothingMarked;
+
+impl Verdicts for NothingMarked {
+    fn name(&self) -> [u64; 4] {
+        [1; 4]
+    }
+    fn epoch(&self) -> Epoch {
+        Epoch(u64::MAX >> 16)
+    }
+    fn follows_weak(&self) -> bool {
+        true
+    }
+    fn marks(&self, _: u32) -> Marks<'_> {
+        Marks::Here(&[0; MARK_WORDS])
+    }
 }
 
 /// Random words in heap, frames and thread objects: a thread may die, the host may not.
@@ -46,8 +65,11 @@ fn damaged_images_never_crash_the_host() {
         }
         resumed += 1;
         do_system_steps(&mut machine, image);
-        for _ in 0..300 {
+        for turn in 0..300 {
             let _ = machine.damaged_turn(40);
+            if turn % 10 == 0 && image % 4 == 0 {
+                let _ = machine.vm.sweep(&NothingMarked, &mut machine.environment);
+            }
         }
     }
     assert!(resumed > images / 4, "only {resumed} of {images} damaged images were resumed");

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod machine;
+mod sweep_oracle;
 
 use core::sync::atomic::AtomicBool;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -13,8 +14,10 @@ use revenant_hal::{Epoch, ObjectAddress, PageBytes, PageIndex};
 use revenant_vm::counting::audit;
 use revenant_vm::memory::Attempts;
 use revenant_vm::memory::layout::system::{counting, root, scheduler};
-use revenant_vm::memory::layout::{area, thread};
-use revenant_vm::{ExitStatus, PageVerdict, SystemStep, Turn, TurnLimits, Vm};
+use revenant_vm::memory::layout::{BLOCK, area, block, thread};
+use revenant_vm::sweep::Outcome;
+use revenant_vm::{ExitStatus, PageVerdict, StepOutcome, SystemStep, Turn, TurnLimits, Vm};
+use sweep_oracle::{Roots, Tracer, Verdict};
 
 /// Nanoseconds that pass with a turn.
 const TICK: u64 = 100_000;
@@ -311,6 +314,34 @@ impl Crowd {
     }
 }
 
+impl Crowd {
+    /// Two collections leave nothing of what lost threads had: neither what they held, nor their stacks.
+    fn check_collected(&mut self) {
+        let space = self.machine.host.space();
+        for number in 1..3 {
+            for _ in 0..3 {
+                let _ = self.attempt(|vm, world| vm.system_step(SystemStep::BeginGrace, world));
+                let step = SystemStep::ContinueGrace;
+                while self.attempt(|vm, world| vm.system_step(step, world)) == StepOutcome::More {}
+            }
+            let verdict = Verdict::of(space, number, self.machine.environment.epoch);
+            self.machine.environment.epoch += 1;
+            let slice = |vm: &mut Vm, world: &mut Calm| vm.sweep(&verdict, world).outcome;
+            while self.attempt(slice) != Outcome::Done {}
+        }
+        let trace = Tracer(space).trace(Roots::Programs);
+        let started = Tracer(space).started();
+        let garbage = started.difference(&trace.strong);
+        let garbage: Vec<_> = garbage.map(|object| Tracer(space).describe(*object)).collect();
+        assert!(garbage.is_empty(), "{garbage:x?}");
+        let threads = self.threads();
+        let stacks = threads.values().filter(|object| self.word(**object + thread::STACK) != 0);
+        let blocks: u64 = stacks.map(|object| self.word(object + thread::STACK_SIZE) / BLOCK).sum();
+        let report = audit::audit(space);
+        assert_eq!(report.blocks.get(&block::KIND_STACK).copied().unwrap_or(0), blocks);
+    }
+}
+
 impl Drop for Crowd {
     fn drop(&mut self) {
         Attempts::find_all();
@@ -367,6 +398,7 @@ fn lose_some(seed: u64, ended_one_in: u64, cut_one_in: u64) -> usize {
     }
     crowd.check_lists();
     crowd.check_heap();
+    crowd.check_collected();
     lost.len()
 }
 

@@ -6,11 +6,11 @@ mod machine;
 mod sweep_oracle;
 
 use machine::{Machine, Random, Snapshot};
-use revenant_hal::{Epoch, PageIndex};
+use revenant_hal::{Epoch, ObjectAddress, PageIndex};
 use revenant_vm::counting;
 use revenant_vm::memory::Attempts;
 use revenant_vm::sweep::{Outcome, Statistics};
-use revenant_vm::{ExitStatus, StepOutcome, SystemStep};
+use revenant_vm::{ExitStatus, PageVerdict, StepOutcome, SystemStep};
 use sweep_oracle::{Roots, Tracer, Verdict};
 
 /// Four threads make 120 circles each, keep every eighth until the next such one, and throw if it has changed.
@@ -236,4 +236,45 @@ fn programs_go_on_beside_collections_through_cuts() {
         println!("seed {seed}");
         assert!(run(seed, true).objects() > 200);
     }
+}
+
+/// What the kernel does when a page that the sweep needs can never be read: it is judged, and the sweep goes on behind it.
+#[test]
+fn a_sweep_goes_on_behind_a_page_that_cannot_be_read() {
+    let mut machine = Machine::new(CIRCLES, &[]);
+    while machine.ended.is_none() {
+        let _ = machine.turn(1_000);
+    }
+    machine.audit();
+    let space = machine.host.space();
+    let verdict = Verdict::of(space, 1, 1);
+    machine.environment.epoch = 2;
+    let garbage = || {
+        let reached = Tracer(space).trace(Roots::Mark).strong;
+        let started = Tracer(space).started();
+        started.difference(&reached).copied().collect::<Vec<_>>()
+    };
+    let lost = garbage()[garbage().len() / 2] & !4095;
+    let before = garbage().len();
+    Attempts::lose(lost);
+    let mut judged = 0;
+    for _ in 0..10_000 {
+        let (vm, environment) = (&mut machine.vm, &mut machine.environment);
+        match Attempts::run(u64::MAX, || vm.sweep(&verdict, environment).outcome) {
+            Some(Outcome::Done) => break,
+            Some(_) => {}
+            None => {
+                let page = ObjectAddress(Attempts::ended_at()).page();
+                machine.abandoned(page);
+                let (vm, environment) = (&mut machine.vm, &mut machine.environment);
+                assert_eq!(vm.sweep(&verdict, environment).outcome, Outcome::Waiting);
+                assert_eq!(vm.page_failed(page, environment), PageVerdict::BlockStuck);
+                judged += 1;
+            }
+        }
+    }
+    Attempts::find_all();
+    let left = garbage();
+    assert!(judged > 0 && before > 100, "{judged} of {before}");
+    assert!(!left.is_empty() && left.iter().all(|object| object & !4095 == lost), "{left:x?}");
 }

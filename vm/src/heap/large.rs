@@ -173,7 +173,7 @@ fn is_zeroed(space: Space, object: ObjectAddress) -> bool {
 
 /// Zeroes page `index` of the extent; whether there was such a page, and this object's are zeroed. One step.
 pub(crate) fn zero_page(space: Space, object: ObjectAddress, index: u64) -> bool {
-    if index * PAGE >= bounded_extent(space, object) || !is_zeroed(space, object) {
+    if index.saturating_mul(PAGE) >= bounded_extent(space, object) || !is_zeroed(space, object) {
         return false;
     }
     discard::zero(space, object.plus(object::PAYLOAD + index * PAGE));

@@ -436,6 +436,19 @@ pub fn take_stack(space: Space, bytes: u64) -> Result<(ObjectAddress, u64), Allo
     Ok((found.number.address(), BLOCK << order))
 }
 
+/// Touches what [`set_stack_thread`] changes.
+pub(crate) fn touch_stack_thread(space: Space, start: ObjectAddress) {
+    space.touch_write(BlockNumber::of(start).entry());
+}
+
+/// Notes whose a stack range is, by the index of the thread: part of a step that touched it.
+pub(crate) fn set_stack_thread(space: Space, start: ObjectAddress, thread: u32) {
+    let number = BlockNumber::of(start);
+    if entry(space, number).kind == block::KIND_STACK {
+        space.store(number.entry().plus(block::ENTRY_OWNER), thread);
+    }
+}
+
 /// Gives a stack range back. One step.
 pub fn give_stack(space: Space, start: ObjectAddress) {
     let number = BlockNumber::of(start);

@@ -16,6 +16,7 @@ use crate::heap::{self, large, small};
 use crate::memory::layout::system::counting as words;
 use crate::memory::layout::{SLOT, area, block, object, thread};
 use crate::memory::{AddressExt, Space};
+use crate::thread::life::{discard_unfinished, thread_at};
 
 /// References that one step releases at most, as in a grace: their metadata pages, the end of the batch and the object's own stay within eight
 /// pages.
@@ -220,7 +221,7 @@ impl Work<'_> {
             }
             words::STAGE_ZERO => {
                 if large::is_large(space, subject) && large::zero_page(space, subject, index) {
-                    self.enter_stage(words::STAGE_ZERO, index + 1);
+                    self.enter_stage(words::STAGE_ZERO, index.saturating_add(1));
                 } else {
                     self.enter_stage(words::STAGE_RELEASE, 0);
                 }
@@ -253,7 +254,7 @@ impl Work<'_> {
         let slots = references.slots();
         let mut targets = Targets::new();
         let mut at = index;
-        while at < slots && at < index + SLOTS_A_STEP {
+        while at < slots && at < index.saturating_add(SLOTS_A_STEP) {
             let value = match references.has(space, at) {
                 true => space.load(subject.plus(object::PAYLOAD + at * SLOT)),
                 false => 0,
@@ -330,20 +331,29 @@ fn is_for_counting(space: Space, subject: ObjectAddress, found: Metadata) -> boo
     word(space, words::TEARDOWN_OBJECT) == subject.0 || counting::is_listed(space, found)
 }
 
-/// Whether other objects are linked with this one by addresses that are not references: a thread that has begun and has not ended, a lock
-/// that is owned. A mark reaches both, so one that did not is wrong about them.
+/// Whether other objects are linked with this one by addresses that are not references: a thread that stands in the table, a lock that is
+/// owned. A mark reaches both, so one that did not is wrong about them.
 fn is_of_the_scheduler(space: Space, subject: ObjectAddress) -> bool {
     let class: u32 = space.load(subject.plus(object::CLASS));
     if class == Builtin::Thread as u32 {
-        let state: u32 = space.load(subject.plus(thread::STATE));
-        return !matches!(state, 0 | thread::STATE_ENDED);
+        let index: u32 = space.load(subject.plus(thread::INDEX));
+        space.end_step();
+        return index != 0 && thread_at(space, u64::from(index)) == Some(subject);
     }
-    class == Builtin::Mutex as u32 && space.load::<u64>(subject.plus(thread::MUTEX_OWNER)) != 0
+    let owner = ObjectAddress(space.load(subject.plus(thread::MUTEX_OWNER)));
+    if class != Builtin::Mutex as u32 || owner.is_null() {
+        return false;
+    }
+    space.end_step();
+    // A thread that was lost is linked with nothing any more.
+    let state: u32 = space.load(owner.plus(thread::STATE));
+    let owned: u64 = space.load(owner.plus(thread::OWNED_MUTEXES));
+    state != thread::STATE_DAMAGED || owned != 0
 }
 
 /// Gives back the stack of a thread that never began: its maker was lost. One step.
 fn give_back_stack(space: Space, subject: ObjectAddress) {
-    crate::thread::life::discard_unfinished(space, subject);
+    discard_unfinished(space, subject);
 }
 
 /// What is told of an object that is freed.

@@ -118,6 +118,8 @@ pub struct Slice {
     pub weak_cleared: u32,
     /// Objects and blocks that were left as they are although nobody has them: damaged, or not this kernel's to free.
     pub passed_over: u32,
+    /// Stack ranges given back whose threads were lost.
+    pub stacks: u32,
     freed: [Freed; OBJECTS],
     count: usize,
 }
@@ -125,7 +127,8 @@ pub struct Slice {
 impl Slice {
     /// One that has not done anything.
     pub(crate) const fn new(outcome: Outcome) -> Self {
-        Self { outcome, weak_cleared: 0, passed_over: 0, freed: [Freed::NONE; OBJECTS], count: 0 }
+        let freed = [Freed::NONE; OBJECTS];
+        Self { outcome, weak_cleared: 0, passed_over: 0, stacks: 0, freed, count: 0 }
     }
 
     /// The objects freed.

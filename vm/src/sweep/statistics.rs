@@ -54,6 +54,8 @@ pub struct Statistics {
     pub weak_cleared: u64,
     /// Objects and blocks left as they are.
     pub passed_over: u64,
+    /// Stack ranges of lost threads.
+    pub stacks: u64,
     /// Slices.
     pub slices: u64,
 }
@@ -64,6 +66,7 @@ impl Statistics {
         self.slices += 1;
         self.weak_cleared += u64::from(slice.weak_cleared);
         self.passed_over += u64::from(slice.passed_over);
+        self.stacks += u64::from(slice.stacks);
         for freed in slice.freed() {
             let why = match freed.why {
                 Why::Circle => &mut self.circles,

@@ -13,6 +13,7 @@ use crate::heap::runs::{self, BlockNumber, Entry, FRESH_ORDER};
 use crate::memory::layout::system::counting;
 use crate::memory::layout::{BLOCK, BLOCKS, GRANULE, area, block, object};
 use crate::memory::{AddressExt, Space};
+use crate::thread::life;
 
 /// Granules of a block.
 const GRANULES: u64 = BLOCK / GRANULE;
@@ -92,6 +93,7 @@ impl<'a> Work<'a> {
             match entry.kind {
                 block::KIND_SMALL => self.sweep_small(block, &mut budget)?,
                 block::KIND_LARGE => self.sweep_large(block, &mut budget)?,
+                block::KIND_STACK => self.sweep_stack(block, entry, &mut budget)?,
                 _ => {}
             }
             number = next(number, entry, end);
@@ -145,7 +147,7 @@ impl<'a> Work<'a> {
             self.space.end_step();
             let covers = found.kind != block::KIND_NONE && u64::from(found.order) == order;
             if covers && head >= cursor::first_block() {
-                return if head == number { number } else { head + (1 << order) };
+                return if head == number { number } else { head.saturating_add(1 << order) };
             }
         }
         number
@@ -218,6 +220,20 @@ impl<'a> Work<'a> {
             cursor::move_to(self.space, u64::from(number.0), granule);
             spend(&mut budget.looks)?;
             self.look(subject, weakly, granule + 1, budget)?;
+        }
+        Ok(())
+    }
+
+    /// A stack range has neither birth nor mark: it says itself whose it is.
+    fn sweep_stack(
+        &mut self,
+        number: BlockNumber,
+        entry: Entry,
+        budget: &mut Budget,
+    ) -> Result<(), Stop> {
+        spend(&mut budget.looks)?;
+        if life::give_back_lost_stack(self.space, number.address(), entry.owner) {
+            self.slice.stacks += 1;
         }
         Ok(())
     }

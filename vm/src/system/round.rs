@@ -14,6 +14,7 @@ use crate::memory::layout::area;
 use crate::memory::layout::system::{root, scheduler};
 use crate::memory::layout::thread::{STATE, STATE_DAMAGED, STATE_WAITING, WAIT_KIND, WAIT_OBJECT};
 use crate::scheduler::word;
+use crate::thread::life::thread_at;
 use crate::thread::{WaitKind, at, locks, release_others};
 
 /// Threads that one turn visits.
@@ -68,13 +69,6 @@ pub(super) fn skip(space: Space) {
         Some(thread) => list_again(space, thread, index + 1),
         None => move_to(space, index + 1),
     }
-}
-
-/// The thread with an index, if there is one.
-pub(super) fn thread_at(space: Space, index: u64) -> Option<ObjectAddress> {
-    let index = index % area::THREAD_TABLE_ENTRIES;
-    let entry: u64 = space.load(ObjectAddress(area::THREAD_TABLE + index * 8));
-    (entry != 0 && entry & 1 == 0).then_some(ObjectAddress(entry))
 }
 
 fn move_to(space: Space, index: u64) {

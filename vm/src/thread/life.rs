@@ -128,6 +128,8 @@ pub(crate) fn launch(space: Space, thread: ObjectAddress) -> Result<(), Allocati
     let after: u64 = space.load_for_change(entry);
     let entrance = counting::frozen::touch_enter_hot(space, thread, index);
     touch(space, thread);
+    let stack = ObjectAddress(space.load(at(thread, STACK)));
+    runs::touch_stack_thread(space, stack);
     counting::touch_count(space, thread);
     RUN_QUEUE.touch_push(space, thread);
     space.touch_write(RUN_LENGTH);
@@ -140,7 +142,9 @@ pub(crate) fn launch(space: Space, thread: ObjectAddress) -> Result<(), Allocati
     counting::count_up(space, thread);
     space.store(entry, thread.0);
     // Below the number of table entries, 2^24.
-    space.store(at(thread, INDEX), u32::try_from(index).unwrap_or(0));
+    let number = u32::try_from(index).unwrap_or(0);
+    space.store(at(thread, INDEX), number);
+    runs::set_stack_thread(space, stack, number);
     space.store(at(thread, STATE), STATE_RUNNABLE);
     entrance.enter(space, thread);
     RUN_QUEUE.push(space, thread);
@@ -433,6 +437,30 @@ fn reap_one(space: Space) -> bool {
     counting::count_down(space, thread);
     space.end_step();
     true
+}
+
+/// Gives back a stack range whose thread was lost with the page of its object: the thread for which it was taken has another by
+/// now, or none, or is another. One that has no thread yet is its maker's. Whether it was. One step, after some that read.
+pub(crate) fn give_back_lost_stack(space: Space, start: ObjectAddress, index: u32) -> bool {
+    space.end_step();
+    if index == 0 {
+        return false;
+    }
+    let thread = thread_at(space, u64::from(index));
+    space.end_step();
+    let is_named = thread.is_some_and(|thread| space.load::<u64>(at(thread, STACK)) == start.0);
+    space.end_step();
+    if !is_named {
+        runs::give_stack(space, start);
+    }
+    !is_named
+}
+
+/// The thread with an index, if there is one.
+pub(crate) fn thread_at(space: Space, index: u64) -> Option<ObjectAddress> {
+    let entry: u64 =
+        space.load(ObjectAddress(area::THREAD_TABLE + index % area::THREAD_TABLE_ENTRIES * 8));
+    (entry != 0 && entry & 1 == 0).then_some(ObjectAddress(entry))
 }
 
 /// The metadata of the first ended thread cannot be read: whether it is this page. Those in the list keep what they have. One step.

@@ -14,7 +14,8 @@ pub const ENTRY_ORDER: u64 = 1;
 pub const ENTRY_SIZE_CLASS: u64 = 2;
 /// Entry: state of a small block ([`STATE_LISTED`] and friends), u8.
 pub const ENTRY_STATE: u64 = 3;
-/// Entry: owning group, u32. Of a run of [`KIND_DIRTY`]: pages at its end that are known to be zero.
+/// Entry: owning group, u32. Of a run of [`KIND_DIRTY`]: pages at its end that are known to be zero. Of a stack range: index of its
+/// thread, 0 while that has not begun.
 pub const ENTRY_OWNER: u64 = 4;
 /// Entry: previous head in the list that the state names, block index u32, 0 none.
 pub const ENTRY_PREVIOUS: u64 = 8;

@@ -33,8 +33,8 @@ use crate::scheduler::{RUN_LENGTH, RUN_QUEUE};
 use crate::thread::at;
 
 use super::outcome::{PageVerdict, ThreadId};
-use super::round::thread_at;
 use super::vm::Vm;
+use crate::thread::life::thread_at;
 use joints::{Joints, Links};
 
 /// Pages that are made anew together; with more the snapshot is given up.
