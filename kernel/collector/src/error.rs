@@ -65,6 +65,8 @@ pub enum MarkRefusal {
     NotPinned,
     /// The heap has more blocks than the region describes: blocks full of holes on a disk that is nearly full.
     TooManyBlocks,
+    /// In the snapshot a sweep is under way: it goes by an older mark, and comes to its end first.
+    SweepUnderWay,
     /// The memory given is not enough to work with.
     Budget,
 }

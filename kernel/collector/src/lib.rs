@@ -69,4 +69,4 @@ pub use error::{MarkRefusal, RegionError, Unsound};
 pub use mark::Mark;
 pub use name::MarkName;
 pub use region::Region;
-pub use verdict::{BlockMarks, MARK_WORDS, Verdict};
+pub use verdict::Verdict;

@@ -298,6 +298,9 @@ impl Mark {
                 self.phase = Phase::Directory(walk);
                 if done {
                     self.torn = Some(roots::torn(&mut reader)?);
+                    if roots::is_swept(&mut reader)? {
+                        return Err(Stop::Refused(MarkRefusal::SweepUnderWay).into());
+                    }
                     self.directory_known()?;
                 }
             }

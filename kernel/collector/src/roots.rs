@@ -36,6 +36,11 @@ pub(crate) fn torn<F: FrameMemory + ?Sized>(
     Ok((subject, if stage == counting::STAGE_REFERENCES { slot } else { u64::MAX }))
 }
 
+/// Whether a sweep was under way when the snapshot was made.
+pub(crate) fn is_swept<F: FrameMemory + ?Sized>(reader: &mut Reader<'_, F>) -> Result<bool, Stop> {
+    Ok(reader.u64(area::COUNTING + counting::SWEEP_BLOCK)? != 0)
+}
+
 /// Where the walk over the roots is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Roots {

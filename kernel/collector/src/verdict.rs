@@ -10,27 +10,14 @@ use crate::journal::Journal;
 use crate::name::MarkName;
 use crate::region::BLOCK_BITS;
 use alloc::collections::{BTreeMap, VecDeque};
-use revenant_hal::{Disk, DiskCompletion};
+use revenant_hal::{Disk, DiskCompletion, Epoch};
 use revenant_vm::memory::layout::object;
+use revenant_vm::sweep::{MARK_WORDS, Marks, Verdicts};
 
-/// Words of the marks of a block.
-pub const MARK_WORDS: usize = 64;
 /// Blocks whose marks are kept.
 const KEPT: usize = 16;
 /// Granules of the metadata page, which come before those of objects.
 const METADATA_GRANULES: usize = 256;
-
-/// The marks of a heap block, if they are at hand.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BlockMarks<'a> {
-    /// A bit a granule, bit i % 64 of word i / 64. That of an object's start: it was reached. That of the granule behind: through weak
-    /// references only.
-    Here(&'a [u64; MARK_WORDS]),
-    /// They have to be read: [`Verdict::want`].
-    NotYet,
-    /// They cannot be read.
-    Failed,
-}
 
 /// A complete mark.
 #[derive(Debug)]
@@ -49,23 +36,7 @@ impl Verdict {
         Self { name, directory, journal, wanted, kept: BTreeMap::new(), order }
     }
 
-    /// Which mark.
-    #[must_use]
-    pub fn name(&self) -> MarkName {
-        self.name
-    }
-
-    /// The marks of heap block `number`, counted from the start of object space. A block that held no objects in the snapshot has none.
-    #[must_use]
-    pub fn marks(&self, number: u32) -> BlockMarks<'_> {
-        match self.kept.get(&number) {
-            Some(words) => BlockMarks::Here(words),
-            None if self.journal.failed().is_some() => BlockMarks::Failed,
-            None => BlockMarks::NotYet,
-        }
-    }
-
-    /// Asks for the marks of a block.
+    /// Asks for the marks of a heap block, counted from the start of object space. The last sixteen asked for are kept.
     pub fn want(&mut self, number: u32) {
         if !self.kept.contains_key(&number) && !self.wanted.contains(&number) {
             self.wanted.push_back(number);
@@ -128,5 +99,28 @@ impl Verdict {
             }
         }
         Ok(words)
+    }
+}
+
+/// What the sweep asks. A block that held no objects in the snapshot has no marks.
+impl Verdicts for Verdict {
+    fn name(&self) -> [u64; 4] {
+        self.name.words()
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.name.epoch
+    }
+
+    fn follows_weak(&self) -> bool {
+        true
+    }
+
+    fn marks(&self, number: u32) -> Marks<'_> {
+        match self.kept.get(&number) {
+            Some(words) => Marks::Here(words),
+            None if self.journal.failed().is_some() => Marks::Failed,
+            None => Marks::NotYet,
+        }
     }
 }

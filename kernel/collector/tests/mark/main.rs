@@ -2,6 +2,7 @@
 //! every write, incomplete when a page cannot be read, and within its figures.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod collected;
 mod cuts;
 mod damage;
 mod exact;

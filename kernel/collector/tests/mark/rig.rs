@@ -1,8 +1,7 @@
 //! A machine for the tests: a simulated disk with an open store, frames, and the loops that drive store and mark to their end.
 
 use revenant_collector::{
-    BlockMarks, MARK_WORDS, Mark, MarkBudget, MarkOutcome, MarkStatistics, PlantedMark,
-    RegionError, Verdict,
+    Mark, MarkBudget, MarkOutcome, MarkStatistics, PlantedMark, RegionError, Verdict,
 };
 use revenant_hal::{
     BlockIndex, Disk, Epoch, FrameIndex, FrameMemory, Nanoseconds, PageBytes, PageIndex,
@@ -12,6 +11,7 @@ use revenant_store::{
     Access, Copies, FormatOutcome, Formatting, OpenFrom, OpenOutcome, OpenRequest, Opening,
     Planted, Purpose, Retention, SessionId, StepOutcome, Store, StoreEvent, StoreId, StoreOptions,
 };
+use revenant_vm::sweep::{MARK_WORDS, Marks, Verdicts};
 
 /// Frames of the store's writes; those of the mark come behind.
 const STORE_FRAMES: u32 = 64;
@@ -222,7 +222,7 @@ impl Rig {
         verdict.want(block);
         loop {
             let waiting = verdict.step(&mut self.disk)?;
-            if let BlockMarks::Here(words) = verdict.marks(block) {
+            if let Marks::Here(words) = verdict.marks(block) {
                 return Ok(*words);
             }
             assert!(waiting, "what was asked for comes");
