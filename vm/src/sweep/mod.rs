@@ -76,7 +76,8 @@ pub enum Marks<'a> {
     Failed,
 }
 
-/// What a finished mark says. It only looks things up: a slice may be abandoned at any moment and made again.
+/// What a finished mark says, of a snapshot from which the object space as it is now has come: who has the mark sees to that. It only
+/// looks things up: a slice may be abandoned at any moment and made again.
 pub trait Verdicts {
     /// Which mark: store, branch, epoch, checksum of the root. Never all zero.
     fn name(&self) -> [u64; 4];
