@@ -1,6 +1,7 @@
 #!/bin/bash
 # Installs what is missing for the machine tests, and only that. Says what it does. Never asks.
 #   Debian packages: QEMU, a C linker, OVMF (UEFI), Lua (a yardstick of `make bench`)
+#   the compiler of TypeScript, pinned by tests/typescript/package-lock.json: the samples of the language have to pass it, too
 #   Rust for the kernel's target: two rustup components where rustup can download, else Debian's compiler
 set -euo pipefail
 . "$(dirname "$0")/toolchain.sh"
@@ -71,5 +72,13 @@ if [ "$METAL" = none ] || [ ${#HOST_CARGO[@]} = 0 ]; then
 fi
 [ "$METAL" != none ] || { say "still missing: $METAL_MISSING"; exit 1; }
 [ ${#HOST_CARGO[@]} -gt 0 ] || { say "no Rust for the host: install rustup, or Debian's rustc-web"; exit 1; }
-mkdir -p "$ROOT/build/logs"
+mkdir -p "$ROOT/build/logs" "$ROOT/build/typescript"
+command -v node >/dev/null || apt_install nodejs
+if ! cmp -s "$ROOT/tests/typescript/package-lock.json" "$ROOT/build/typescript/package-lock.json" \
+    || [ ! -f "$ROOT/build/typescript/node_modules/typescript/bin/tsc" ]; then
+    command -v npm >/dev/null || apt_install npm
+    say "npm ci: TypeScript into build/typescript"
+    cp "$ROOT"/tests/typescript/package*.json "$ROOT/build/typescript/"
+    (cd "$ROOT/build/typescript" && npm ci --ignore-scripts --no-audit --no-fund </dev/null >/dev/null)
+fi
 say "ready: $("${HOST_CARGO[@]}" --version) for the host, $METAL for the kernel, $(qemu-system-x86_64 --version | head -n1)"

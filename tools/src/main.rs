@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand};
-use revenant_tools::{boot, disk, modules, run};
+use revenant_tools::{boot, compile, disk, modules, run};
 use std::process::ExitCode;
 
 /// Revenant: an operating system whose programs do not notice power cuts.
@@ -15,6 +15,8 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Compile a program of the language (LANGUAGE.md) into a module
+    Compile(compile::CompileArguments),
     /// Assemble a text into a module
     Asm(modules::AsmArguments),
     /// Print a module as text
@@ -32,6 +34,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match CommandLine::parse().command {
+        Command::Compile(arguments) => compile::compile_file(&arguments),
         Command::Asm(arguments) => modules::asm(&arguments),
         Command::Disasm(arguments) => modules::disasm(&arguments),
         Command::Verify(arguments) => modules::verify_files(&arguments),

@@ -34,12 +34,15 @@ pub struct VerifyArguments {
     pub modules: Vec<PathBuf>,
 }
 
-/// Reads a module, assembling it first if the file is a text, and verifies it.
+/// Reads a module, compiling or assembling it first if the file is a text, and verifies it.
 ///
 /// # Errors
 /// One line: the file, the place in it, what was expected.
 pub fn load(path: &Path) -> Result<VerifiedModule, String> {
     let name = path.display();
+    if path.extension().is_some_and(|extension| extension == "ts") {
+        return crate::compile::load(path);
+    }
     let module = if path.extension().is_some_and(|extension| extension == "rasm") {
         assemble_file(path)?
     } else {
@@ -129,7 +132,7 @@ pub fn finish(result: Result<(), String>) -> ExitCode {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 

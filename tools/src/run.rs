@@ -22,7 +22,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// Runs a program on this machine, without persistence.
 #[derive(Args, Debug)]
 pub struct RunArguments {
-    /// The module that exports `main` (or a text, which is assembled first)
+    /// The module that exports `main` (or a text, which is compiled or assembled first)
     pub module: PathBuf,
     /// Modules that it imports from
     #[arg(short, long = "with", value_name = "MODULE")]

@@ -1,0 +1,92 @@
+// What programs for Revenant find without importing it, for editors and for TypeScript's own compiler:
+//
+//     tsc --noEmit --strict --noLib tools/compiler/library/revenant.d.ts PROGRAM.ts
+//
+// Revenant's compiler knows these by itself, and is stricter: the number types are different types there. LANGUAGE.md says what each does.
+
+type i32 = number;
+type u32 = number;
+type i64 = number;
+type u64 = number;
+type f32 = number;
+type f64 = number;
+type bool = boolean;
+
+declare function i32(value: number | boolean): i32;
+declare function u32(value: number | boolean): u32;
+declare function i64(value: number | boolean): i64;
+declare function u64(value: number | boolean): u64;
+declare function f32(value: number | boolean): f32;
+declare function f64(value: number | boolean): f64;
+
+declare const console: {
+    log(...values: (number | string | boolean)[]): void;
+    print(...values: (number | string | boolean)[]): void;
+    readLine(): string;
+};
+
+declare function sleep(nanoseconds: i64): void;
+declare function commit(): i64;
+declare function uptime(): i64;
+declare function now(): i64;
+declare function restarts(): i64;
+declare function entropy(): i64;
+declare function yieldThread(): void;
+declare function parseInteger(text: string): i64;
+declare function parseFloat(text: string): f64;
+declare function clz(value: u32): i32;
+declare function ctz(value: u32): i32;
+declare function popcnt(value: u32): i32;
+
+declare const Math: {
+    readonly PI: f64;
+    readonly E: f64;
+    abs(x: f64): f64;
+    ceil(x: f64): f64;
+    floor(x: f64): f64;
+    trunc(x: f64): f64;
+    sqrt(x: f64): f64;
+    min(x: f64, y: f64): f64;
+    max(x: f64, y: f64): f64;
+    sin(x: f64): f64;
+    cos(x: f64): f64;
+    tan(x: f64): f64;
+    asin(x: f64): f64;
+    acos(x: f64): f64;
+    atan(x: f64): f64;
+    atan2(y: f64, x: f64): f64;
+    exp(x: f64): f64;
+    log(x: f64): f64;
+    log2(x: f64): f64;
+    log10(x: f64): f64;
+    pow(x: f64, y: f64): f64;
+};
+
+interface String {
+    readonly length: i64;
+    byteAt(index: i64): i32;
+    slice(start: i64, end: i64): string;
+    indexOf(text: string, from: i64): i64;
+    compare(other: string): i32;
+    hash(): i64;
+    toString(): string;
+}
+declare const String: { fromCodePoint(codePoint: i32): string };
+interface Number {
+    toString(): string;
+}
+interface Boolean {
+    toString(): string;
+}
+
+// TypeScript asks for these by name; programs cannot use them yet.
+interface Array<T> {
+    readonly length: i64;
+    [index: number]: T;
+}
+interface Object {}
+interface Function {}
+interface CallableFunction extends Function {}
+interface NewableFunction extends Function {}
+interface IArguments {}
+interface RegExp {}

@@ -1,0 +1,165 @@
+//! A function's registers and variables: what is in scope, and which registers are free.
+//!
+//! Registers are handed out like a stack, one for each file: parameters and variables from below, intermediate values above them. A
+//! call's window begins at the top, so arguments are computed where the callee finds them.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use revenant_bytecode::{Opcode, RAW_REGISTERS_MAX, REFERENCE_REGISTERS_MAX};
+
+use super::{Global, Lowering};
+use crate::ast::Name;
+use crate::diagnostic::Span;
+use crate::emit::{Emitter, Label};
+use crate::types::Type;
+
+/// Registers in use, of each file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tops {
+    pub(super) references: u16,
+    pub(super) raws: u16,
+}
+
+/// A variable of a function.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Local<'s> {
+    pub(super) name: &'s str,
+    pub(super) kind: Type,
+    pub(super) register: u16,
+    constant: bool,
+}
+
+/// What `break` and `continue` mean.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Jumps {
+    pub(super) end: Label,
+    /// None in a `switch`, which `continue` looks through.
+    pub(super) again: Option<Label>,
+}
+
+/// The function that is being walked.
+#[derive(Debug)]
+pub(super) struct Body<'s> {
+    pub(super) emitter: Emitter,
+    pub(super) result: Type,
+    pub(super) tops: Tops,
+    /// The most that were ever in use.
+    pub(super) most: Tops,
+    pub(super) locals: Vec<Local<'s>>,
+    /// Where the innermost scope begins in `locals`.
+    pub(super) scope: usize,
+    pub(super) jumps: Vec<Jumps>,
+}
+
+impl Default for Body<'_> {
+    fn default() -> Self {
+        Self {
+            emitter: Emitter::default(),
+            result: Type::Void,
+            tops: Tops::default(),
+            most: Tops::default(),
+            locals: Vec::new(),
+            scope: 0,
+            jumps: Vec::new(),
+        }
+    }
+}
+
+impl Body<'_> {
+    /// A register for a value of this type.
+    pub(super) fn allocate(&mut self, kind: Type) -> u16 {
+        let top = if kind.is_reference() { &mut self.tops.references } else { &mut self.tops.raws };
+        let register = *top;
+        *top = top.saturating_add(1);
+        self.reserve(self.tops, 0, 0);
+        register
+    }
+
+    /// Sees to it that a window of this size fits above `from`.
+    pub(super) fn reserve(&mut self, from: Tops, references: u16, raws: u16) {
+        self.most.references = self.most.references.max(from.references.saturating_add(references));
+        self.most.raws = self.most.raws.max(from.raws.saturating_add(raws));
+    }
+
+    pub(super) fn is_too_large(&self) -> bool {
+        self.most.references > REFERENCE_REGISTERS_MAX || self.most.raws > RAW_REGISTERS_MAX
+    }
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    Local { kind: Type, register: u16, constant: bool },
+    Global(Global),
+}
+
+impl<'s> Lowering<'_, 's, '_> {
+    pub(super) fn declare_local(
+        &mut self,
+        name: Name<'s>,
+        kind: Type,
+        register: u16,
+        constant: bool,
+    ) {
+        let scope = self.body.locals.get(self.body.scope..).unwrap_or_default();
+        if scope.iter().any(|local| local.name == name.text) {
+            let message = format!("there is a `{}` already", name.text);
+            self.diagnostics.error(name.span, message, "a second one in the same block");
+        }
+        self.body.locals.push(Local { name: name.text, kind, register, constant });
+    }
+
+    /// Walks something in a scope of its own.
+    pub(super) fn in_scope(&mut self, walk: impl FnOnce(&mut Self)) {
+        let (tops, outer, locals) = (self.body.tops, self.body.scope, self.body.locals.len());
+        self.body.scope = locals;
+        walk(self);
+        self.body.locals.truncate(locals);
+        self.body.scope = outer;
+        self.body.tops = tops;
+    }
+
+    pub(super) fn find(&mut self, name: &str, span: Span) -> Option<Found> {
+        if let Some(local) = self.body.locals.iter().rev().find(|local| local.name == name) {
+            let Local { kind, register, constant, .. } = *local;
+            return Some(Found::Local { kind, register, constant });
+        }
+        if let Some(global) = self.globals.get(name) {
+            return Some(Found::Global(*global));
+        }
+        let (message, label) =
+            if self.functions.contains_key(name) || super::library::is_known(name) {
+                (
+                    format!("`{name}` is a function: it can be called, and nothing else yet"),
+                    "not called",
+                )
+            } else {
+                (format!("there is no `{name}` here"), "not known")
+            };
+        self.diagnostics.error(span, message, label);
+        None
+    }
+
+    pub(super) fn refuse_uninitialized(&mut self, name: Name<'s>) {
+        let message = format!("`{}` has no value to begin with", name.text);
+        let help = format!("write `let {}: i32 = 0`, for instance", name.text);
+        self.diagnostics.error_with_help(name.span, message, "no value", help);
+    }
+
+    pub(super) fn move_to(&mut self, kind: Type, to: u16, from: u16) {
+        if to != from {
+            let opcode = if kind.is_reference() { Opcode::MoveRef } else { Opcode::MoveRaw };
+            self.body.emitter.emit(opcode, to, from, 0);
+        }
+    }
+
+    pub(super) fn store_global(&mut self, global: Global, register: u16) {
+        let opcode = if global.kind.is_reference() {
+            Opcode::StaticStoreRef
+        } else {
+            Opcode::StaticStoreRaw
+        };
+        self.body.emitter.emit_wide(opcode, register, global.index);
+    }
+}

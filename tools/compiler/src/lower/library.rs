@@ -1,0 +1,107 @@
+//! What programs find without declaring it: natives and operations by name. Signatures are the language's, not the native's.
+
+use revenant_bytecode::{Native, Opcode};
+
+use crate::types::Type;
+
+/// How a function of the library is done.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Means {
+    Native(Native),
+    /// One instruction on the first argument.
+    Unary(Opcode),
+    /// One instruction on both.
+    Binary(Opcode),
+}
+
+/// A function of the library.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) name: &'static str,
+    pub(super) parameters: &'static [Type],
+    pub(super) result: Type,
+    pub(super) means: Means,
+}
+
+const fn native(
+    name: &'static str,
+    parameters: &'static [Type],
+    result: Type,
+    native: Native,
+) -> Entry {
+    Entry { name, parameters, result, means: Means::Native(native) }
+}
+
+const fn unary(
+    name: &'static str,
+    kind: Type,
+    parameters: &'static [Type],
+    opcode: Opcode,
+) -> Entry {
+    Entry { name, parameters, result: kind, means: Means::Unary(opcode) }
+}
+
+const fn binary(name: &'static str, parameters: &'static [Type], opcode: Opcode) -> Entry {
+    Entry { name, parameters, result: Type::F64, means: Means::Binary(opcode) }
+}
+
+use Type::{F64, I32, I64, Text, U32, Void};
+
+/// Functions, and functions of `Math`.
+const FUNCTIONS: &[Entry] = &[
+    native("sleep", &[I64], Void, Native::Sleep),
+    native("commit", &[], I64, Native::Commit),
+    native("uptime", &[], I64, Native::ClockMonotonic),
+    native("now", &[], I64, Native::ClockWall),
+    native("restarts", &[], I64, Native::RestartGeneration),
+    native("entropy", &[], I64, Native::Entropy),
+    native("yieldThread", &[], Void, Native::ThreadYield),
+    native("parseInteger", &[Text], I64, Native::StringParseI64),
+    native("parseFloat", &[Text], F64, Native::StringParseF64),
+    unary("clz", I32, &[U32], Opcode::I32Clz),
+    unary("ctz", I32, &[U32], Opcode::I32Ctz),
+    unary("popcnt", I32, &[U32], Opcode::I32Popcnt),
+    unary("Math.abs", F64, &[F64], Opcode::F64Abs),
+    unary("Math.ceil", F64, &[F64], Opcode::F64Ceil),
+    unary("Math.floor", F64, &[F64], Opcode::F64Floor),
+    unary("Math.trunc", F64, &[F64], Opcode::F64Trunc),
+    unary("Math.sqrt", F64, &[F64], Opcode::F64Sqrt),
+    binary("Math.min", &[F64, F64], Opcode::F64Min),
+    binary("Math.max", &[F64, F64], Opcode::F64Max),
+    native("Math.sin", &[F64], F64, Native::F64Sin),
+    native("Math.cos", &[F64], F64, Native::F64Cos),
+    native("Math.tan", &[F64], F64, Native::F64Tan),
+    native("Math.asin", &[F64], F64, Native::F64Asin),
+    native("Math.acos", &[F64], F64, Native::F64Acos),
+    native("Math.atan", &[F64], F64, Native::F64Atan),
+    native("Math.atan2", &[F64, F64], F64, Native::F64Atan2),
+    native("Math.exp", &[F64], F64, Native::F64Exp),
+    native("Math.log", &[F64], F64, Native::F64Log),
+    native("Math.log2", &[F64], F64, Native::F64Log2),
+    native("Math.log10", &[F64], F64, Native::F64Log10),
+    native("Math.pow", &[F64, F64], F64, Native::F64Pow),
+    native("String.fromCodePoint", &[I32], Text, Native::StringFromCharacter),
+];
+
+/// Methods of texts; the text itself is the first argument.
+const TEXT_METHODS: &[Entry] = &[
+    native("byteAt", &[I64], I32, Native::StringByte),
+    native("slice", &[I64, I64], Text, Native::StringSlice),
+    native("indexOf", &[Text, I64], I64, Native::StringFind),
+    native("compare", &[Text], I32, Native::StringCompare),
+    native("hash", &[], I64, Native::StringHash),
+];
+
+pub(super) fn function(name: &str) -> Option<Entry> {
+    FUNCTIONS.iter().find(|entry| entry.name == name).copied()
+}
+
+pub(super) fn text_method(name: &str) -> Option<Entry> {
+    TEXT_METHODS.iter().find(|entry| entry.name == name).copied()
+}
+
+/// Whether a name belongs to the library, so that programs cannot take it.
+pub(super) fn is_known(name: &str) -> bool {
+    let number = Type::named(name).is_some_and(Type::is_number);
+    number || matches!(name, "console" | "Math" | "String") || function(name).is_some()
+}

@@ -1,0 +1,241 @@
+//! Statements to instructions: branches, loops with their test below, `switch`, and what each scope declares.
+
+use alloc::format;
+
+use revenant_bytecode::Opcode;
+
+use super::Lowering;
+use super::function::Jumps;
+use crate::ast::{Case, Expression, ExpressionKind, For, Statement, StatementKind, Variable};
+use crate::diagnostic::Span;
+use crate::types::Type;
+
+impl<'s> Lowering<'_, 's, '_> {
+    pub(super) fn statements(&mut self, list: &[Statement<'s>]) {
+        for statement in list {
+            self.statement(statement);
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement<'s>) {
+        self.mark_line(statement.span);
+        match &statement.kind {
+            StatementKind::Empty => {}
+            StatementKind::Block(list) => self.in_scope(|this| this.statements(list)),
+            StatementKind::Variables(list) => {
+                for variable in list {
+                    self.local(variable);
+                }
+            }
+            StatementKind::Expression(value) => self.effect(value),
+            StatementKind::If(condition, then, other) => {
+                self.branch(condition, then, other.as_deref())
+            }
+            StatementKind::While(condition, body) => self.while_loop(condition, body),
+            StatementKind::DoWhile(body, condition) => self.do_loop(body, condition),
+            StatementKind::For(parts) => self.in_scope(|this| this.for_loop(parts)),
+            StatementKind::Switch(subject, cases) => {
+                self.in_scope(|this| this.switch(subject, cases))
+            }
+            StatementKind::Return(value) => self.return_value(value.as_ref(), statement.span),
+            StatementKind::Break => self.jump(statement.span, true),
+            StatementKind::Continue => self.jump(statement.span, false),
+        }
+    }
+
+    fn local(&mut self, variable: &Variable<'s>) {
+        let Some(value) = &variable.value else {
+            self.refuse_uninitialized(variable.name);
+            let kind = variable.declared.as_ref().map_or(Type::Mistake, |name| self.declared(name));
+            let register = self.body.allocate(kind);
+            self.declare_local(variable.name, kind, register, false);
+            return;
+        };
+        let tops = self.body.tops;
+        let value = match &variable.declared {
+            Some(declared) => {
+                let kind = self.declared(declared);
+                self.coerced(value, kind, None)
+            }
+            None => self.expression(value, None, None),
+        };
+        if value.kind == Type::Void {
+            let message =
+                format!("`{}` would have no value: what stands here has none", variable.name.text);
+            self.diagnostics.error(variable.name.span, message, "is void");
+        }
+        self.body.tops = tops;
+        let register = self.body.allocate(value.kind);
+        self.move_to(value.kind, register, value.register);
+        self.declare_local(variable.name, value.kind, register, variable.constant);
+    }
+
+    /// Evaluates for what it does; the value is not wanted.
+    pub(super) fn effect(&mut self, value: &Expression<'s>) {
+        let tops = self.body.tops;
+        match &value.kind {
+            ExpressionKind::Update(operator, target, _) => {
+                self.update(*operator, target, false, value.span);
+            }
+            ExpressionKind::Call(..) | ExpressionKind::Assign(..) | ExpressionKind::Mistake => {
+                self.expression(value, None, None);
+            }
+            _ => {
+                self.expression(value, None, None);
+                let message = "this computes a value that nothing uses";
+                self.diagnostics.error_with_help(
+                    value.span,
+                    message,
+                    "no effect",
+                    "leave it out, or assign it",
+                );
+            }
+        }
+        self.body.tops = tops;
+    }
+
+    fn branch(
+        &mut self,
+        condition: &Expression<'s>,
+        then: &Statement<'s>,
+        other: Option<&Statement<'s>>,
+    ) {
+        let otherwise = self.body.emitter.label();
+        self.condition(condition, false, otherwise);
+        self.in_scope(|this| this.statement(then));
+        let Some(other) = other else {
+            self.body.emitter.bind(otherwise);
+            return;
+        };
+        let end = self.body.emitter.label();
+        self.body.emitter.branch(Opcode::Jump, 0, 0, end);
+        self.body.emitter.bind(otherwise);
+        self.in_scope(|this| this.statement(other));
+        self.body.emitter.bind(end);
+    }
+
+    /// The body of a loop. Its condition is tested below, so that a round has one branch.
+    fn round(&mut self, body: &Statement<'s>, jumps: Jumps) {
+        self.body.jumps.push(jumps);
+        self.in_scope(|this| this.statement(body));
+        self.body.jumps.pop();
+    }
+
+    fn while_loop(&mut self, condition: &Expression<'s>, body: &Statement<'s>) {
+        let emitter = &mut self.body.emitter;
+        let (top, again, end) = (emitter.label(), emitter.label(), emitter.label());
+        self.condition(condition, false, end);
+        self.body.emitter.bind(top);
+        self.round(body, Jumps { end, again: Some(again) });
+        self.body.emitter.bind(again);
+        self.mark_line(condition.span);
+        self.condition(condition, true, top);
+        self.body.emitter.bind(end);
+    }
+
+    fn do_loop(&mut self, body: &Statement<'s>, condition: &Expression<'s>) {
+        let emitter = &mut self.body.emitter;
+        let (top, again, end) = (emitter.label(), emitter.label(), emitter.label());
+        self.body.emitter.bind(top);
+        self.round(body, Jumps { end, again: Some(again) });
+        self.body.emitter.bind(again);
+        self.mark_line(condition.span);
+        self.condition(condition, true, top);
+        self.body.emitter.bind(end);
+    }
+
+    fn for_loop(&mut self, parts: &For<'s>) {
+        self.statement(&parts.start);
+        let emitter = &mut self.body.emitter;
+        let (top, again, end) = (emitter.label(), emitter.label(), emitter.label());
+        if let Some(condition) = &parts.condition {
+            self.condition(condition, false, end);
+        }
+        self.body.emitter.bind(top);
+        self.round(&parts.body, Jumps { end, again: Some(again) });
+        self.body.emitter.bind(again);
+        if let Some(step) = &parts.step {
+            self.mark_line(step.span);
+            self.effect(step);
+        }
+        match &parts.condition {
+            Some(condition) => self.condition(condition, true, top),
+            None => self.body.emitter.branch(Opcode::Jump, 0, 0, top),
+        }
+        self.body.emitter.bind(end);
+    }
+
+    /// Tests in the order of the cases, then the bodies in the same order, each falling into the next.
+    fn switch(&mut self, subject: &Expression<'s>, cases: &[Case<'s>]) {
+        let value = self.expression(subject, None, None);
+        let tops = self.body.tops;
+        let register = self.body.allocate(value.kind);
+        self.move_to(value.kind, register, value.register);
+        let held = super::expression::Value { kind: value.kind, register };
+        let end = self.body.emitter.label();
+        let mut default = end;
+        let mut labels = alloc::vec::Vec::new();
+        for case in cases {
+            let label = self.body.emitter.label();
+            labels.push(label);
+            match &case.value {
+                Some(value) => self.branch_if_equal(held, value, label),
+                None if default == end => default = label,
+                None => {
+                    let message = "this `switch` has two defaults";
+                    self.diagnostics.error(subject.span, message, "here");
+                }
+            }
+        }
+        self.body.emitter.branch(Opcode::Jump, 0, 0, default);
+        self.body.jumps.push(Jumps { end, again: None });
+        for (case, label) in cases.iter().zip(labels) {
+            self.body.emitter.bind(label);
+            self.in_scope(|this| this.statements(&case.body));
+        }
+        self.body.jumps.pop();
+        self.body.emitter.bind(end);
+        self.body.tops = tops;
+    }
+
+    fn jump(&mut self, span: Span, end: bool) {
+        let target = if end {
+            self.body.jumps.last().map(|jumps| jumps.end)
+        } else {
+            self.body.jumps.iter().rev().find_map(|jumps| jumps.again)
+        };
+        match target {
+            Some(target) => self.body.emitter.branch(Opcode::Jump, 0, 0, target),
+            None => {
+                self.diagnostics.error(span, "this stands in no loop", "where should it go on?")
+            }
+        }
+    }
+
+    fn return_value(&mut self, value: Option<&Expression<'s>>, span: Span) {
+        let expected = self.body.result;
+        let tops = self.body.tops;
+        match value {
+            None if matches!(expected, Type::Void | Type::Mistake) => {
+                self.body.emitter.emit(Opcode::Return, 0, 0, 0);
+            }
+            None => {
+                let message =
+                    format!("this function returns a value of type `{}`", expected.name());
+                self.diagnostics.error(span, message, "returns none");
+            }
+            Some(value) if expected == Type::Void => {
+                let message = "this function returns nothing";
+                let help = "declare the type of its result: `function f(): i32`";
+                self.diagnostics.error_with_help(value.span, message, "returns a value", help);
+            }
+            Some(value) => {
+                let value = self.coerced(value, expected, None);
+                let opcode =
+                    if expected.is_reference() { Opcode::ReturnRef } else { Opcode::ReturnRaw };
+                self.body.emitter.emit(opcode, value.register, 0, 0);
+            }
+        }
+        self.body.tops = tops;
+    }
+}

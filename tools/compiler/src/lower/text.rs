@@ -1,0 +1,133 @@
+//! Texts: concatenation, templates, values as texts.
+
+use alloc::string::String;
+
+use revenant_bytecode::{Native, Opcode};
+
+use super::Lowering;
+use super::expression::Value;
+use super::function::Tops;
+use crate::ast::Expression;
+use crate::types::Type;
+
+impl<'s> Lowering<'_, 's, '_> {
+    /// Calls a native whose arguments stand in the window, and makes room for its results.
+    pub(super) fn native(&mut self, native: Native, window: Tops) {
+        let number = native as u16;
+        self.body.emitter.emit(Opcode::CallNative, window.references, window.raws, number);
+        self.body.reserve(window, 2, 2);
+    }
+
+    /// Whether an expression is a text, as far as addition has to know.
+    pub(super) fn is_text(&self, value: &Expression<'s>) -> bool {
+        self.type_of(value) == Type::Text
+    }
+
+    /// `left + right` where one of them is a text.
+    pub(super) fn concatenate(&mut self, left: &Expression<'s>, right: &Expression<'s>) -> Value {
+        let window = self.body.tops;
+        self.text_argument(left);
+        self.join(window, right)
+    }
+
+    /// The same where the left side has been evaluated.
+    pub(super) fn concatenate_value(&mut self, left: Value, right: &Expression<'s>) -> Value {
+        let window = self.body.tops;
+        let slot = self.body.allocate(Type::Text);
+        self.move_to(Type::Text, slot, left.register);
+        self.join(window, right)
+    }
+
+    /// Appends the text of `right` to the text at the beginning of the window.
+    fn join(&mut self, window: Tops, right: &Expression<'s>) -> Value {
+        self.text_argument(right);
+        self.join_values(window)
+    }
+
+    fn join_values(&mut self, window: Tops) -> Value {
+        self.native(Native::StringConcat, window);
+        self.body.tops = window;
+        let register = self.body.allocate(Type::Text);
+        Value { kind: Type::Text, register }
+    }
+
+    /// A value as a text in the next register.
+    pub(super) fn text_argument(&mut self, value: &Expression<'s>) {
+        let tops = self.body.tops;
+        let found = self.expression(value, None, None);
+        self.body.tops = tops;
+        self.text_of(found, value);
+    }
+
+    fn constant_argument(&mut self, text: &str) {
+        let constant = self.string(text);
+        let slot = self.body.allocate(Type::Text);
+        self.body.emitter.emit_wide(Opcode::StringConst, slot, constant);
+    }
+
+    /// Makes the text of a value in the next register of references.
+    pub(super) fn text_of(&mut self, value: Value, place: &Expression<'s>) {
+        let mut window = self.body.tops;
+        let native = match value.kind {
+            Type::Text => {
+                let slot = self.body.allocate(Type::Text);
+                self.move_to(Type::Text, slot, value.register);
+                return;
+            }
+            Type::Bool => return self.truth_text(value),
+            Type::I32 | Type::U32 | Type::I64 => Native::StringFromI64,
+            Type::U64 => Native::StringFromU64,
+            Type::F32 | Type::F64 => Native::StringFromF64,
+            Type::Mistake => return,
+            Type::Void => {
+                self.diagnostics.error(place.span, "this has no value", "is void");
+                return;
+            }
+        };
+        let kind = if native == Native::StringFromF64 { Type::F64 } else { Type::I64 };
+        window.raws = window.raws.max(value.register);
+        self.body.tops = window;
+        let slot = self.body.allocate(kind);
+        self.convert(value, kind, Some(slot));
+        self.native(native, window);
+        self.body.tops = window;
+        self.body.allocate(Type::Text);
+    }
+
+    fn truth_text(&mut self, value: Value) {
+        let emitter = &mut self.body.emitter;
+        let (no, end) = (emitter.label(), emitter.label());
+        emitter.branch(Opcode::I32BranchEqImm, value.register, 0, no);
+        let (yes_text, no_text) = (self.string("true"), self.string("false"));
+        let slot = self.body.allocate(Type::Text);
+        let emitter = &mut self.body.emitter;
+        emitter.emit_wide(Opcode::StringConst, slot, yes_text);
+        emitter.branch(Opcode::Jump, 0, 0, end);
+        emitter.bind(no);
+        emitter.emit_wide(Opcode::StringConst, slot, no_text);
+        emitter.bind(end);
+    }
+
+    pub(super) fn template(&mut self, texts: &[String], values: &[Expression<'s>]) -> Value {
+        let window = self.body.tops;
+        let mut texts = texts.iter();
+        let first = texts.next().map(String::as_str).unwrap_or_default();
+        let mut started = !first.is_empty() || values.is_empty();
+        if started {
+            self.constant_argument(first);
+        }
+        for (value, text) in values.iter().zip(texts) {
+            self.text_argument(value);
+            if core::mem::replace(&mut started, true) {
+                self.join_values(window);
+            }
+            if !text.is_empty() {
+                self.constant_argument(text);
+                self.join_values(window);
+            }
+        }
+        self.body.tops = window;
+        let register = self.body.allocate(Type::Text);
+        Value { kind: Type::Text, register }
+    }
+}

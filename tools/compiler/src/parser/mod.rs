@@ -1,0 +1,302 @@
+//! Tokens to tree: recursive descent, which recovers at statements and reports as many mistakes as it meets.
+//!
+//! Heights are bounded: an expression, a statement or a chain of operators that is deeper than [`DEPTH_MAX`] is refused, so that
+//! neither this nor any later walk over the tree can exhaust a stack. What belongs to TypeScript and not to this language is
+//! recognized and refused with what to write instead.
+
+mod expression;
+mod statement;
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use crate::ast::{Function, Name, Program, TypeName};
+use crate::diagnostic::{Diagnostics, Span};
+use crate::lexer::{Kind, Token, tokens};
+
+/// How deep statements and expressions may stand in each other.
+const DEPTH_MAX: u32 = 120;
+
+/// Words that cannot name anything.
+const RESERVED: [&str; 30] = [
+    "break",
+    "case",
+    "catch",
+    "class",
+    "const",
+    "continue",
+    "default",
+    "delete",
+    "do",
+    "else",
+    "enum",
+    "export",
+    "extends",
+    "false",
+    "finally",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "instanceof",
+    "let",
+    "new",
+    "null",
+    "return",
+    "super",
+    "switch",
+    "this",
+    "throw",
+    "true",
+];
+const RESERVED_MORE: [&str; 7] = ["try", "typeof", "var", "void", "while", "with", "yield"];
+
+/// Reads a whole file.
+pub(crate) fn parse<'s>(source: &'s str, diagnostics: &mut Diagnostics) -> Program<'s> {
+    let tokens = tokens(source, diagnostics);
+    let mut parser = Parser { source, tokens, at: 0, depth: 0, diagnostics };
+    parser.program()
+}
+
+pub(crate) struct Parser<'s, 'd> {
+    source: &'s str,
+    tokens: Vec<Token>,
+    at: usize,
+    depth: u32,
+    diagnostics: &'d mut Diagnostics,
+}
+
+impl<'s> Parser<'s, '_> {
+    fn program(&mut self) -> Program<'s> {
+        let mut program = Program::default();
+        while self.peek().kind != Kind::End {
+            let before = self.at;
+            let exported = self.accept("export");
+            match self.text() {
+                "function" => {
+                    self.bump();
+                    let function = self.function(exported);
+                    program.functions.extend(function);
+                }
+                "let" | "const" => {
+                    let constant = self.text() == "const";
+                    self.bump();
+                    program.variables.append(&mut self.variables(constant));
+                    self.end_of_statement();
+                }
+                ";" => self.bump(),
+                _ => self.refuse_item(),
+            }
+            if self.at == before {
+                self.bump();
+            }
+        }
+        program
+    }
+
+    fn refuse_item(&mut self) {
+        let span = self.peek().span;
+        let (message, help) = match self.text() {
+            "class" | "interface" | "abstract" => {
+                ("this version of the language has no classes yet", "write functions")
+            }
+            "enum" => {
+                ("this version of the language has no enums yet", "write `const NAME: i32 = 0`")
+            }
+            "import" => {
+                ("this version of the language has no modules yet", "write the program in one file")
+            }
+            "type" => ("there are no type aliases: types are nominal", "write the type itself"),
+            "namespace" | "module" => {
+                ("there are no namespaces", "write the functions at the top of the file")
+            }
+            "async" => ("there is no `async`: threads wait", "write an ordinary function"),
+            "var" => ("there is no `var`", "write `let` or `const`"),
+            _ => (
+                "expected a function or a variable",
+                "statements stand in functions; a program begins at `export function main(): void`",
+            ),
+        };
+        self.diagnostics.error_with_help(span, message, "not here", help);
+        self.skip_to_item();
+    }
+
+    /// Up to what looks like the next function or variable of the file.
+    fn skip_to_item(&mut self) {
+        let mut braces = 0_u32;
+        loop {
+            self.bump();
+            match self.text() {
+                "" if self.peek().kind == Kind::End => return,
+                "{" => braces = braces.saturating_add(1),
+                "}" => braces = braces.saturating_sub(1),
+                "function" | "export" | "const" | "let" if braces == 0 && self.peek().new_line => {
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn function(&mut self, exported: bool) -> Option<Function<'s>> {
+        if self.text() == "*" {
+            let span = self.peek().span;
+            self.diagnostics.error(span, "there are no generators", "write an ordinary function");
+            self.bump();
+        }
+        let name = self.name("the function's name")?;
+        if self.text() == "<" {
+            let span = self.peek().span;
+            let help = "write one function for each type";
+            self.diagnostics.error_with_help(
+                span,
+                "this version of the language has no generics yet",
+                "type parameters",
+                help,
+            );
+            self.skip_to_item();
+            return None;
+        }
+        self.expect("(");
+        let mut parameters = Vec::new();
+        while !self.at_end_of(")") {
+            let Some(parameter) = self.name("a parameter") else { break };
+            parameters.push((parameter, self.annotation()));
+            if !self.accept(",") {
+                break;
+            }
+        }
+        self.expect(")");
+        let result = self.annotation();
+        if !self.expect("{") {
+            self.skip_to_item();
+            return None;
+        }
+        let body = self.statements();
+        let end = self.peek().span;
+        self.expect("}");
+        Some(Function { name, exported, parameters, result, body, end })
+    }
+
+    /// `: type`, if it is there.
+    fn annotation(&mut self) -> Option<TypeName<'s>> {
+        if !self.accept(":") {
+            return None;
+        }
+        let token = self.peek();
+        let text = self.text();
+        if token.kind != Kind::Name {
+            self.diagnostics.error(token.span, "expected a type", "not a type");
+            return None;
+        }
+        self.bump();
+        if matches!(self.text(), "[" | "|" | "<" | "&") {
+            let span = self.peek().span;
+            let message = "this version of the language has numbers, `bool` and `string` only";
+            self.diagnostics.error(span, message, "not part of it yet");
+            while !matches!(self.text(), "," | ")" | "=" | ";" | "{" | "" | "}") {
+                self.bump();
+            }
+        }
+        Some(TypeName { name: text, span: token.span })
+    }
+
+    fn name(&mut self, what: &str) -> Option<Name<'s>> {
+        let token = self.peek();
+        let text = self.text();
+        if token.kind != Kind::Name {
+            let message = format!("expected {what}");
+            self.diagnostics.error(token.span, message, "not a name");
+            return None;
+        }
+        self.bump();
+        if RESERVED.contains(&text) || RESERVED_MORE.contains(&text) {
+            let message = format!("`{text}` is a word of the language");
+            self.diagnostics.error(token.span, message, "cannot be a name");
+        }
+        Some(Name { text, span: token.span })
+    }
+
+    fn peek(&self) -> Token {
+        self.ahead(0)
+    }
+
+    fn ahead(&self, count: usize) -> Token {
+        let end = Token { kind: Kind::End, span: Span::default(), new_line: true };
+        self.tokens
+            .get(self.at.saturating_add(count))
+            .or(self.tokens.last())
+            .copied()
+            .unwrap_or(end)
+    }
+
+    fn slice(&self, span: Span) -> &'s str {
+        let place = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+        self.source.get(place(span.start)..place(span.end)).unwrap_or_default()
+    }
+
+    /// The next token's text, if it is a word or a punctuator: what grammar decides by. Empty for all else.
+    fn text(&self) -> &'s str {
+        let token = self.peek();
+        match token.kind {
+            Kind::Mark(mark) => mark,
+            Kind::Name => self.slice(token.span),
+            _ => "",
+        }
+    }
+
+    fn bump(&mut self) {
+        if self.at.saturating_add(1) < self.tokens.len() {
+            self.at += 1;
+        }
+    }
+
+    fn accept(&mut self, text: &str) -> bool {
+        let found = self.text() == text;
+        if found {
+            self.bump();
+        }
+        found
+    }
+
+    fn at_end_of(&self, close: &str) -> bool {
+        self.text() == close || self.peek().kind == Kind::End
+    }
+
+    fn expect(&mut self, text: &str) -> bool {
+        let found = self.accept(text);
+        if !found {
+            let span = self.peek().span;
+            self.diagnostics.error(span, format!("expected `{text}`"), "found this");
+        }
+        found
+    }
+
+    /// A semicolon, or where one may be left out.
+    fn end_of_statement(&mut self) {
+        let next = self.peek();
+        if self.accept(";") || next.new_line || next.kind == Kind::End || self.text() == "}" {
+            return;
+        }
+        self.diagnostics.error(next.span, "expected `;` or the end of the line", "found this");
+        while !self.peek().new_line
+            && !matches!(self.text(), ";" | "}")
+            && self.peek().kind != Kind::End
+        {
+            self.bump();
+        }
+    }
+
+    /// Goes one level down; false if that is too deep.
+    fn descend(&mut self) -> bool {
+        self.depth = self.depth.saturating_add(1);
+        if self.depth > DEPTH_MAX {
+            let span = self.peek().span;
+            let help = "name a part of it with `const`, or make it a function";
+            self.diagnostics.error_with_help(span, "this is nested too deeply", "here", help);
+            return false;
+        }
+        true
+    }
+}

@@ -1,0 +1,143 @@
+//! Properties of the compiler over all texts: it never panics, and what it makes verifies.
+//!
+//! Three kinds of texts: words of the language in any order, programs that work with bytes changed, and programs made by a
+//! grammar, nearly all of which compile. A failing case is shrunk and printed, with the seed, by proptest.
+
+use proptest::prelude::*;
+use revenant_compiler::compile;
+
+const PROGRAMS: [&str; 3] = [
+    include_str!("../../../samples/hello.ts"),
+    include_str!("../../tests/language/run/numbers.ts"),
+    include_str!("../../tests/language/run/texts.ts"),
+];
+
+const WORDS: [&str; 68] = [
+    "function", "export", "main", "let", "const", "if", "else", "while", "for", "do", "break",
+    "continue", "switch", "case", "default", "return", "true", "false", "null", "class", "import",
+    "i32", "u64", "f64", "string", "bool", "void", "a", "b", "f", "console", ".", "log", "length",
+    "(", ")", "(", ")", "{", "}", "{", "}", "[", "]", ";", ",", ":", "?", "=", "+=", "++", "--",
+    "+", "-", "*", "/", "%", "**", "<", "===", "&&", "||", "!", "1", "2.5", "'t'", "`a${", "}`",
+];
+
+/// Compiles; a fault of the compiler itself is no answer.
+fn answers(source: &str) -> bool {
+    match compile(source, "random", "random.ts") {
+        Ok(_) => true,
+        Err(diagnostics) => {
+            assert!(!diagnostics.is_empty());
+            for diagnostic in &diagnostics {
+                assert!(!diagnostic.message.contains("fault of the compiler"), "{diagnostic:?}");
+            }
+            false
+        }
+    }
+}
+
+/// An integer expression over the variables `a` and `b`.
+fn integer() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("a".to_owned()),
+        Just("b".to_owned()),
+        any::<i16>().prop_map(|n| format!("({n})")),
+        Just("f(a, b)".to_owned()),
+        Just("a++".to_owned()),
+        Just("(b = a)".to_owned()),
+        Just("i32(s.length)".to_owned()),
+    ];
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        let operator =
+            prop::sample::select(vec!["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", ">>>"]);
+        let comparison = prop::sample::select(vec!["<", "<=", ">", ">=", "===", "!=="]);
+        prop_oneof![
+            (inner.clone(), operator, inner.clone()).prop_map(|(l, o, r)| format!("({l} {o} {r})")),
+            inner.clone().prop_map(|value| format!("(-{value})")),
+            inner.clone().prop_map(|value| format!("i32(f64({value}) * 0.5)")),
+            (inner.clone(), comparison, inner.clone(), inner.clone(), inner)
+                .prop_map(|(l, c, r, x, y)| format!("({l} {c} {r} && !(a > b) ? {x} : {y})")),
+        ]
+    })
+}
+
+fn statement() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        integer().prop_map(|value| format!("a = {value};")),
+        integer().prop_map(|value| format!("s = s + {value} + `<${{{value}}}>`;")),
+        integer().prop_map(|value| format!("b += {value};")),
+        integer().prop_map(|value| format!("if (s < \"m\") return {value};")),
+    ];
+    leaf.prop_recursive(3, 16, 3, |inner| {
+        prop_oneof![
+            (integer(), inner.clone(), inner.clone())
+                .prop_map(|(v, x, y)| format!("if ({v} > 0) {{ {x} }} else {{ {y} }}")),
+            (integer(), inner.clone())
+                .prop_map(|(v, x)| format!("while ({v} < a) {{ {x} if (a === 7) break; }}")),
+            (inner.clone(), inner.clone()).prop_map(|(x, y)| {
+                format!("switch (a) {{ case 1: {x} break; case 2: {{ let b = a; {y} }} }}")
+            }),
+            inner.prop_map(|x| format!("for (let i = 0; i < 3; i++) {{ {x} continue; }}")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_words_get_an_answer(words in prop::collection::vec(prop::sample::select(&WORDS), 0..60)) {
+        answers(&words.join(" "));
+        answers(&format!("export function main(): void {{ {} }}", words.join(" ")));
+    }
+
+    #[test]
+    fn changed_programs_get_an_answer(
+        program in 0_usize..3,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_usize..3), 1..6),
+    ) {
+        let mut bytes = PROGRAMS[program].as_bytes().to_vec();
+        for (place, byte, kind) in changes {
+            let at = place.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at.max(32)),
+            }
+        }
+        answers(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn programs_of_the_grammar_compile(body in prop::collection::vec(statement(), 1..5)) {
+        let body = body.join("\n");
+        let source = format!(
+            "function f(a: i32, b: i32): i32 {{ let s = \"x\";\n{body}\nreturn a; }}\n\
+             export function main(): i32 {{ return f(1, 2); }}"
+        );
+        prop_assert!(answers(&source), "{}\n{:?}", source, compile(&source, "r", "r.ts"));
+    }
+}
+
+#[test]
+fn what_is_too_deep_is_refused_and_what_is_long_is_not() {
+    let deep = |open: &str, close: &str| {
+        let source = format!(
+            "export function main(): void {{ {} 1 {} }}",
+            open.repeat(50_000),
+            close.repeat(50_000)
+        );
+        assert!(!answers(&source), "{open}");
+    };
+    for (open, close) in [("(", ")"), ("-", ""), ("{", "}"), ("if (true) ", ""), ("1 + ", "")] {
+        deep(open, close);
+    }
+    for (open, close) in
+        [("f(", ")"), ("`${", "}`"), ("a = ", ""), ("true ? 1 : ", ""), ("a", ".b")]
+    {
+        deep(open, close);
+    }
+    let long = "a += 1;\n".repeat(50_000);
+    let source = format!(
+        "export function main(): i32 {{ let a = 0;\nwhile (a < 9) {{ {long} }} return a; }}"
+    );
+    assert!(answers(&source), "branches over more than 32,767 words");
+}

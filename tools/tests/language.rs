@@ -1,0 +1,76 @@
+//! The language as its users meet it: programs with the output they have to have, and mistakes as they are drawn.
+//!
+//! `language/run/NAME.ts` runs on the virtual machine of the host and prints `NAME.expected`; `language/mistakes/NAME.ts` does not compile,
+//! and what is said stands in `NAME.expected`. With `UPDATE_EXPECTED=1` the tests write those files instead; read them then.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/language").join(name)
+}
+
+fn programs(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder");
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "ts"))
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    paths
+}
+
+fn compare(program: &Path, found: &str) {
+    let expected = program.with_extension("expected");
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(&expected, found).expect("writing what is expected");
+    }
+    let text = fs::read_to_string(&expected).expect("what is expected");
+    assert_eq!(text, found, "{}", program.display());
+}
+
+/// What a program prints, and its exit code as a last line.
+fn run(program: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_revenant"))
+        .arg("run")
+        .arg(program)
+        .output()
+        .expect("running it");
+    let code = output.status.code().expect("an exit code");
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{out}{err}exit code {code}\n")
+}
+
+#[test]
+fn programs_print_what_they_have_to() {
+    for program in programs(&folder("run")) {
+        compare(&program, &run(&program));
+    }
+}
+
+#[test]
+fn mistakes_are_drawn_with_their_lines_and_help() {
+    for program in programs(&folder("mistakes")) {
+        let source = fs::read_to_string(&program).expect("the program");
+        let name = program.file_name().expect("a name").to_string_lossy();
+        let diagnostics = revenant_compiler::compile(&source, "mistakes", &name);
+        let diagnostics = diagnostics.expect_err(&name);
+        let drawn = revenant_tools::compile::render(&source, &name, &diagnostics);
+        compare(&program, &format!("{drawn}\n"));
+    }
+}
+
+#[test]
+fn the_sample_compiles_to_a_file_that_runs() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/hello.ts");
+    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hello.rmod");
+    let compiled = Command::new(env!("CARGO_BIN_EXE_revenant"))
+        .args([Path::new("compile"), &sample, Path::new("-o"), &module])
+        .status()
+        .expect("compiling it");
+    assert!(compiled.success());
+    assert_eq!(run(&module), "Hello, I shall be back.\nexit code 0\n");
+}
