@@ -62,6 +62,37 @@ declare const Math: {
     pow(x: f64, y: f64): f64;
 };
 
+declare class Uint8Array {
+    constructor(length: i64);
+    readonly length: i64;
+    [index: number]: i32;
+}
+declare class Int16Array {
+    constructor(length: i64);
+    readonly length: i64;
+    [index: number]: i32;
+}
+declare class Int32Array {
+    constructor(length: i64);
+    readonly length: i64;
+    [index: number]: i32;
+}
+declare class Int64Array {
+    constructor(length: i64);
+    readonly length: i64;
+    [index: number]: i64;
+}
+declare class Float32Array {
+    constructor(length: i64);
+    readonly length: i64;
+    [index: number]: f32;
+}
+declare class Float64Array {
+    constructor(length: i64);
+    readonly length: i64;
+    [index: number]: f64;
+}
+
 interface String {
     readonly length: i64;
     byteAt(index: i64): i32;

@@ -113,6 +113,9 @@ pub(crate) enum ExpressionKind<'s> {
     Update(Binary, Box<Expression<'s>>, bool),
     Call(Box<Expression<'s>>, Vec<Expression<'s>>),
     Member(Box<Expression<'s>>, Name<'s>),
+    /// An element: the array, the index.
+    Index(Box<[Expression<'s>; 2]>),
+    New(Name<'s>, Vec<Expression<'s>>),
     /// What could not be read; reported already.
     Mistake,
 }
@@ -157,7 +160,10 @@ impl Expression<'_> {
             ExpressionKind::Unary(_, value) | ExpressionKind::Member(value, _) => value.assigns(),
             ExpressionKind::Binary(_, left, right) => left.assigns() || right.assigns(),
             ExpressionKind::Conditional(parts) => parts.iter().any(Self::assigns),
-            ExpressionKind::Template(_, values) => values.iter().any(Self::assigns),
+            ExpressionKind::Index(parts) => parts.iter().any(Self::assigns),
+            ExpressionKind::Template(_, values) | ExpressionKind::New(_, values) => {
+                values.iter().any(Self::assigns)
+            }
             ExpressionKind::Call(callee, values) => {
                 callee.assigns() || values.iter().any(Self::assigns)
             }

@@ -1,6 +1,6 @@
 //! Types of the language, and which of them become which without being asked.
 
-use revenant_bytecode::{Builtin, ValueType};
+use revenant_bytecode::{Builtin, Opcode, ValueType};
 
 /// A type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,66 @@ pub(crate) enum Type {
     F32,
     F64,
     Text,
+    Array(Array),
+}
+
+/// An array of numbers, of a length for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Array {
+    U8,
+    I16,
+    I32,
+    I64,
+    F32,
+    F64,
+}
+
+impl Array {
+    const ALL: [Self; 6] = [Self::U8, Self::I16, Self::I32, Self::I64, Self::F32, Self::F64];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::U8 => "Uint8Array",
+            Self::I16 => "Int16Array",
+            Self::I32 => "Int32Array",
+            Self::I64 => "Int64Array",
+            Self::F32 => "Float32Array",
+            Self::F64 => "Float64Array",
+        }
+    }
+
+    pub(crate) const fn class(self) -> Builtin {
+        match self {
+            Self::U8 => Builtin::ByteArray,
+            Self::I16 => Builtin::ShortArray,
+            Self::I32 => Builtin::IntArray,
+            Self::I64 => Builtin::LongArray,
+            Self::F32 => Builtin::FloatArray,
+            Self::F64 => Builtin::DoubleArray,
+        }
+    }
+
+    /// The type that an element has in a register.
+    pub(crate) const fn element(self) -> Type {
+        match self {
+            Self::U8 | Self::I16 | Self::I32 => Type::I32,
+            Self::I64 => Type::I64,
+            Self::F32 => Type::F32,
+            Self::F64 => Type::F64,
+        }
+    }
+
+    /// The instructions that load and store an element.
+    pub(crate) const fn access(self) -> (Opcode, Opcode) {
+        match self {
+            Self::U8 => (Opcode::ArrayLoadU8, Opcode::ArrayStoreU8),
+            Self::I16 => (Opcode::ArrayLoadI16, Opcode::ArrayStoreI16),
+            Self::I32 => (Opcode::ArrayLoadI32, Opcode::ArrayStoreI32),
+            Self::I64 => (Opcode::ArrayLoadI64, Opcode::ArrayStoreI64),
+            Self::F32 => (Opcode::ArrayLoadF32, Opcode::ArrayStoreF32),
+            Self::F64 => (Opcode::ArrayLoadF64, Opcode::ArrayStoreF64),
+        }
+    }
 }
 
 impl Type {
@@ -32,7 +92,7 @@ impl Type {
             "f32" => Self::F32,
             "f64" | "number" => Self::F64,
             "string" => Self::Text,
-            _ => return None,
+            _ => return Array::ALL.into_iter().find(|array| array.name() == name).map(Self::Array),
         })
     }
 
@@ -49,11 +109,12 @@ impl Type {
             Self::F32 => "f32",
             Self::F64 => "f64",
             Self::Text => "string",
+            Self::Array(array) => array.name(),
         }
     }
 
     pub(crate) const fn is_reference(self) -> bool {
-        matches!(self, Self::Text)
+        matches!(self, Self::Text | Self::Array(_))
     }
 
     pub(crate) const fn is_float(self) -> bool {
@@ -96,6 +157,7 @@ impl Type {
             Self::F32 => ValueType::F32,
             Self::F64 => ValueType::F64,
             Self::Text => ValueType::object(Builtin::String),
+            Self::Array(array) => ValueType::object(array.class()),
         })
     }
 

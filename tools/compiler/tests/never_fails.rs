@@ -6,8 +6,9 @@
 use proptest::prelude::*;
 use revenant_compiler::compile;
 
-const PROGRAMS: [&str; 3] = [
+const PROGRAMS: [&str; 4] = [
     include_str!("../../../samples/hello.ts"),
+    include_str!("../../tests/language/run/arrays.ts"),
     include_str!("../../tests/language/run/numbers.ts"),
     include_str!("../../tests/language/run/texts.ts"),
 ];
@@ -42,6 +43,8 @@ fn integer() -> impl Strategy<Value = String> {
         any::<i16>().prop_map(|n| format!("({n})")),
         Just("f(a, b)".to_owned()),
         Just("a++".to_owned()),
+        Just("d[a & 7]++".to_owned()),
+        Just("(d[b = 1] = a)".to_owned()),
         Just("(b = a)".to_owned()),
         Just("i32(s.length)".to_owned()),
     ];
@@ -64,6 +67,8 @@ fn statement() -> impl Strategy<Value = String> {
         integer().prop_map(|value| format!("a = {value};")),
         integer().prop_map(|value| format!("s = s + {value} + `<${{{value}}}>`;")),
         integer().prop_map(|value| format!("b += {value};")),
+        (integer(), integer()).prop_map(|(i, v)| format!("d[{i} & 7] *= {v};")),
+        integer().prop_map(|value| format!("d[i32(s.length) & 7] = {value};")),
         integer().prop_map(|value| format!("if (s < \"m\") return {value};")),
     ];
     leaf.prop_recursive(3, 16, 3, |inner| {
@@ -91,7 +96,7 @@ proptest! {
 
     #[test]
     fn changed_programs_get_an_answer(
-        program in 0_usize..3,
+        program in 0_usize..4,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_usize..3), 1..6),
     ) {
         let mut bytes = PROGRAMS[program].as_bytes().to_vec();
@@ -110,7 +115,7 @@ proptest! {
     fn programs_of_the_grammar_compile(body in prop::collection::vec(statement(), 1..5)) {
         let body = body.join("\n");
         let source = format!(
-            "function f(a: i32, b: i32): i32 {{ let s = \"x\";\n{body}\nreturn a; }}\n\
+            "function f(a: i32, b: i32): i32 {{ let s = \"x\"; const d = new Int32Array(8);\n{body}\nreturn a; }}\n\
              export function main(): i32 {{ return f(1, 2); }}"
         );
         prop_assert!(answers(&source), "{}\n{:?}", source, compile(&source, "r", "r.ts"));

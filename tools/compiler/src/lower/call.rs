@@ -55,7 +55,12 @@ impl<'s> Lowering<'_, 's, '_> {
         Value::MISTAKE
     }
 
-    fn check_count(&mut self, expected: usize, arguments: &[Expression<'s>], span: Span) -> bool {
+    pub(super) fn check_count(
+        &mut self,
+        expected: usize,
+        arguments: &[Expression<'s>],
+        span: Span,
+    ) -> bool {
         let right = expected == arguments.len();
         if !right {
             let plural = if expected == 1 { "" } else { "s" };
@@ -256,6 +261,11 @@ impl<'s> Lowering<'_, 's, '_> {
         self.body.tops = tops;
         if value.kind == Type::Mistake {
             return value;
+        }
+        if let (Type::Array(_), "length") = (value.kind, member.text) {
+            let target = self.target(Type::I64, want);
+            self.body.emitter.emit(Opcode::ArrayLength, target.register, value.register, 0);
+            return target;
         }
         if value.kind != Type::Text || member.text != "length" {
             return self.no_member(value.kind.name(), member);

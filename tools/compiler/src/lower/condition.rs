@@ -185,15 +185,21 @@ impl<'s> Lowering<'_, 's, '_> {
         let equality = matches!(operator, Binary::Equal | Binary::NotEqual);
         let (opcodes, exchange) = match left.kind {
             Type::Text => return self.compare_texts(operator, [left, right], when, to),
+            Type::Array(_) if equality => {
+                let equal = (operator == Binary::Equal) == when;
+                let opcode = if equal { Opcode::RefBranchEq } else { Opcode::RefBranchNe };
+                self.body.emitter.branch(opcode, left.register, right.register, to);
+                return;
+            }
             Type::F32 | Type::F64 => float_branch(operator, when),
             Type::Bool if !equality => {
                 let message = "truth values have no order";
                 self.diagnostics.error(place.span, message, "is `bool`");
                 return;
             }
-            Type::Void => {
-                let message = format!("`{}` is no value to compare", left.kind.name());
-                self.diagnostics.error(place.span, message, "has no value");
+            Type::Void | Type::Array(_) => {
+                let message = format!("`{}` has no order to compare by", left.kind.name());
+                self.diagnostics.error(place.span, message, "here");
                 return;
             }
             kind => {

@@ -162,6 +162,8 @@ impl<'s> Lowering<'_, 's, '_> {
             }
             ExpressionKind::Call(callee, arguments) => self.call(callee, arguments, span, want),
             ExpressionKind::Member(object, name) => self.member(object, *name, want),
+            ExpressionKind::Index(parts) => self.element(parts, want),
+            ExpressionKind::New(name, arguments) => self.create(*name, arguments, span, want),
             ExpressionKind::Mistake => Value::MISTAKE,
         }
     }
@@ -348,6 +350,9 @@ impl<'s> Lowering<'_, 's, '_> {
         value: &Expression<'s>,
         span: Span,
     ) -> Value {
+        if let ExpressionKind::Index(parts) = &target.kind {
+            return self.assign_element(operator, parts, value, span);
+        }
         let Some(found) = self.assignable(target) else {
             self.expression(value, None, None);
             return Value::MISTAKE;

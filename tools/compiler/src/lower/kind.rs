@@ -35,6 +35,11 @@ impl<'s> Lowering<'_, 's, '_> {
                 ExpressionKind::Name("Math") => Type::F64,
                 _ => Type::I64,
             },
+            ExpressionKind::Index(parts) => match self.type_of(&parts[0]) {
+                Type::Array(array) => array.element(),
+                _ => Type::Mistake,
+            },
+            ExpressionKind::New(name, _) => Type::named(name.text).unwrap_or(Type::Mistake),
             ExpressionKind::Mistake => Type::Mistake,
         }
     }

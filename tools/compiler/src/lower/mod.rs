@@ -4,6 +4,7 @@
 //! `operator`, `call` and `text` walk what their names say. The program's entry, which the system calls, is made here: it keeps the
 //! console, computes the module's variables in their order, and calls `main`.
 
+mod array;
 mod call;
 mod condition;
 mod expression;
@@ -154,7 +155,7 @@ impl<'s> Lowering<'_, 's, '_> {
 
     fn declared(&mut self, name: &TypeName<'s>) -> Type {
         Type::named(name.name).unwrap_or_else(|| {
-            let help = "there are bool, i32, u32, i64, u64, f32, f64 (number), string and void";
+            let help = "there are bool, i32, u32, i64, u64, f32, f64 (number), string, Int32Array and its like";
             let message = format!("there is no type `{}`", name.name);
             self.diagnostics.error_with_help(name.span, message, "not known", help);
             Type::Mistake

@@ -251,7 +251,7 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     /// The operation itself, with both sides in registers.
-    fn operation(
+    pub(super) fn operation(
         &mut self,
         operator: Binary,
         kind: Type,

@@ -79,8 +79,8 @@ impl<'s> Lowering<'_, 's, '_> {
             Type::U64 => Native::StringFromU64,
             Type::F32 | Type::F64 => Native::StringFromF64,
             Type::Mistake => return,
-            Type::Void => {
-                self.diagnostics.error(place.span, "this has no value", "is void");
+            Type::Void | Type::Array(_) => {
+                self.diagnostics.error(place.span, "this has no text", value.kind.name());
                 return;
             }
         };

@@ -197,6 +197,11 @@ impl<'s> Parser<'s, '_> {
                     let Some(name) = self.name("a member's name") else { return self.mistake() };
                     ExpressionKind::Member(Box::new(value), name)
                 }
+                "[" => {
+                    let index = self.expression();
+                    self.expect("]");
+                    ExpressionKind::Index(Box::new([value, index]))
+                }
                 "++" => ExpressionKind::Update(Binary::Add, Box::new(value), true),
                 "--" => ExpressionKind::Update(Binary::Subtract, Box::new(value), true),
                 "as" => {
@@ -206,12 +211,8 @@ impl<'s> Parser<'s, '_> {
                     ExpressionKind::Mistake
                 }
                 _ => {
-                    let message = "this version of the language has no arrays and no null yet";
+                    let message = "this version of the language has no null yet";
                     self.diagnostics.error(next.span, message, "not part of it");
-                    if text == "[" {
-                        self.expression();
-                        self.expect("]");
-                    }
                     ExpressionKind::Mistake
                 }
             };
@@ -277,11 +278,12 @@ impl<'s> Parser<'s, '_> {
         let kind = match self.text() {
             "true" => ExpressionKind::Bool(true),
             "false" => ExpressionKind::Bool(false),
-            "null" | "undefined" | "this" | "super" | "new" | "function" => {
+            "null" | "undefined" | "this" | "super" | "function" => {
                 let message = "this version of the language has no objects and no null yet";
                 self.diagnostics.error(span, message, "not part of it");
                 ExpressionKind::Mistake
             }
+            "new" => return self.creation(),
             text => {
                 self.name("an expression");
                 return Expression { span, kind: ExpressionKind::Name(text) };
@@ -289,6 +291,16 @@ impl<'s> Parser<'s, '_> {
         };
         self.bump();
         Expression { span, kind }
+    }
+
+    /// `new Name(arguments)`.
+    fn creation(&mut self) -> Expression<'s> {
+        let start = self.peek().span;
+        self.bump();
+        let Some(name) = self.name("the class of what is made") else { return self.mistake() };
+        self.expect("(");
+        let arguments = self.arguments();
+        Expression { span: start.to(name.span), kind: ExpressionKind::New(name, arguments) }
     }
 
     fn template(&mut self, mut last: bool) -> Expression<'s> {

@@ -193,7 +193,7 @@ impl<'s> Parser<'s, '_> {
         self.bump();
         if matches!(self.text(), "[" | "|" | "<" | "&") {
             let span = self.peek().span;
-            let message = "this version of the language has numbers, `bool` and `string` only";
+            let message = "this is no type: arrays are `Int32Array` and its like, and nothing is nullable yet";
             self.diagnostics.error(span, message, "not part of it yet");
             while !matches!(self.text(), "," | ")" | "=" | ";" | "{" | "" | "}") {
                 self.bump();
