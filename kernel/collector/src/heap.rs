@@ -119,6 +119,11 @@ impl Directory {
         }
     }
 
+    /// Granules of the cells of a block.
+    pub(crate) fn granules_of_cell(&self, ordinal: u32) -> usize {
+        index(self.cell_bytes(ordinal).unwrap_or(BLOCK) / GRANULE)
+    }
+
     fn cell_bytes(&self, ordinal: u32) -> Option<u64> {
         let class = self.small.get(index(ordinal.into()))?.detail;
         block::SIZE_CLASSES.get(usize::from(class)).map(|granules| u64::from(*granules) * GRANULE)

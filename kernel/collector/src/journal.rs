@@ -205,7 +205,7 @@ impl Journal {
         self.page(place.page).map(|(page, _)| bytes::bit(&page.0, place.marked))
     }
 
-    /// Marks an object; whether it was not marked before.
+    /// Marks an object; whether it was not marked before, and is to be looked at.
     pub(crate) fn mark(&mut self, place: BitPlace, weak: bool) -> Result<bool, Stop> {
         if self.is_marked(place)? {
             return Ok(false);
@@ -215,7 +215,7 @@ impl Journal {
         if weak {
             bytes::set_bit(&mut page.0, place.weak);
         }
-        Ok(true)
+        Ok(!bytes::bit(&page.0, place.scanned))
     }
 
     /// Begins a mark: all bitmap pages are written blank, then the first control block.

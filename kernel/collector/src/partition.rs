@@ -3,7 +3,7 @@
 //! Grey objects are taken in the order of their addresses, round after round; references that stay inside are marked at once, the others
 //! wait. If half of the pages or more are grey, all are asked for; otherwise only the grey ones, in order.
 //!
-//! Invariant: of an object that is scanned, every reference is marked or waits.
+//! Invariant: of an object that is scanned, every reference is marked or waits; of one that is scanned and not marked, every one is marked.
 
 use crate::bytes::{bit, index, set_bit};
 use crate::error::Stop;
@@ -14,6 +14,7 @@ use crate::object::Subject;
 use crate::pages::{Reader, page_of};
 use crate::region::{BLOCK_BITS, BLOCK_BYTES, BLOCKS_PER_PAGE, BitPlace, LARGE_PER_PAGE};
 use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
+use core::ops::Range;
 use revenant_hal::{FrameMemory, PageIndex};
 use revenant_vm::memory::layout::{BLOCK, GRANULE, PAGE};
 
@@ -33,6 +34,8 @@ pub(crate) struct Work {
     again: bool,
     targets: Vec<u64>,
     large_pages: u64,
+    /// Objects looked at.
+    scanned: u64,
 }
 
 impl Work {
@@ -44,6 +47,7 @@ impl Work {
             again: false,
             targets: Vec::new(),
             large_pages: 0,
+            scanned: 0,
         }
     }
 
@@ -65,6 +69,10 @@ impl Work {
             self.asked = true;
         }
         let Some((ordinal, granule)) = self.next_grey(mark, first, count)? else {
+            // It looks at every cell: that is worth it when there was much to do.
+            if self.scanned >= u64::from(count) * PAGES_A_BLOCK {
+                self.foresee(mark, first..first + count, frames)?;
+            }
             return Ok(true);
         };
         let place = Place::Small(ordinal, granule);
@@ -85,7 +93,45 @@ impl Work {
         let bits = mark.scanned.entry(ordinal).or_insert_with(|| Box::new([0; BLOCK_BYTES]));
         set_bit(&mut bits[..], index(granule.into()));
         mark.objects += 1;
+        self.scanned += 1;
         Ok(false)
+    }
+
+    /// Objects that nobody has reached so far, on pages that are here, and whose references are all marked: should they be reached later, there
+    /// is nothing to look for in them, and their pages need not be read again. They count as scanned from now on. What is a free cell, or makes
+    /// no sense, or lacks a page, is left as it is.
+    fn foresee<F: FrameMemory + ?Sized>(
+        &mut self,
+        mark: &mut Mark,
+        ordinals: Range<u32>,
+        frames: &F,
+    ) -> Result<(), Stop> {
+        for ordinal in ordinals {
+            let cell = mark.directory.granules_of_cell(ordinal).max(1);
+            let cells = (0..BLOCK_BITS).step_by(cell);
+            for granule in cells.filter(|granule| granule + cell <= BLOCK_BITS) {
+                let place = Place::Small(ordinal, u32::try_from(granule).unwrap_or(0));
+                let bits = mark.directory.bits(place);
+                let (page, _) = mark.journal.page(bits.page)?;
+                if bit(&page.0, bits.marked) || bit(&page.0, bits.scanned) {
+                    continue;
+                }
+                match self.look_at(mark, place, 0, frames) {
+                    Ok(_) => {}
+                    Err(Stop::Page(_) | Stop::Unsound(_)) => continue,
+                    Err(stop) => return Err(stop),
+                }
+                let all = self.targets.iter().all(|target| {
+                    let found =
+                        mark.directory.place(*target).map(|place| mark.directory.bits(place));
+                    found.is_some_and(|bits| mark.journal.is_marked(bits) == Ok(true))
+                });
+                if all {
+                    set_bit(&mut mark.journal.change(bits.page)?.0, bits.scanned);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Collects an object's references; the slot to go on at.
