@@ -7,6 +7,7 @@
 //!
 //! Neighbours: `snapshot` decides when to flip; `programs` is what runs; `space` is where pages come from.
 
+use crate::collection::Collection;
 use crate::console::Console;
 use crate::load::Load;
 use crate::probe::{self, Probe, Progress};
@@ -48,18 +49,19 @@ pub(crate) struct EventLoop<P> {
     options: Options,
     stop_at: Option<Nanoseconds>,
     /// How the machine ends once the last snapshot is durable.
-    ending: Option<ExitCode>,
+    pub(crate) ending: Option<ExitCode>,
     out_of_frames_said: bool,
     /// How much room the disk had at the last look.
-    space_state: SpaceState,
+    pub(crate) space_state: SpaceState,
     /// The time-stamp counter at the kernel's entry.
     entered: u64,
     /// A program has run.
-    running: bool,
+    pub(crate) running: bool,
     load: Load,
     /// The longest step of the grace since the last flip, in nanoseconds.
     longest_grace: u64,
     probe: Probe,
+    pub(crate) collection: Collection,
 }
 
 /// What an attempt came to.
@@ -97,6 +99,7 @@ impl<P: Programs> EventLoop<P> {
             missed: false,
             stop_at: options.exit_after_ms.map(after),
             probe: Probe::new(&options),
+            collection: Collection::new(options.collect_every_ms, now),
             options,
             ending: None,
             out_of_frames_said: false,
@@ -154,6 +157,7 @@ impl<P: Programs> EventLoop<P> {
         busy |= self.serve_steps();
         self.serve_requests();
         busy |= self.advance_snapshot();
+        busy |= self.collect(busy);
         // Not before the first instruction after a resume: its pages would stand behind those of a grace.
         if self.running && core::mem::take(&mut self.missed) {
             // What will be missing is asked of the disk before a slice begins, not after.

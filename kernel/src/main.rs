@@ -9,6 +9,7 @@
 extern crate alloc;
 
 #[cfg(target_os = "none")]
+mod collection;
 mod console;
 #[cfg(target_os = "none")]
 mod disk;

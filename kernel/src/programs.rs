@@ -6,6 +6,7 @@ use crate::world::World;
 use alloc::vec::Vec;
 use revenant_hal::PageIndex;
 use revenant_machine::attention;
+use revenant_vm::sweep::{Slice, Verdicts};
 use revenant_vm::{
     PageVerdict, Quota, Requests, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits, Vm,
     WitnessRecord,
@@ -47,6 +48,14 @@ pub(crate) trait Programs {
     /// *Attempt.* Pages that the scheduler will need after the one that it waits for.
     fn upcoming(&mut self, _pages: &mut [PageIndex]) -> usize {
         0
+    }
+    /// *Attempt.* The next slice of a sweep.
+    fn sweep(&mut self, _verdicts: &dyn Verdicts, _world: &mut World) -> Option<Slice> {
+        None
+    }
+    /// *Attempt.* Drops a sweep whose mark is gone; whether none is under way now.
+    fn give_up_sweep(&mut self, _world: &mut World) -> bool {
+        true
     }
     /// *Attempt.* Groups, that of the system included.
     fn groups(&mut self) -> u32 {
@@ -107,6 +116,14 @@ impl Programs for Vm {
 
     fn upcoming(&mut self, pages: &mut [PageIndex]) -> usize {
         Self::upcoming(self, pages)
+    }
+
+    fn sweep(&mut self, verdicts: &dyn Verdicts, world: &mut World) -> Option<Slice> {
+        Some(Self::sweep(self, verdicts, world))
+    }
+
+    fn give_up_sweep(&mut self, world: &mut World) -> bool {
+        Self::give_up_sweep(self, world)
     }
 
     fn groups(&mut self) -> u32 {

@@ -4,11 +4,15 @@
 //! The event loop opens the cell between slices; while one runs the handler opens it, and a discard between two accesses. No
 //! policy stands here: faults are the pager's, I/O is the store's, this file hands completions and events around.
 
+mod collecting;
+
+use crate::collection::Collector;
 use crate::report::State;
 use crate::{detail, last_words, log};
 use alloc::vec::Vec;
 use core::ops::Range;
-use revenant_hal::{Disk, Epoch, Event, FrameMemory, Mmu, Nanoseconds, PageIndex};
+use revenant_collector::Mark;
+use revenant_hal::{Disk, Epoch, Event, FrameIndex, FrameMemory, Mmu, Nanoseconds, PageIndex};
 use revenant_machine::attempt::{self, Declaration, FaultOutcome};
 use revenant_machine::attention;
 use revenant_machine::cell::ExclusiveCell;
@@ -44,6 +48,7 @@ pub(crate) struct ObjectSpace {
     disk: VirtioDisk,
     frames: FramePool,
     tables: ObjectTables,
+    collector: Collector,
     /// The last access that can never succeed, until the loop has taken it.
     impossible: Option<(PageIndex, Impossible)>,
     /// In which period of [`TRANSLATION_TICKS`] translations were last dropped.
@@ -134,12 +139,37 @@ pub(crate) fn install<T>(
     wired: Vec<WiredRange>,
     declare: Declaration<T>,
 ) -> T {
-    let mut pager = Pager::new(frames.frame_count(), &store, wired, PagerOptions::default());
+    install_beside(0, store, disk, frames, tables, wired, declare)
+}
+
+/// The same, but the last so many frames are the collector's.
+pub(crate) fn install_beside<T>(
+    collector: u32,
+    store: Store,
+    disk: VirtioDisk,
+    frames: FramePool,
+    tables: ObjectTables,
+    wired: Vec<WiredRange>,
+    declare: Declaration<T>,
+) -> T {
+    let count = frames.frame_count().saturating_sub(collector);
+    let collector = Collector::new((count..frames.frame_count()).map(FrameIndex).collect());
+    let mut pager = Pager::new(count, &store, wired, PagerOptions::default());
     pager.set_cleaning(true);
     let early = EarlyStatistics::default();
     let (impossible, dropped, served) = (None, 0, 0);
-    let space =
-        ObjectSpace { store, pager, disk, frames, tables, impossible, dropped, served, early };
+    let space = ObjectSpace {
+        store,
+        pager,
+        disk,
+        frames,
+        tables,
+        collector,
+        impossible,
+        dropped,
+        served,
+        early,
+    };
     SPACE.with(|cell| *cell = Some(space));
     attempt::open_object_space(on_fault, declare)
 }
@@ -204,7 +234,11 @@ impl ObjectSpace {
         self.drop_old_translations();
         let mut progress = false;
         while let Some(completion) = self.disk.poll() {
-            self.store.complete(completion, &mut self.frames);
+            if Mark::owns(&completion) {
+                self.collector.complete(completion);
+            } else {
+                self.store.complete(completion, &mut self.frames);
+            }
             progress = true;
         }
         self.hand_out_events(&mut news);
@@ -222,6 +256,13 @@ impl ObjectSpace {
     fn hand_out_events(&mut self, news: &mut impl FnMut(News)) -> bool {
         let mut some = false;
         while let Some(event) = self.store.next_event() {
+            some = true;
+            if let StoreEvent::PageRead { page, frame, result } = event
+                && self.collector.has(frame)
+            {
+                self.collector.page_read(page, frame, result);
+                continue;
+            }
             let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
             self.pager.on_store_event(&event, &mut memory);
             if let StoreEvent::Committed { epoch, .. } = event {
@@ -230,7 +271,6 @@ impl ObjectSpace {
             if let Some(item) = translate(event) {
                 news(item);
             }
-            some = true;
         }
         some
     }

@@ -40,8 +40,8 @@
 //!
 //! # What it does not do
 //!
-//! Free anything (`revenant_vm`'s sweep does, over the live heap); look for an unreadable page elsewhere; decide when to run. Nothing in the
-//! kernel runs it yet.
+//! Free anything (`revenant_vm`'s sweep does, over the live heap); look for an unreadable page elsewhere; decide when to run (the kernel's
+//! `collection` does).
 #![no_std]
 #![forbid(unsafe_code)]
 

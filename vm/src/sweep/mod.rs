@@ -203,6 +203,42 @@ impl Sweep {
     }
 }
 
+/// Verdicts of a mark that is not to be had any more.
+struct Gone;
+
+impl Verdicts for Gone {
+    fn name(&self) -> [u64; 4] {
+        [0; 4]
+    }
+
+    fn epoch(&self) -> Epoch {
+        Epoch(0)
+    }
+
+    fn follows_weak(&self) -> bool {
+        true
+    }
+
+    fn marks(&self, _number: u32) -> Marks<'_> {
+        Marks::Failed
+    }
+}
+
+/// Drops the sweep under way, whose mark is not to be had any more; whether there is none any more. In a few steps; if not all were
+/// enough, call again. A snapshot in which a sweep is under way is not marked.
+pub fn give_up(space: Space) -> bool {
+    space.end_step();
+    if !cursor::is_under_way(space) {
+        return true;
+    }
+    let mut slice = Slice::new(Outcome::More);
+    let planted = Planted::None;
+    let mut work = walk::Work { space, verdicts: &Gone, planted, slice: &mut slice };
+    let given_up = work.give_up(&mut OBJECTS.clone()).is_ok();
+    space.end_step();
+    given_up
+}
+
 /// Passes over what the sweep would do next, because a page that it needs can never be read: an object stays for good, or all of a
 /// block whose metadata is lost. Whether a sweep is under way. Touches neither. Steps.
 pub fn skip(space: Space, lost: revenant_hal::ObjectAddress) -> bool {

@@ -106,16 +106,21 @@ impl<'a> Work<'a> {
         let follows = cursor::is_named(space, self.verdicts.name())
             || self.planted == Planted::ForeignCursorFollowed;
         if cursor::is_under_way(space) && !follows {
-            // What it had in hand is dead, and half of it released: it goes without the rest.
-            while word(space, counting::SWEEP_OBJECT) != 0 {
-                budget.parts = budget.parts.checked_sub(1).ok_or(Stop::Enough)?;
-                self.release_part(false)?;
-            }
-            cursor::drop_it(space);
+            self.give_up(&mut budget.parts)?;
         }
         if !cursor::is_under_way(space) {
             cursor::begin(space, self.verdicts.name(), self.verdicts.epoch());
         }
+        Ok(())
+    }
+
+    /// Drops the sweep under way. What it had in hand is dead, and half of it released: it goes without the rest.
+    pub(super) fn give_up(&mut self, parts: &mut usize) -> Result<(), Stop> {
+        while word(self.space, counting::SWEEP_OBJECT) != 0 {
+            *parts = parts.checked_sub(1).ok_or(Stop::Enough)?;
+            self.release_part(false)?;
+        }
+        cursor::drop_it(self.space);
         Ok(())
     }
 

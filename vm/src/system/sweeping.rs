@@ -2,7 +2,9 @@
 //!
 //! Neighbours: `sweep` does it; `failure` passes over what can never be read.
 
-use crate::sweep::{Outcome, Slice, Sweep, Verdicts};
+use crate::sweep::{self, Outcome, Slice, Sweep, Verdicts};
+
+use crate::memory::Space;
 
 use super::activity::Activity;
 use super::environment::Environment;
@@ -16,14 +18,31 @@ impl Vm {
         if self.lost.is_under_way() || self.waiting.contains(Activity::Sweep) {
             return Slice::new(Outcome::Waiting);
         }
+        self.sweeping(environment, |space| Sweep::new().slice(space, verdicts))
+    }
+
+    /// Drops a sweep that was under way in the snapshot resumed and whose mark is not to be had any more; whether none is under way now. *In an
+    /// attempt*, as [`Vm::sweep`].
+    pub fn give_up_sweep(&mut self, environment: &mut dyn Environment) -> bool {
+        if self.lost.is_under_way() || self.waiting.contains(Activity::Sweep) {
+            return false;
+        }
+        self.sweeping(environment, sweep::give_up)
+    }
+
+    fn sweeping<V>(
+        &mut self,
+        environment: &mut dyn Environment,
+        work: impl FnOnce(Space) -> V,
+    ) -> V {
         self.deeds += 1;
         let quiet = core::sync::atomic::AtomicBool::new(false);
         self.enter(environment, &quiet);
         self.activity.set(Activity::Sweep);
         set_freeing(&mut self.worker, true);
-        let slice = Sweep::new().slice(self.worker.space, verdicts);
+        let done = work(self.worker.space);
         set_freeing(&mut self.worker, false);
         self.leave();
-        slice
+        done
     }
 }

@@ -1,0 +1,58 @@
+//! The collector's use of store, disk and frames.
+
+use super::ObjectSpace;
+use crate::collection::Collector;
+use revenant_collector::{MarkOutcome, MarkRefusal, MarkStatistics, RegionError};
+use revenant_hal::Epoch;
+
+impl ObjectSpace {
+    /// The snapshot that the newest superblock pins for the collector.
+    pub(crate) fn collector_pin(&self) -> Option<Epoch> {
+        self.store.superblock().collector_pin.map(|pin| pin.epoch)
+    }
+
+    /// Pins a snapshot for the collector with the next commit, or none; whether there is such a snapshot.
+    pub(crate) fn pin_for_collector(&mut self, epoch: Option<Epoch>) -> bool {
+        self.store.set_collector_pin(epoch).is_ok()
+    }
+
+    /// The newest snapshot that no cut can lose.
+    pub(crate) fn durable_epoch(&self) -> Epoch {
+        self.store.durable_epoch()
+    }
+
+    /// Begins the mark of the snapshot that is pinned, or takes it up again.
+    pub(crate) fn begin_mark(&mut self) -> Result<(), MarkRefusal> {
+        self.collector.begin(self.store.superblock())
+    }
+
+    /// Goes on with the mark, a bounded piece.
+    pub(crate) fn step_mark(&mut self) -> MarkOutcome {
+        let Some(mark) = self.collector.mark() else {
+            return MarkOutcome::Refused(MarkRefusal::NotPinned);
+        };
+        match mark.step(&mut self.store, &mut self.disk, &self.frames) {
+            // Its frames are used again, and an outcome is final.
+            outcome if outcome != MarkOutcome::Again && mark.is_reading() => MarkOutcome::Waiting,
+            outcome => outcome,
+        }
+    }
+
+    /// Turns a complete mark into its verdict; the mark's figures, if it still counts.
+    pub(crate) fn conclude_mark(&mut self) -> Option<MarkStatistics> {
+        let figures = self.collector.mark()?.statistics();
+        self.collector.conclude(self.store.superblock()).then_some(figures)
+    }
+
+    /// Goes on with what was asked of the verdict; whether the disk has to answer first.
+    pub(crate) fn step_verdict(&mut self) -> Result<bool, RegionError> {
+        match self.collector.verdict() {
+            Some(verdict) => verdict.step(&mut self.disk),
+            None => Ok(false),
+        }
+    }
+
+    pub(crate) fn collector(&mut self) -> &mut Collector {
+        &mut self.collector
+    }
+}

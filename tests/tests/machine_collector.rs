@@ -1,0 +1,97 @@
+//! The exact collector in the machine: cycles.rasm beside this file makes more garbage in circles than the disk has room for, which
+//! counting never frees. Power is cut while a snapshot is marked, while the heap is swept, and when a sweep has just ended, by turns;
+//! the next start goes on with the same collection.
+
+use core::time::Duration;
+use revenant_tests::disks::{check, revenant};
+use revenant_tests::harness::{Running, TimedLine, built_machine, scratch_file};
+use revenant_tests::witness::Witness;
+use revenant_tools::qemu::{Disk, Firmware};
+
+type Outcome = Result<(), String>;
+
+/// The disk's size.
+const MEBIBYTES: u64 = 192;
+/// Collections in all, and before each cut.
+const COLLECTIONS: u32 = 30;
+const EACH: u32 = 5;
+/// After which line the power goes, by turns.
+const CUTS: [&str; 3] = ["begins", "marked", "swept"];
+/// For the collections before one cut.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What the boots have seen together.
+#[derive(Default)]
+struct Seen {
+    witness: Witness,
+    swept: u32,
+    objects: u64,
+    /// Bytes of garbage made, as the program counts.
+    garbage: u64,
+    failures: Vec<String>,
+}
+
+impl Seen {
+    /// Takes a line; the word behind `collect`, if it is such a line.
+    fn line<'text>(&mut self, line: &'text TimedLine) -> Option<&'text str> {
+        self.witness.line(&line.text);
+        let parsed = line.parse();
+        match parsed.word {
+            "collect" => {
+                let what = line.text.split(' ').nth(1)?;
+                self.swept += u32::from(what == "swept");
+                self.objects += parsed.number("objects").filter(|_| what == "swept").unwrap_or(0);
+                if what == "failed" {
+                    self.failures.push(line.text.clone());
+                }
+                return Some(what);
+            }
+            "cycles" => self.garbage = parsed.number("bytes").unwrap_or(0),
+            "audit" | "out_of_memory" | "abandoned" | "read_only" | "unreadable" | "main_ended" => {
+                self.failures.push(line.text.clone());
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+#[test]
+#[ignore = "boots QEMU: make test"]
+fn garbage_in_circles_is_collected_for_ever_across_cuts_at_any_stage() -> Outcome {
+    let image = scratch_file("cycles.img")?;
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cycles.rasm");
+    let (name, size) = (image.to_string_lossy(), format!("{MEBIBYTES}M"));
+    revenant(&["disk", "create", &name, "--size", &size, "--force", "--module", source])?;
+    let mut machine = built_machine(Firmware::Bios)?;
+    machine.memory = "64M".to_owned();
+    machine.command_line = "snapshot_interval_ms=250 retain=1 collect_every_ms=100".to_owned();
+    machine.disks.push(Disk::new(&image));
+    let mut seen = Seen::default();
+    for (boot, cut) in (0..COLLECTIONS / EACH).zip(CUTS.iter().cycle()) {
+        let mut running = Running::start(&format!("collector-{boot}"), &machine)?;
+        let goal = seen.swept + EACH;
+        running.wait_for("collections, and the moment of the cut", LIMIT, |line| {
+            let what = seen.line(line);
+            !seen.failures.is_empty() || seen.swept >= goal && what == Some(cut)
+        })?;
+        let (_, rest) = running.cut()?;
+        for line in &rest {
+            seen.line(line);
+        }
+        seen.witness.cut();
+        if !seen.failures.is_empty() {
+            return Err(running.complaint(&seen.failures.join("\n")));
+        }
+        check(&image)?;
+    }
+    let Seen { witness, objects, garbage, .. } = seen;
+    println!("{objects} objects of {garbage} bytes of garbage freed");
+    if !witness.findings().is_empty() || witness.compared_steps() == 0 {
+        return Err(format!("{:?}", witness.findings()));
+    }
+    if garbage < MEBIBYTES << 20 {
+        return Err(format!("{garbage} bytes of garbage would have fitted the disk"));
+    }
+    Ok(())
+}
