@@ -133,6 +133,8 @@ pub(crate) struct Collection {
     next: Nanoseconds,
     /// When the mark may go on if programs have something to do.
     may_mark: Nanoseconds,
+    /// Programs had something to do when they were asked last.
+    programs_run: bool,
     statistics: Statistics,
     /// None is begun before the next start.
     off: bool,
@@ -145,13 +147,19 @@ impl Collection {
         let (next, may_mark) = (Nanoseconds(now.0 + interval.0), now);
         let statistics = Statistics::default();
         let off = every_ms == 0;
-        Self { state: State::Begin, interval, next, may_mark, statistics, off }
+        Self { state: State::Begin, interval, next, may_mark, programs_run: false, statistics, off }
+    }
+
+    /// Notes whether programs had something to do, and passes that on.
+    pub(crate) fn programs(&mut self, ran: bool) -> bool {
+        self.programs_run = ran;
+        ran
     }
 }
 
 impl<P: Programs> EventLoop<P> {
-    /// Goes on with the collection, a bounded piece; whether there is more to do at once. `busy`: so have others.
-    pub(crate) fn collect(&mut self, busy: bool) -> bool {
+    /// Goes on with the collection, a bounded piece; whether there is more to do at once.
+    pub(crate) fn collect(&mut self) -> bool {
         if !self.running || self.ending.is_some() || self.world.read_only {
             return false;
         }
@@ -184,7 +192,7 @@ impl<P: Programs> EventLoop<P> {
                 };
                 false
             }
-            State::Marking => self.go_on_marking(busy),
+            State::Marking => self.go_on_marking(),
             State::Sweeping => self.go_on_sweeping(),
             State::Ending(epoch) => {
                 if space::with(|space| space.durable_epoch() >= epoch) {
@@ -227,11 +235,11 @@ impl<P: Programs> EventLoop<P> {
         true
     }
 
-    fn go_on_marking(&mut self, busy: bool) -> bool {
+    fn go_on_marking(&mut self) -> bool {
         let begin = self.world.clock.monotonic();
         // While the disk is short of space, what frees some is not kept waiting.
         let hurry = self.space_state != SpaceState::Plenty;
-        if busy && !hurry && begin < self.collection.may_mark {
+        if self.collection.programs_run && !hurry && begin < self.collection.may_mark {
             return false;
         }
         let outcome = space::with(|space| space.step_mark());

@@ -140,7 +140,8 @@ impl<P: Programs> EventLoop<P> {
             // What was raised in the pass is looked at after the slice: it would end that at its first poll, and programs would stand
             // still while a snapshot is written and one request after the other completes.
             busy |= attention::take();
-            busy |= self.run_slices();
+            let ran = self.run_slices();
+            busy |= self.collection.programs(ran);
             if !busy {
                 let begin = self.world.clock.monotonic();
                 rest();
@@ -157,7 +158,7 @@ impl<P: Programs> EventLoop<P> {
         busy |= self.serve_steps();
         self.serve_requests();
         busy |= self.advance_snapshot();
-        busy |= self.collect(busy);
+        busy |= self.collect();
         // Not before the first instruction after a resume: its pages would stand behind those of a grace.
         if self.running && core::mem::take(&mut self.missed) {
             // What will be missing is asked of the disk before a slice begins, not after.
