@@ -195,7 +195,10 @@ impl<P: Programs> EventLoop<P> {
             State::Marking => self.go_on_marking(),
             State::Sweeping => self.go_on_sweeping(),
             State::Ending(epoch) => {
-                if space::with(|space| space.durable_epoch() >= epoch) {
+                // What it asked the disk for last may be on its way still, and is not the next mark's.
+                let quiet = space::with(|space| space.step_verdict()) != Ok(true);
+                if quiet && space::with(|space| space.durable_epoch() >= epoch) {
+                    drop(space::with(|space| space.collector().take_verdict()));
                     space::with(|space| space.pin_for_collector(None));
                     self.collection.state = State::Unpinning;
                 }
@@ -316,7 +319,6 @@ impl<P: Programs> EventLoop<P> {
                     stuck.objects,
                     left.objects
                 );
-                drop(space::with(|space| space.collector().take_verdict()));
                 self.collection.state = State::Ending(self.world.epoch);
                 true
             }
