@@ -216,6 +216,11 @@ define_natives! {
     104 F64Log10 "f64.log10" (F64) -> (F64) Step "Logarithm to base 10.";
     105 F64Pow "f64.pow" (F64, F64) -> (F64) Step "The first to the power of the second.";
     106 F64Rem "f64.rem" (F64, F64) -> (F64) Step "Remainder of the division, sign of the first.";
+    107 CollectorStart "collector.start" () -> () Step "Has the exact collector begin as soon as it can, also if it was paused." restart "What was asked for stays.";
+    108 CollectorPause "collector.pause" () -> () Step "Has the exact collector stand still." restart "It stays paused.";
+    109 CollectorResume "collector.resume" () -> () Step "Has the exact collector go on after a pause." restart "What was asked for stays.";
+    110 CollectorStop "collector.stop" () -> () Step "Has the exact collector give up what it has begun." restart "What was asked for stays.";
+    111 CollectorSweeps "collector.sweeps" () -> (I64) Step "How many collections have come to their end.";
 }
 
 impl Native {

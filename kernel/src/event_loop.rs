@@ -99,7 +99,7 @@ impl<P: Programs> EventLoop<P> {
             missed: false,
             stop_at: options.exit_after_ms.map(after),
             probe: Probe::new(&options),
-            collection: Collection::new(options.collect_every_ms, now),
+            collection: Collection::new(&options, now),
             options,
             ending: None,
             out_of_frames_said: false,

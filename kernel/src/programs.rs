@@ -4,12 +4,13 @@
 
 use crate::world::World;
 use alloc::vec::Vec;
+use revenant_collector::schedule::Note;
 use revenant_hal::PageIndex;
 use revenant_machine::attention;
 use revenant_vm::sweep::{Slice, Verdicts};
 use revenant_vm::{
-    PageVerdict, Quota, Requests, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits, Vm,
-    WitnessRecord,
+    PageVerdict, Prospect, Quota, Requests, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits,
+    Vm, WitnessRecord,
 };
 
 /// The loop's view of programs. Its documentation is that of [`Vm`]'s methods with the same names, which overrides all of
@@ -57,6 +58,12 @@ pub(crate) trait Programs {
     fn give_up_sweep(&mut self, _world: &mut World) -> bool {
         true
     }
+    /// *Attempt.* What a collection may find, and what is wanted of it.
+    fn prospect(&mut self) -> Prospect {
+        Prospect::default()
+    }
+    /// *Attempt.* Writes down what the next collection is judged by, and which wishes were met.
+    fn note_collection(&mut self, _note: Note) {}
     /// *Attempt.* Groups, that of the system included.
     fn groups(&mut self) -> u32 {
         0
@@ -124,6 +131,17 @@ impl Programs for Vm {
 
     fn give_up_sweep(&mut self, world: &mut World) -> bool {
         Self::give_up_sweep(self, world)
+    }
+
+    fn prospect(&mut self) -> Prospect {
+        Self::prospect(self)
+    }
+
+    fn note_collection(&mut self, note: Note) {
+        self.grant(note.granted);
+        if let Some(collected) = note.collected {
+            self.set_collected(collected);
+        }
     }
 
     fn groups(&mut self) -> u32 {

@@ -41,8 +41,8 @@ pub use natives::{Answer, NativeAnswers};
 pub use system::script;
 pub use system::{
     Creation, CreationError, Discarded, DiskSpace, Environment, ExitStatus, InspectError,
-    PageVerdict, Quota, Requests, ResumeError, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits,
-    VerifiedAgain, Verifier, Vm, WitnessRecord,
+    PageVerdict, Prospect, Quota, Requests, ResumeError, StepOutcome, SystemStep, ThreadId, Turn,
+    TurnLimits, VerifiedAgain, Verifier, Vm, WitnessRecord,
 };
 
 /// What a disk must have been made for, so that its programs can go on here: the layout of objects in the high half, in the low half the

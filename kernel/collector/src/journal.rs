@@ -102,6 +102,11 @@ impl Journal {
         self.job != Job::Idle || !self.requests.is_quiet()
     }
 
+    /// Whether the device has something to answer still.
+    pub(crate) fn is_asking(&self) -> bool {
+        !self.requests.is_quiet()
+    }
+
     pub(crate) fn failed(&self) -> Option<RegionError> {
         self.failed
     }

@@ -40,8 +40,8 @@
 //!
 //! # What it does not do
 //!
-//! Free anything (`revenant_vm`'s sweep does, over the live heap); look for an unreadable page elsewhere; decide when to run (the kernel's
-//! `collection` does).
+//! Free anything (`revenant_vm`'s sweep does, over the live heap); look for an unreadable page elsewhere. When it runs, and what comes
+//! after it, is `schedule`'s: pure, and beside the rest.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -55,12 +55,14 @@ mod journal;
 mod mark;
 mod name;
 mod object;
+pub mod pace;
 mod pages;
 mod partition;
 mod phases;
 mod region;
 mod requests;
 mod roots;
+pub mod schedule;
 mod settling;
 mod verdict;
 

@@ -215,6 +215,14 @@ impl Mark {
         self.pages.is_reading()
     }
 
+    /// Lets go of it: nothing more is read but what is on its way. Whether the disk has answered all that it was asked.
+    pub fn release<D: Disk + ?Sized>(&mut self, disk: &mut D) -> bool {
+        self.pages.forget_wanted();
+        self.journal.step(disk);
+        let quiet = self.journal.failed().is_some() || !self.journal.is_busy();
+        quiet && !self.journal.is_asking() && !self.pages.is_reading()
+    }
+
     /// What a complete mark says; none of one that is not, or whose snapshot is no longer the one pinned.
     #[must_use]
     pub fn into_verdict(self, superblock: &Superblock) -> Option<Verdict> {

@@ -74,6 +74,13 @@ impl Verdict {
         }
     }
 
+    /// Lets go of it: nothing more is asked for. Whether the disk has answered all that it was asked.
+    pub fn release<D: Disk + ?Sized>(&mut self, disk: &mut D) -> bool {
+        self.wanted.clear();
+        self.journal.step(disk);
+        !self.journal.is_asking() && (self.journal.failed().is_some() || !self.journal.is_busy())
+    }
+
     /// Takes a completion that is the collector's.
     pub fn complete(&mut self, completion: DiskCompletion) {
         self.journal.complete(completion);

@@ -12,7 +12,8 @@
 //! | `load_control` | 0 or 1 | 1 | groups of programs that need more than memory together take turns |
 //! | `cleaner` | 0 or 1 | 1 | when memory is short, modified pages are written before their snapshot |
 //! | `settling` | 0 or 1 | 0 | while memory suffices, modified pages that look settled are written before their snapshot |
-//! | `collect_every_ms` | number | 0 | the exact collector begins again so long after it has ended; 0: it does not run |
+//! | `collector` | 0 or 1 | 1 | garbage that counting leaves is found when that seems to pay, or a program asks for it; 0: never |
+//! | `collect_every_ms` | number | 0 | the exact collector begins again so long after it has ended, whether that pays or not; 0: when it pays |
 //! | `safe` | 0 or 1 | 0 | resume, but run no program: only the console |
 //! | `quiet` | 0 or 1 | 0 | log only what is wrong |
 //! | `exit_on_main` | 0 or 1 | 0 | leave the emulator when the main program ends |
@@ -59,7 +60,9 @@ pub struct Options {
     pub cleaner: bool,
     /// Pages that look settled are written before their snapshot while memory suffices.
     pub settling: bool,
-    /// Milliseconds from the end of a collection to the next; 0: never.
+    /// The exact collector runs.
+    pub collector: bool,
+    /// Milliseconds from the end of a collection to the next; 0: when it pays.
     pub collect_every_ms: u64,
     /// Run no program.
     pub safe: bool,
@@ -93,6 +96,7 @@ impl Default for Options {
             load_control: true,
             cleaner: true,
             settling: false,
+            collector: true,
             collect_every_ms: 0,
             safe: false,
             quiet: false,
@@ -214,6 +218,7 @@ impl Options {
             "load_control" => store(&mut self.load_control, parse_switch(value)),
             "cleaner" => store(&mut self.cleaner, parse_switch(value)),
             "settling" => store(&mut self.settling, parse_switch(value)),
+            "collector" => store(&mut self.collector, parse_switch(value)),
             "collect_every_ms" => store(&mut self.collect_every_ms, value.parse().ok()),
             "safe" => store(&mut self.safe, parse_switch(value)),
             "quiet" => store(&mut self.quiet, parse_switch(value)),

@@ -52,6 +52,11 @@ impl ObjectSpace {
         }
     }
 
+    /// Lets go of mark and verdict; whether the disk has answered all that they asked.
+    pub(crate) fn release_collector(&mut self) -> bool {
+        self.collector.release(&mut self.disk)
+    }
+
     pub(crate) fn collector(&mut self) -> &mut Collector {
         &mut self.collector
     }

@@ -17,6 +17,7 @@
 //! - all state is in object space, so any step may be the last one before a restart.
 
 pub mod audit;
+pub mod doubt;
 pub mod frozen;
 pub mod grace;
 mod table;
@@ -230,7 +231,11 @@ pub fn count_up(space: Space, object: ObjectAddress) {
     // Leaving zero, the object also leaves the closed batch: who took it from the heap since is asked by nobody.
     let leaves_closed = found.is_zero() && found.batch() != open(space);
     let found = if leaves_closed { found.with_batch(0) } else { found };
-    metadata::store(space, object, found.incremented());
+    let more = found.incremented();
+    if more.is_sticky() {
+        doubt::stuck(space);
+    }
+    metadata::store(space, object, more);
 }
 
 /// One heap reference less to an object (or null); at zero it enters the open batch. Part of a step that touched with
@@ -250,6 +255,8 @@ pub fn count_down(space: Space, object: ObjectAddress) {
         if left.batch() != open {
             left = enter_open(space, object, left, open);
         }
+    } else {
+        doubt::parted(space);
     }
     metadata::store(space, object, left);
 }
@@ -270,8 +277,10 @@ fn count_down_in_grace(space: Space, object: ObjectAddress, all_frozen: bool) {
         return;
     }
     let mut left = found.decremented();
-    // In a batch already: its entry there is still to come.
-    if left.is_zero() && left.batch() == 0 {
+    if !left.is_zero() {
+        doubt::parted(space);
+    } else if left.batch() == 0 {
+        // Otherwise it is in a batch already: its entry there is still to come.
         let end = space.load::<u64>(COUNTING.plus(counting::CLOSED_END));
         let closed = 3 - open(space).clamp(1, 2);
         if end < batch_end(closed) {

@@ -11,6 +11,7 @@ use revenant_hal::ObjectAddress;
 use super::metadata::{self, Metadata};
 use super::runs::{self, BlockNumber, Content, Entry};
 use super::{AllocationError, Allocator, discard, small};
+use crate::counting::doubt;
 use crate::memory::layout::system::{counting, statistics};
 use crate::memory::layout::{BLOCK, PAGE, area, block, object};
 use crate::memory::{AddressExt, Space};
@@ -87,6 +88,7 @@ pub fn allocate(
     metadata::store(space, object, Metadata(fresh));
     space.store(COUNTING.plus(counting::OPEN_NEXT), entry + 8);
     crate::counting::count_large(space, charged(payload));
+    doubt::given(space, charged(payload));
     small::count(space, statistics::LARGE_MADE);
     Ok(object)
 }
@@ -153,10 +155,11 @@ pub fn grow(
     if charged(payload) > charged(extent) && space.load::<u64>(refused) != 0 {
         return Err(AllocationError::DiskReserve);
     }
-    for page in [number.address(), object, allocator.0] {
+    for page in [number.address(), object, allocator.0, COUNTING] {
         space.touch_write(page);
     }
     space.begin_changes();
+    doubt::given(space, charged(payload).saturating_sub(charged(extent)));
     set_length(space, allocator, object, length, payload, charged(extent));
     Ok(())
 }

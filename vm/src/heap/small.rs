@@ -10,6 +10,7 @@ use revenant_hal::ObjectAddress;
 use super::metadata::{self, Metadata};
 use super::runs::{self, BlockNumber, Entry, List};
 use super::{AllocationError, Allocator, holes};
+use crate::counting::doubt;
 use crate::memory::layout::system::{counting, statistics};
 use crate::memory::layout::{BLOCK, GRANULE, PAGE, area, block, object};
 use crate::memory::{AddressExt, Space};
@@ -184,8 +185,10 @@ fn refill(space: Space, allocator: Allocator, size_class: u32) -> Result<(), All
             let bytes = cells * cell_bytes(size_class).unwrap_or(GRANULE);
             let free = current.address().plus(block::HEADER_FREE_CELLS);
             space.touch_write(record);
+            space.touch_write(COUNTING);
             let count = space.load_for_change::<u64>(free);
             space.begin_changes();
+            doubt::given(space, bytes);
             space.store(free, count.saturating_sub(cells));
             holes::take(space, start, start.0 + bytes);
             space.store(record.plus(block::CLASS_CURSOR), start.0);

@@ -46,4 +46,5 @@ pub use outcome::{
     CreationError, ExitStatus, InspectError, PageVerdict, Requests, ResumeError, StepOutcome,
     SystemStep, ThreadId, Turn, TurnLimits, WitnessRecord,
 };
+pub use sweeping::Prospect;
 pub use vm::Vm;

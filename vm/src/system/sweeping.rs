@@ -1,16 +1,60 @@
-//! A slice of the sweep, as the kernel asks for it between two turns.
+//! What the exact collector does to object space and learns from it, as the kernel asks for it between two turns: a slice of the sweep,
+//! what there may be to find, what programs want.
 //!
 //! Neighbours: `sweep` does it; `failure` passes over what can never be read.
 
-use crate::sweep::{self, Outcome, Slice, Sweep, Verdicts};
-
+use crate::counting::doubt::{self, Collected, Tallies, Wish};
 use crate::memory::Space;
+use crate::sweep::{self, Outcome, Slice, Sweep, Verdicts};
 
 use super::activity::Activity;
 use super::environment::Environment;
 use super::vm::{Vm, set_freeing};
 
+/// What the exact collector goes by when it decides whether to begin, and what it is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Prospect {
+    /// What was counted so far.
+    pub tallies: Tallies,
+    /// The collection before.
+    pub collected: Collected,
+    /// What programs want.
+    pub wish: Wish,
+}
+
 impl Vm {
+    /// What there may be to find. *In an attempt*, which touches one page.
+    #[must_use]
+    pub fn prospect(&self) -> Prospect {
+        let space = self.worker.space;
+        Prospect {
+            tallies: doubt::tallies(space),
+            collected: doubt::collected(space),
+            wish: doubt::wish(space),
+        }
+    }
+
+    /// Takes back wishes that were met. *In an attempt.*
+    pub fn grant(&mut self, granted: Wish) {
+        let space = self.worker.space;
+        space.end_step();
+        let wish = doubt::wish(space);
+        let left = Wish {
+            pause: wish.pause && !granted.pause,
+            start: wish.start && !granted.start,
+            stop: wish.stop && !granted.stop,
+        };
+        if left != wish {
+            doubt::set_wish(space, left);
+        }
+    }
+
+    /// Notes what the next collection is judged by. *In an attempt.*
+    pub fn set_collected(&mut self, collected: Collected) {
+        self.worker.space.end_step();
+        doubt::set_collected(self.worker.space, collected);
+    }
+
     /// The next slice of the sweep that these verdicts ask for: it begins one if none is under way, and drops one that another mark
     /// has begun. A few thousand instructions, whatever the heap is like. *In an attempt*, which may be made again; programs and graces run on between
     /// slices, also while the sweep waits for a page.

@@ -143,10 +143,35 @@ pub mod counting {
     pub const SWEPT: u64 = 544;
     /// Sweeps finished so far.
     pub const SWEEPS: u64 = 552;
+    /// Bytes of memory handed out to objects so far, cells in runs and pages of large ones.
+    pub const GIVEN: u64 = 560;
+    /// References dropped so far from objects to which others were left: a circle that nothing else reaches may be among those.
+    pub const PARTED: u64 = 568;
+    /// Counts that have stuck so far, those of what is made immortal not counted.
+    pub const STUCK: u64 = 576;
+    /// [`GIVEN`] at the flip whose snapshot the last collection has marked.
+    pub const COLLECTED_GIVEN: u64 = 584;
+    /// [`PARTED`] then.
+    pub const COLLECTED_PARTED: u64 = 592;
+    /// [`STUCK`] then.
+    pub const COLLECTED_STUCK: u64 = 600;
+    /// Pages that the last mark has read.
+    pub const COLLECTED_PAGES: u64 = 608;
+    /// What the collector has learned about how much garbage comes of what is handed out; its own encoding, 0 nothing.
+    pub const COLLECTED_YIELD: u64 = 616;
+    /// What programs want of the collector: bits ([`WISH_PAUSE`] and friends).
+    pub const WISH: u64 = 624;
     /// Keys of the held table by block: u32 each, of the blocks whose number is the index modulo their count.
     pub const HELD_BLOCKS: u64 = 1024;
     /// How many of these there are.
     pub const HELD_BLOCKS_COUNT: u32 = 512;
+
+    /// Wish: nothing is marked or swept until this is taken back.
+    pub const WISH_PAUSE: u64 = 1;
+    /// Wish: a collection begins as soon as it can.
+    pub const WISH_START: u64 = 2;
+    /// Wish: the collection under way is given up.
+    pub const WISH_STOP: u64 = 4;
 
     /// No batch is closed.
     pub const PHASE_IDLE: u64 = 0;
@@ -249,5 +274,5 @@ const _: () = assert!(counting::SLOTS_THAWED < counting::HELD);
 const _: () = assert!(counting::HELD + table::SIZE == counting::WEAK);
 const _: () = assert!(counting::WEAK + table::SIZE == counting::EXTENSION);
 const _: () = assert!(counting::EXTENSION + table::SIZE <= counting::SWEEP_NAME);
-const _: () = assert!(counting::SWEEPS < counting::HELD_BLOCKS);
+const _: () = assert!(counting::SWEEPS < counting::GIVEN && counting::WISH < counting::HELD_BLOCKS);
 const _: () = assert!(counting::HELD_BLOCKS + counting::HELD_BLOCKS_COUNT as u64 * 4 <= 4096);

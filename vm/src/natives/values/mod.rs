@@ -1,4 +1,5 @@
-//! Natives on values, numbers 36 to 106: strings, builders, vectors, maps, boxes, arrays, buffers, weak references, mathematics.
+//! Natives on values, numbers 36 to 111: strings, builders, vectors, maps, boxes, arrays, buffers, weak references, mathematics, what is
+//! wanted of the collector.
 //!
 //! Each takes its arguments from the window, calls `object` or `counting`, and writes its results last. Most are one step; an
 //! operation on more bytes than a step may touch goes on from a cursor in the thread's object (`cursor`), so its attempt can
@@ -11,12 +12,13 @@
 //! ```text
 //!   text    strings          builder  builders           list   vectors and maps
 //!   array   arrays, buffers  object   boxes, weak, names math   elementary functions
-//!   long    new texts of any length, in steps            cursor progress of stepped operations
+//!   long    new texts of any length, in steps            cursor progress of stepped operations         collector  words that the kernel looks at
 //!   search   equality, order, hash, search               description exceptions as text                    digits  numbers to text and back, in a buffer of the stack
 //! ```
 
 mod array;
 mod builder;
+mod collector;
 mod cursor;
 pub(crate) mod description;
 mod digits;
@@ -105,6 +107,11 @@ pub(crate) fn call(native: Native, c: &Context) -> NativeResult {
         | N::WeakNew
         | N::WeakGet
         | N::ExceptionDescribe => object::call(native, c),
+        N::CollectorStart
+        | N::CollectorPause
+        | N::CollectorResume
+        | N::CollectorStop
+        | N::CollectorSweeps => collector::call(native, c),
         _ => math::call(native, c),
     }
 }

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 
 use revenant_bytecode::{NATIVES, Native, NativeKind};
 
+use crate::counting::doubt::{self, Wish};
 use crate::memory::{Attempts, HostSpace};
 use world::{Case, World};
 
@@ -28,6 +29,7 @@ fn cases() -> impl Iterator<Item = Case> {
         .chain(cases::LIST)
         .chain(cases::ARRAY)
         .chain(cases::OBJECT)
+        .chain(cases::COLLECTOR)
         .chain(cases::MATH)
         .chain(long::LONG)
         .copied()
@@ -97,6 +99,27 @@ fn an_attempt_that_ends_anywhere_changes_nothing_that_is_seen() {
             assert_eq!(world.run(), case.expected, "{case:?} ended at touch {touches}");
         }
         assert!(ended > 0, "{case:?} touched nothing");
+    }
+}
+
+#[test]
+fn what_is_wanted_of_the_collector_stays_until_it_is_granted() {
+    let host = HostSpace::take().unwrap();
+    let wish = |pause, start, stop| Wish { pause, start, stop };
+    let calls = [
+        (Native::CollectorPause, wish(true, false, false)),
+        (Native::CollectorStop, wish(true, false, true)),
+        (Native::CollectorStart, wish(false, true, true)),
+        (Native::CollectorPause, wish(true, true, true)),
+        (Native::CollectorResume, wish(false, true, true)),
+    ];
+    let nothing = |_: &World<'_>| {};
+    let mut world =
+        World::new(&host, Case { native: calls[0].0, arguments: nothing, expected: "" });
+    for (native, wanted) in calls {
+        world.case.native = native;
+        assert_eq!(world.run(), "");
+        assert_eq!(doubt::wish(world.space), wanted, "after {native:?}");
     }
 }
 

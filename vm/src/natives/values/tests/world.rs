@@ -50,7 +50,8 @@ pub(super) struct World<'h> {
     pub(super) space: Space,
     /// Who pays.
     pub(super) allocator: Allocator,
-    case: Case,
+    /// What is called.
+    pub(super) case: Case,
     thread: ObjectAddress,
     references: ObjectAddress,
     raws: ObjectAddress,

@@ -7,7 +7,7 @@ mod text;
 
 pub(super) use array::ARRAY;
 pub(super) use list::LIST;
-pub(super) use object::{MATH, OBJECT};
+pub(super) use object::{COLLECTOR, MATH, OBJECT};
 pub(super) use text::{BUILDER, TEXT};
 
 use alloc::string::String;

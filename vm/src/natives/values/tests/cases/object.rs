@@ -1,4 +1,4 @@
-//! Cases of boxed numbers, exceptions and any object, and of mathematics.
+//! Cases of boxed numbers, exceptions and any object, of what is wanted of the collector, and of mathematics.
 
 use revenant_bytecode::{Builtin, Native};
 
@@ -81,6 +81,14 @@ pub(in super::super) const OBJECT: &[Case] = &[
         exception,
         "\"InvalidArgumentException: no such account\\ncaused by DivideByZeroException (7)\"",
     ),
+];
+
+pub(in super::super) const COLLECTOR: &[Case] = &[
+    case(Native::CollectorStart, |_| {}, ""),
+    case(Native::CollectorPause, |_| {}, ""),
+    case(Native::CollectorResume, |_| {}, ""),
+    case(Native::CollectorStop, |_| {}, ""),
+    case(Native::CollectorSweeps, |_| {}, "0"),
 ];
 
 pub(in super::super) const MATH: &[Case] = &[
