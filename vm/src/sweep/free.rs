@@ -84,7 +84,7 @@ impl Work<'_> {
             && Table::held().find(space, subject.0).is_none();
         space.end_step();
         if simple && self.free_quickly(subject, references, behind)? {
-            self.slice.note(freed);
+            self.notes.free(freed);
             return Ok(());
         }
         self.take_in_hand(subject, references, found, behind);
@@ -92,11 +92,11 @@ impl Work<'_> {
     }
 
     fn pass_over(&mut self) -> Result<(), Stop> {
-        self.slice.passed_over += 1;
         self.space.touch_write(COUNTING);
         self.space.begin_changes();
         add(self.space, words::SWEEP_PASSED, 1);
         self.space.end_step();
+        super::increment(&self.notes.passed_over);
         Ok(())
     }
 
@@ -298,10 +298,10 @@ impl Work<'_> {
         set(space, words::SWEEP_STAGE, words::STAGE_REFERENCES);
         add(space, words::SWEPT, 1);
         space.end_step();
+        self.notes.free(freed);
         if was_large {
             large::merge(space, base);
         }
-        self.slice.note(freed);
     }
 
     /// Clears the weak reference to an object that was reached through such only, if nobody asked for it since: the object is
@@ -322,7 +322,7 @@ impl Work<'_> {
         space.store(weak.plus(object::WEAK_TARGET), 0_u64);
         table.remove(space, entry);
         space.end_step();
-        self.slice.weak_cleared += 1;
+        super::increment(&self.notes.weak_cleared);
     }
 }
 

@@ -44,6 +44,8 @@ mod free;
 mod statistics;
 mod walk;
 
+use core::cell::Cell;
+
 use revenant_hal::Epoch;
 
 use crate::counting::Table;
@@ -137,13 +139,57 @@ impl Slice {
     pub fn freed(&self) -> &[Freed] {
         self.freed.get(..self.count).unwrap_or(&[])
     }
+}
 
-    fn note(&mut self, freed: Freed) {
-        if let Some(place) = self.freed.get_mut(self.count) {
-            *place = freed;
-            self.count += 1;
+/// What steps have done that no slice has told yet: an attempt that is abandoned in a later step tells nothing, though what went before
+/// stays done. In cells, because control leaves an attempt at any access to object space.
+#[derive(Debug)]
+struct Notes {
+    freed: [Cell<Freed>; OBJECTS],
+    count: Cell<usize>,
+    weak_cleared: Cell<u32>,
+    passed_over: Cell<u32>,
+    stacks: Cell<u32>,
+}
+
+impl Notes {
+    const fn new() -> Self {
+        Self {
+            freed: [const { Cell::new(Freed::NONE) }; OBJECTS],
+            count: Cell::new(0),
+            weak_cleared: Cell::new(0),
+            passed_over: Cell::new(0),
+            stacks: Cell::new(0),
         }
     }
+
+    /// Objects that can still be noted.
+    fn room(&self) -> usize {
+        OBJECTS - self.count.get()
+    }
+
+    fn free(&self, freed: Freed) {
+        if let Some(place) = self.freed.get(self.count.get()) {
+            place.set(freed);
+            self.count.set(self.count.get() + 1);
+        }
+    }
+
+    fn tell(&self, outcome: Outcome) -> Slice {
+        Slice {
+            outcome,
+            weak_cleared: self.weak_cleared.take(),
+            passed_over: self.passed_over.take(),
+            stacks: self.stacks.take(),
+            freed: self.freed.each_ref().map(Cell::get),
+            count: self.count.take(),
+        }
+    }
+}
+
+/// One more.
+fn increment(count: &Cell<u32>) {
+    count.set(count.get().saturating_add(1));
 }
 
 /// Which bug the sweep has. Anything but `None` is for tests alone.
@@ -167,17 +213,24 @@ pub enum Planted {
     PartNotNoted,
 }
 
-/// The sweep. All that it remembers is in object space.
-#[derive(Debug, Default)]
+/// The sweep. All that it goes by is in object space; here is only what it has yet to tell.
+#[derive(Debug)]
 pub struct Sweep {
     planted: Planted,
+    notes: Notes,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Sweep {
     /// Over the object space of this process.
     #[must_use]
     pub const fn new() -> Self {
-        Self { planted: Planted::None }
+        Self { planted: Planted::None, notes: Notes::new() }
     }
 
     /// Gives it a bug.
@@ -187,19 +240,16 @@ impl Sweep {
     }
 
     /// The next slice of the sweep that these verdicts ask for. All threads are at safepoints. Begins a sweep if none of this name is
-    /// under way, and drops one of another.
+    /// under way, and drops one of another. Tells also what slices have done that were abandoned since the last that was not.
     pub fn slice(&self, space: Space, verdicts: &dyn Verdicts) -> Slice {
-        let mut slice = Slice::new(Outcome::More);
         space.end_step();
         if !verdicts.follows_weak() && Table::weak().was_used(space) {
-            slice.outcome = Outcome::Refused;
-            return slice;
+            return self.notes.tell(Outcome::Refused);
         }
-        let mut work = walk::Work { space, verdicts, planted: self.planted, slice: &mut slice };
+        let mut work = walk::Work { space, verdicts, planted: self.planted, notes: &self.notes };
         let outcome = work.go_on();
         space.end_step();
-        slice.outcome = outcome;
-        slice
+        self.notes.tell(outcome)
     }
 }
 
@@ -231,9 +281,8 @@ pub fn give_up(space: Space) -> bool {
     if !cursor::is_under_way(space) {
         return true;
     }
-    let mut slice = Slice::new(Outcome::More);
-    let planted = Planted::None;
-    let mut work = walk::Work { space, verdicts: &Gone, planted, slice: &mut slice };
+    let (planted, notes) = (Planted::None, Notes::new());
+    let mut work = walk::Work { space, verdicts: &Gone, planted, notes: &notes };
     let given_up = work.give_up(&mut OBJECTS.clone()).is_ok();
     space.end_step();
     given_up

@@ -6,7 +6,7 @@
 use revenant_hal::{OBJECT_SPACE_BASE, ObjectAddress};
 
 use super::cursor::{self, word};
-use super::{ENTRIES, LOOKS, MARK_WORDS, Marks, OBJECTS, Outcome, Planted, Slice, Verdicts, WORDS};
+use super::{ENTRIES, LOOKS, MARK_WORDS, Marks, Notes, Outcome, Planted, Verdicts, WORDS};
 use crate::counting::Table;
 use crate::heap::metadata;
 use crate::heap::runs::{self, BlockNumber, Entry, FRESH_ORDER};
@@ -36,7 +36,7 @@ pub(super) struct Work<'a> {
     pub(super) space: Space,
     pub(super) verdicts: &'a dyn Verdicts,
     pub(super) planted: Planted,
-    pub(super) slice: &'a mut Slice,
+    pub(super) notes: &'a Notes,
 }
 
 /// What a slice may still do.
@@ -72,7 +72,8 @@ impl<'a> Work<'a> {
     }
 
     fn run(&mut self) -> Result<(), Stop> {
-        let mut budget = Budget { parts: OBJECTS, looks: LOOKS, words: WORDS, entries: ENTRIES };
+        let mut budget =
+            Budget { parts: self.notes.room(), looks: LOOKS, words: WORDS, entries: ENTRIES };
         self.agree(&mut budget)?;
         self.finish_torn(&mut budget)?;
         let mut number = self.locate(word(self.space, counting::SWEEP_BLOCK));
@@ -238,7 +239,7 @@ impl<'a> Work<'a> {
     ) -> Result<(), Stop> {
         spend(&mut budget.looks)?;
         if life::give_back_lost_stack(self.space, number.address(), entry.owner) {
-            self.slice.stacks += 1;
+            super::increment(&self.notes.stacks);
         }
         Ok(())
     }

@@ -3,9 +3,10 @@
 //!
 //! Neighbours: `sweep` does it; `failure` passes over what can never be read.
 
+use core::sync::atomic::AtomicBool;
+
 use crate::counting::doubt::{self, Collected, Tallies, Wish};
-use crate::memory::Space;
-use crate::sweep::{self, Outcome, Slice, Sweep, Verdicts};
+use crate::sweep::{self, Outcome, Slice, Verdicts};
 
 use super::activity::Activity;
 use super::environment::Environment;
@@ -62,7 +63,11 @@ impl Vm {
         if self.lost.is_under_way() || self.waiting.contains(Activity::Sweep) {
             return Slice::new(Outcome::Waiting);
         }
-        self.sweeping(environment, |space| Sweep::new().slice(space, verdicts))
+        let quiet = AtomicBool::new(false);
+        self.begin_sweeping(environment, &quiet);
+        let slice = self.sweep.slice(self.worker.space, verdicts);
+        self.end_sweeping();
+        slice
     }
 
     /// Drops a sweep that was under way in the snapshot resumed and whose mark is not to be had any more; whether none is under way now. *In an
@@ -71,22 +76,22 @@ impl Vm {
         if self.lost.is_under_way() || self.waiting.contains(Activity::Sweep) {
             return false;
         }
-        self.sweeping(environment, sweep::give_up)
+        let quiet = AtomicBool::new(false);
+        self.begin_sweeping(environment, &quiet);
+        let given_up = sweep::give_up(self.worker.space);
+        self.end_sweeping();
+        given_up
     }
 
-    fn sweeping<V>(
-        &mut self,
-        environment: &mut dyn Environment,
-        work: impl FnOnce(Space) -> V,
-    ) -> V {
+    fn begin_sweeping(&mut self, environment: &mut dyn Environment, quiet: &AtomicBool) {
         self.deeds += 1;
-        let quiet = core::sync::atomic::AtomicBool::new(false);
-        self.enter(environment, &quiet);
+        self.enter(environment, quiet);
         self.activity.set(Activity::Sweep);
         set_freeing(&mut self.worker, true);
-        let done = work(self.worker.space);
+    }
+
+    fn end_sweeping(&mut self) {
         set_freeing(&mut self.worker, false);
         self.leave();
-        done
     }
 }

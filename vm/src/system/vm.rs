@@ -24,6 +24,7 @@ use crate::memory::layout::system::{root, witness};
 use crate::memory::layout::thread::{GROUP_INDEX, INDEX, STATE, STATE_DAMAGED};
 use crate::memory::layout::{ABI_VERSION, MAGIC, area};
 use crate::scheduler::{RUN_LENGTH, RUN_QUEUE, timers};
+use crate::sweep::Sweep;
 use crate::thread::life;
 
 use super::activity::{Activity, CurrentActivity};
@@ -63,6 +64,7 @@ pub struct Vm {
     /// A thread has ended, and it is not known yet whether that was the first program's end.
     report_due: bool,
     pub(super) mark: Mark,
+    pub(super) sweep: Sweep,
     discards: Discards,
 }
 
@@ -109,6 +111,7 @@ impl Vm {
             main_reported: false,
             report_due: false,
             mark: Mark::None,
+            sweep: Sweep::new(),
             discards: Discards::new(),
         }
     }
