@@ -18,27 +18,35 @@ use revenant_store::{DamagedBlock, PageContent, SpaceState, Superblock};
 use revenant_vm::sweep::{Outcome, Statistics};
 
 /// The budget is so large a part of the kernel's heap, which grows with memory, and no more than by default.
-const HEAP_SHARE: usize = 16;
+const HEAP_SHARE: usize = 8;
+/// No budget is larger than this part of the kernel's heap, of which it takes half.
+const MOST_OF_HEAP: usize = 2;
 /// Nanoseconds after which no further slice of the sweep follows before programs have had theirs: a twentieth of a time slice.
 const SWEEPING_AT_ONCE: u64 = 200_000;
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
 /// The memory that marks may use.
-pub(crate) fn budget() -> MarkBudget {
-    MarkBudget::new((heap::size_bytes() / HEAP_SHARE).min(8 << 20))
+pub(crate) fn budget(options: &Options) -> MarkBudget {
+    let by_size = (heap::size_bytes() / HEAP_SHARE).min(8 << 20);
+    let wanted =
+        options.collector_mib.map_or(by_size, |mebibytes| mebibytes.saturating_mul(1 << 20));
+    MarkBudget::new(wanted.min(heap::size_bytes() / MOST_OF_HEAP))
 }
 
 /// The mark's side of object space: its frames, and who takes what the disk brings.
 pub(crate) struct Collector {
+    budget: MarkBudget,
     frames: Vec<FrameIndex>,
     mark: Option<Box<Mark>>,
     verdict: Option<Box<Verdict>>,
+    /// What it waits for was asked of the disk, and nothing has come since.
+    waits: bool,
 }
 
 impl Collector {
     /// With these frames, which are nobody else's.
-    pub(crate) fn new(frames: Vec<FrameIndex>) -> Self {
-        Self { frames, mark: None, verdict: None }
+    pub(crate) fn new(budget: MarkBudget, frames: Vec<FrameIndex>) -> Self {
+        Self { budget, frames, mark: None, verdict: None, waits: false }
     }
 
     /// Whether a frame is the collector's.
@@ -46,7 +54,13 @@ impl Collector {
         self.frames.first().is_some_and(|first| frame >= *first)
     }
 
+    /// It waits for the disk; whether the disk has yet to be given what it asked for.
+    pub(crate) fn begins_to_wait(&mut self) -> bool {
+        !core::mem::replace(&mut self.waits, true)
+    }
+
     pub(crate) fn complete(&mut self, completion: DiskCompletion) {
+        self.waits = false;
         match (&mut self.mark, &mut self.verdict) {
             (Some(mark), _) => mark.complete(completion),
             (None, Some(verdict)) => verdict.complete(completion),
@@ -60,13 +74,14 @@ impl Collector {
         frame: FrameIndex,
         result: Result<PageContent, DamagedBlock>,
     ) {
+        self.waits = false;
         if let Some(mark) = &mut self.mark {
             mark.page_read(page, frame, result);
         }
     }
 
     pub(crate) fn begin(&mut self, superblock: &Superblock) -> Result<(), MarkRefusal> {
-        self.mark = Some(Box::new(Mark::new(superblock, budget(), self.frames.clone())?));
+        self.mark = Some(Box::new(Mark::new(superblock, self.budget, self.frames.clone())?));
         Ok(())
     }
 
@@ -109,6 +124,10 @@ pub(crate) struct Collection {
     schedule: Schedule,
     programs_run: bool,
     statistics: Statistics,
+    /// When the mark was begun, or taken up again.
+    begun: Nanoseconds,
+    /// The longest time for which programs stood still for the sweep.
+    longest_stop: u64,
 }
 
 impl Collection {
@@ -122,7 +141,8 @@ impl Collection {
             }
         };
         let schedule = Schedule::new(mode, now);
-        Self { schedule, programs_run: false, statistics: Statistics::default() }
+        let statistics = Statistics::default();
+        Self { schedule, programs_run: false, statistics, begun: now, longest_stop: 0 }
     }
 
     /// Notes whether programs had something to do, and passes that on.
@@ -193,8 +213,10 @@ impl<P: Programs> EventLoop<P> {
             }
             Err(refusal) => log!("collect failed reason=\"{refusal:?}\""),
         }
+        let now = self.world.clock.monotonic();
         self.collection.statistics = Statistics::default();
-        self.collection.schedule.begun(self.world.clock.monotonic(), begun.is_ok());
+        (self.collection.begun, self.collection.longest_stop) = (now, 0);
+        self.collection.schedule.begun(now, begun.is_ok());
         true
     }
 
@@ -204,18 +226,20 @@ impl<P: Programs> EventLoop<P> {
         self.collection.schedule.stepped(begin, self.world.clock.monotonic());
         match outcome {
             MarkOutcome::Again => true,
-            MarkOutcome::Waiting => false,
+            // The store passes on what the mark asked for.
+            MarkOutcome::Waiting => space::with(|space| space.collector().begins_to_wait()),
             MarkOutcome::Complete => {
                 let Some(figures) = space::with(|space| space.conclude_mark()) else {
                     self.give_collection_up(format_args!("the snapshot is not pinned any more"));
                     return true;
                 };
                 detail!(
-                    "collect marked objects={} pages_read={} partitions={} checkpoints={}",
+                    "collect marked objects={} pages_read={} partitions={} checkpoints={} us={}",
                     figures.objects,
                     figures.pages_read,
                     figures.partitions,
-                    figures.checkpoints
+                    figures.checkpoints,
+                    (self.world.clock.monotonic().0 - self.collection.begun.0) / 1000
                 );
                 self.collection.schedule.marked(figures.pages_read);
                 true
@@ -234,6 +258,7 @@ impl<P: Programs> EventLoop<P> {
             let more = self.sweep_slice();
             let spent = self.world.clock.monotonic().0 - begin.0;
             if more != Sweep::More || spent > SWEEPING_AT_ONCE {
+                self.collection.longest_stop = self.collection.longest_stop.max(spent);
                 return more != Sweep::Waits;
             }
         }
@@ -279,11 +304,12 @@ impl<P: Programs> EventLoop<P> {
         let Statistics { circles, stuck, left, .. } = &self.collection.statistics;
         let bytes = circles.bytes + stuck.bytes + left.bytes;
         detail!(
-            "collect swept objects={} bytes={bytes} circles={} stuck={} left={}",
+            "collect swept objects={} bytes={bytes} circles={} stuck={} left={} stop_ns={}",
             circles.objects + stuck.objects + left.objects,
             circles.objects,
             stuck.objects,
-            left.objects
+            left.objects,
+            self.collection.longest_stop
         );
         let now = self.world.clock.monotonic();
         self.collection.schedule.swept(now, self.world.epoch, bytes);

@@ -30,8 +30,7 @@ pub(crate) fn run(machine: Machine) -> Result<ExitCode, String> {
     let started = clock.monotonic();
     let mut disk = disk::find(&frames)?;
     let (store, report) = disk::open(&mut disk, &options, VERSION)?;
-    let collector = if options.collector { collection::budget().frames() } else { 0 };
-    let collector = u32::try_from(collector).unwrap_or(0);
+    let collector = options.collector.then(|| collection::budget(&options));
     let declare = Space::assume_mapped;
     space::install_beside(collector, store, disk, frames, tables, wired_ranges(), declare);
     claim(&options);

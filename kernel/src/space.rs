@@ -11,7 +11,7 @@ use crate::report::State;
 use crate::{detail, last_words, log};
 use alloc::vec::Vec;
 use core::ops::Range;
-use revenant_collector::Mark;
+use revenant_collector::{Mark, MarkBudget};
 use revenant_hal::{Disk, Epoch, Event, FrameIndex, FrameMemory, Mmu, Nanoseconds, PageIndex};
 use revenant_machine::attempt::{self, Declaration, FaultOutcome};
 use revenant_machine::attention;
@@ -139,12 +139,12 @@ pub(crate) fn install<T>(
     wired: Vec<WiredRange>,
     declare: Declaration<T>,
 ) -> T {
-    install_beside(0, store, disk, frames, tables, wired, declare)
+    install_beside(None, store, disk, frames, tables, wired, declare)
 }
 
-/// The same, but the last so many frames are the collector's.
+/// The same, but the collector's memory is set aside: of the frames, the last.
 pub(crate) fn install_beside<T>(
-    collector: u32,
+    collector: Option<MarkBudget>,
     store: Store,
     disk: VirtioDisk,
     frames: FramePool,
@@ -152,8 +152,11 @@ pub(crate) fn install_beside<T>(
     wired: Vec<WiredRange>,
     declare: Declaration<T>,
 ) -> T {
-    let count = frames.frame_count().saturating_sub(collector);
-    let collector = Collector::new((count..frames.frame_count()).map(FrameIndex).collect());
+    let set_aside = collector.map_or(0, MarkBudget::frames);
+    let set_aside = u32::try_from(set_aside).unwrap_or(u32::MAX);
+    let count = frames.frame_count().saturating_sub(set_aside);
+    let budget = collector.unwrap_or_default();
+    let collector = Collector::new(budget, (count..frames.frame_count()).map(FrameIndex).collect());
     let mut pager = Pager::new(count, &store, wired, PagerOptions::default());
     pager.set_cleaning(true);
     let early = EarlyStatistics::default();

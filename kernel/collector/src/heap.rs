@@ -73,6 +73,11 @@ impl Directory {
 
     /// The ordinal of a block of small objects.
     pub(crate) fn ordinal_of_small(&self, number: u32) -> Option<u32> {
+        // Most often all blocks from the first on are such.
+        let guess = number.checked_sub(self.small.first()?.number)?;
+        if self.small_block(guess) == Some(number) {
+            return Some(guess);
+        }
         let place = self.small.binary_search_by_key(&number, |run| run.number).ok()?;
         u32::try_from(place).ok()
     }

@@ -21,12 +21,17 @@ const FORMAT_BATCH: u32 = 32;
 
 #[derive(Debug)]
 struct Cached {
+    number: u32,
     page: Box<PageBytes>,
     /// Its checksum as the last checkpoint left it.
     sum: u64,
     changed: bool,
-    stamp: u64,
+    /// It was looked at since the hand has passed.
+    used: bool,
 }
+
+/// Places remembered by the low bits of the page's number.
+const RECENT: usize = 16;
 
 /// What is under way when the requests are answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,9 +55,11 @@ enum Job {
 pub(crate) struct Journal {
     region: Region,
     name: [u64; 4],
-    cache: BTreeMap<u32, Cached>,
-    by_age: BTreeMap<u64, u32>,
-    clock: u64,
+    /// In no order; never more than `capacity` but while all are changed.
+    cache: Vec<Cached>,
+    places: BTreeMap<u32, usize>,
+    hand: usize,
+    recent: [usize; RECENT],
     capacity: usize,
     changed: usize,
     job: Job,
@@ -81,9 +88,10 @@ impl Journal {
         Self {
             region,
             name,
-            cache: BTreeMap::new(),
-            by_age: BTreeMap::new(),
-            clock: 0,
+            cache: Vec::new(),
+            places: BTreeMap::new(),
+            hand: 0,
+            recent: [0; RECENT],
             capacity: capacity.max(8),
             changed: 0,
             job: Job::ReadControls,
@@ -159,17 +167,36 @@ impl Journal {
     }
 
     fn enter(&mut self, number: u32, page: Box<PageBytes>, sum: u64) {
-        while self.cache.len() >= self.capacity {
-            let unchanged =
-                |number: &&u32| !self.cache.get(*number).is_some_and(|page| page.changed);
-            let Some(oldest) = self.by_age.values().find(unchanged).copied() else { break };
-            if let Some(gone) = self.cache.remove(&oldest) {
-                self.by_age.remove(&gone.stamp);
+        if self.places.contains_key(&number) {
+            return;
+        }
+        let new = Cached { number, page, sum, changed: false, used: true };
+        let place = if self.cache.len() < self.capacity { None } else { self.replaceable() };
+        match place.and_then(|place| Some((place, self.cache.get_mut(place)?))) {
+            Some((place, old)) => {
+                self.places.remove(&old.number);
+                *old = new;
+                self.places.insert(number, place);
+            }
+            None => {
+                self.places.insert(number, self.cache.len());
+                self.cache.push(new);
             }
         }
-        self.clock += 1;
-        self.by_age.insert(self.clock, number);
-        self.cache.insert(number, Cached { page, sum, changed: false, stamp: self.clock });
+    }
+
+    /// A page that is not changed and was not looked at for a while, by a clock.
+    fn replaceable(&mut self) -> Option<usize> {
+        for _ in 0..2 * self.cache.len() {
+            let place = self.hand;
+            self.hand = (place + 1) % self.cache.len();
+            match self.cache.get_mut(place) {
+                Some(cached) if cached.changed => {}
+                Some(cached) if cached.used => cached.used = false,
+                _ => return Some(place),
+            }
+        }
+        None
     }
 
     /// Reads a bitmap page that [`Stop::Bitmap`] has named.
@@ -178,11 +205,12 @@ impl Journal {
     }
 
     fn find(&mut self, number: u32) -> Result<&mut Cached, Stop> {
-        let cached = self.cache.get_mut(&number).ok_or(Stop::Bitmap(number))?;
-        self.by_age.remove(&cached.stamp);
-        self.clock += 1;
-        cached.stamp = self.clock;
-        self.by_age.insert(self.clock, number);
+        let recent = &mut self.recent[bytes::index(number.into()) % RECENT];
+        if self.cache.get(*recent).is_none_or(|cached| cached.number != number) {
+            *recent = *self.places.get(&number).ok_or(Stop::Bitmap(number))?;
+        }
+        let cached = self.cache.get_mut(*recent).ok_or(Stop::Bitmap(number))?;
+        cached.used = true;
         Ok(cached)
     }
 
@@ -195,11 +223,12 @@ impl Journal {
     pub(crate) fn change(&mut self, number: u32) -> Result<&mut PageBytes, Stop> {
         let limit = self.region.log_pages().min(self.capacity / 2);
         let full = self.changed >= limit;
-        let unchanged = !self.find(number)?.changed;
-        if unchanged && full {
-            return Err(Stop::Full);
+        if !self.find(number)?.changed {
+            if full {
+                return Err(Stop::Full);
+            }
+            self.changed += 1;
         }
-        self.changed += usize::from(unchanged);
         let cached = self.find(number)?;
         cached.changed = true;
         Ok(&mut cached.page)
@@ -229,7 +258,7 @@ impl Journal {
         self.next = Control { sequence, log_count: 0, sum: 0, ..control };
         self.control = None;
         self.cache.clear();
-        self.by_age.clear();
+        self.places.clear();
         self.changed = 0;
         self.job = Job::Format { next: 0, pages };
     }
@@ -239,13 +268,16 @@ impl Journal {
         let known = self.control.unwrap_or_default();
         let mut next = Control { sequence: known.sequence + 1, sum: known.sum, ..control };
         let mut entries = Vec::new();
-        for (number, cached) in self.cache.iter_mut().filter(|(_, cached)| cached.changed) {
-            let sum = region::seal_bitmap(&mut cached.page, self.name, *number, next.sequence);
+        for cached in self.cache.iter_mut().filter(|cached| cached.changed) {
+            let number = cached.number;
+            let sum = region::seal_bitmap(&mut cached.page, self.name, number, next.sequence);
             next.sum = next.sum.wrapping_add(sum).wrapping_sub(cached.sum);
             (cached.sum, cached.changed) = (sum, false);
-            entries.push((*number, sum));
-            self.images.push((*number, cached.page.clone()));
+            entries.push((number, sum));
+            self.images.push((number, cached.page.clone()));
         }
+        entries.sort_unstable();
+        self.images.sort_unstable_by_key(|(number, _)| *number);
         self.changed = 0;
         next.log_count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
         if entries.is_empty() {

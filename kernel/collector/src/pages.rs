@@ -21,22 +21,29 @@ pub(crate) fn page_of(address: u64) -> PageIndex {
     PageIndex(address.wrapping_sub(OBJECT_SPACE_BASE) / PAGE)
 }
 
+/// A page that was read, or is known to be a hole.
 #[derive(Clone, Copy, Debug)]
 struct Held {
+    page: PageIndex,
     frame: Option<FrameIndex>,
-    stamp: u64,
+    /// It was looked at since the hand has passed.
+    used: bool,
 }
 
-/// Frames and what they hold.
+/// Places remembered by the low bits of the page's number: nearly every look is at a page of the last few.
+const RECENT: usize = 64;
+
+/// Frames and what they hold. Who goes is decided by a clock (Corbato 1968): exact ages would cost more than what is read.
 #[derive(Debug)]
 pub(crate) struct PageBuffer {
     epoch: Epoch,
     free: Vec<FrameIndex>,
     frames: usize,
-    held: BTreeMap<PageIndex, Held>,
-    by_age: BTreeMap<u64, PageIndex>,
-    clock: u64,
-    last: Option<(PageIndex, Option<FrameIndex>)>,
+    held: Vec<Option<Held>>,
+    empty: Vec<usize>,
+    places: BTreeMap<PageIndex, usize>,
+    hand: usize,
+    recent: [usize; RECENT],
     wanted: VecDeque<PageIndex>,
     reading: BTreeMap<PageIndex, FrameIndex>,
     damaged: Option<(PageIndex, DamagedBlock)>,
@@ -50,10 +57,11 @@ impl PageBuffer {
             epoch,
             frames: frames.len(),
             free: frames,
-            held: BTreeMap::new(),
-            by_age: BTreeMap::new(),
-            clock: 0,
-            last: None,
+            held: Vec::new(),
+            empty: Vec::new(),
+            places: BTreeMap::new(),
+            hand: 0,
+            recent: [0; RECENT],
             wanted: VecDeque::new(),
             reading: BTreeMap::new(),
             damaged: None,
@@ -68,7 +76,7 @@ impl PageBuffer {
 
     /// Asks for a page that will be needed.
     pub(crate) fn want(&mut self, page: PageIndex) {
-        if !self.held.contains_key(&page) && !self.reading.contains_key(&page) {
+        if !self.places.contains_key(&page) && !self.reading.contains_key(&page) {
             self.wanted.push_back(page);
         }
     }
@@ -83,7 +91,7 @@ impl PageBuffer {
     /// Starts the reads that frames can be found for.
     pub(crate) fn start(&mut self, store: &mut Store) -> Result<(), MarkRefusal> {
         while let Some(page) = self.wanted.pop_front() {
-            if self.held.contains_key(&page) || self.reading.contains_key(&page) {
+            if self.places.contains_key(&page) || self.reading.contains_key(&page) {
                 continue;
             }
             let Some(frame) = self.take_frame() else {
@@ -105,13 +113,29 @@ impl PageBuffer {
     }
 
     fn take_frame(&mut self) -> Option<FrameIndex> {
-        while self.free.is_empty() {
-            let (_, page) = self.by_age.pop_first()?;
-            self.last = None;
-            let held = self.held.remove(&page)?;
-            self.free.extend(held.frame);
-        }
+        while self.free.is_empty() && self.give_up_one() {}
         self.free.pop()
+    }
+
+    /// Forgets a page that was not looked at for a while; whether there was any.
+    fn give_up_one(&mut self) -> bool {
+        for _ in 0..2 * self.held.len() {
+            let place = self.hand;
+            self.hand = (place + 1) % self.held.len();
+            let Some(slot) = self.held.get_mut(place) else { continue };
+            match slot {
+                Some(held) if held.used => held.used = false,
+                Some(held) => {
+                    self.places.remove(&held.page);
+                    self.free.extend(held.frame);
+                    *slot = None;
+                    self.empty.push(place);
+                    return true;
+                }
+                None => {}
+            }
+        }
+        false
     }
 
     /// Takes the end of a read.
@@ -138,14 +162,16 @@ impl PageBuffer {
             self.free.push(frame);
             None
         };
-        while self.held.len() >= self.frames.saturating_mul(HOLES_PER_FRAME) {
-            let Some((_, old)) = self.by_age.pop_first() else { break };
-            self.free.extend(self.held.remove(&old).and_then(|held| held.frame));
+        while self.places.len() >= self.frames.saturating_mul(HOLES_PER_FRAME) && self.give_up_one()
+        {
         }
-        self.clock += 1;
-        self.last = None;
-        self.by_age.insert(self.clock, page);
-        self.held.insert(page, Held { frame: kept, stamp: self.clock });
+        let held = Some(Held { page, frame: kept, used: true });
+        let place = self.empty.pop().unwrap_or(self.held.len());
+        match self.held.get_mut(place) {
+            Some(slot) => *slot = held,
+            None => self.held.push(held),
+        }
+        self.places.insert(page, place);
     }
 
     /// The page that could not be read, if there was one.
@@ -159,17 +185,16 @@ impl PageBuffer {
 
     /// The frame of a page, none for a hole.
     fn find(&mut self, page: PageIndex) -> Result<Option<FrameIndex>, Stop> {
-        if let Some((last, frame)) = self.last
-            && last == page
-        {
-            return Ok(frame);
-        }
-        let held = self.held.get_mut(&page).ok_or(Stop::Page(page))?;
-        self.by_age.remove(&held.stamp);
-        self.clock += 1;
-        held.stamp = self.clock;
-        self.by_age.insert(self.clock, page);
-        self.last = Some((page, held.frame));
+        let recent = &mut self.recent[index(page.0) % RECENT];
+        let found = match self.held.get_mut(*recent) {
+            Some(Some(held)) if held.page == page => Some(held),
+            _ => {
+                *recent = *self.places.get(&page).ok_or(Stop::Page(page))?;
+                self.held.get_mut(*recent).and_then(Option::as_mut)
+            }
+        };
+        let held = found.ok_or(Stop::Page(page))?;
+        held.used = true;
         Ok(held.frame)
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Work {
     /// Something was marked in this round.
     again: bool,
     targets: Vec<u64>,
+    /// Of these, those that lead to other partitions.
+    others: Vec<u64>,
     large_pages: u64,
     /// Objects looked at.
     scanned: u64,
@@ -46,6 +48,7 @@ impl Work {
             next: (0, 0),
             again: false,
             targets: Vec::new(),
+            others: Vec::new(),
             large_pages: 0,
             scanned: 0,
         }
@@ -77,7 +80,7 @@ impl Work {
         };
         let place = Place::Small(ordinal, granule);
         self.look_at(mark, place, 0, frames)?;
-        let mut others = Vec::new();
+        self.others.clear();
         for target in &self.targets {
             let found = mark.place(*target)?;
             match found {
@@ -86,10 +89,10 @@ impl Work {
                     let weak = mark.is_weak();
                     self.again |= mark.journal.mark(bits, weak)?;
                 }
-                _ => others.push(*target),
+                _ => self.others.push(*target),
             }
         }
-        mark.send(&others);
+        mark.send(&self.others);
         let bits = mark.scanned.entry(ordinal).or_insert_with(|| Box::new([0; BLOCK_BYTES]));
         set_bit(&mut bits[..], index(granule.into()));
         mark.objects += 1;

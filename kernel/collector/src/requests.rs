@@ -54,6 +54,9 @@ impl Requests {
     }
 
     pub(crate) fn submit<D: Disk + ?Sized>(&mut self, disk: &mut D) {
+        if self.waiting.is_empty() {
+            return;
+        }
         while self.in_flight < DEPTH {
             let Some(request) = self.waiting.pop_front() else { break };
             match disk.submit(request) {

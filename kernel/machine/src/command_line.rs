@@ -14,6 +14,7 @@
 //! | `settling` | 0 or 1 | 0 | while memory suffices, modified pages that look settled are written before their snapshot |
 //! | `collector` | 0 or 1 | 1 | garbage that counting leaves is found when that seems to pay, or a program asks for it; 0: never |
 //! | `collect_every_ms` | number | 0 | the exact collector begins again so long after it has ended, whether that pays or not; 0: when it pays |
+//! | `collector_mib` | number | an eighth of the kernel's heap, 8 at most | memory that a mark may use |
 //! | `safe` | 0 or 1 | 0 | resume, but run no program: only the console |
 //! | `quiet` | 0 or 1 | 0 | log only what is wrong |
 //! | `exit_on_main` | 0 or 1 | 0 | leave the emulator when the main program ends |
@@ -64,6 +65,8 @@ pub struct Options {
     pub collector: bool,
     /// Milliseconds from the end of a collection to the next; 0: when it pays.
     pub collect_every_ms: u64,
+    /// MiB that a mark may use; none: by the size of memory.
+    pub collector_mib: Option<usize>,
     /// Run no program.
     pub safe: bool,
     /// Log only what is wrong.
@@ -98,6 +101,7 @@ impl Default for Options {
             settling: false,
             collector: true,
             collect_every_ms: 0,
+            collector_mib: None,
             safe: false,
             quiet: false,
             exit_on_main: false,
@@ -220,6 +224,7 @@ impl Options {
             "settling" => store(&mut self.settling, parse_switch(value)),
             "collector" => store(&mut self.collector, parse_switch(value)),
             "collect_every_ms" => store(&mut self.collect_every_ms, value.parse().ok()),
+            "collector_mib" => store(&mut self.collector_mib, value.parse().ok().map(Some)),
             "safe" => store(&mut self.safe, parse_switch(value)),
             "quiet" => store(&mut self.quiet, parse_switch(value)),
             "exit_on_main" => store(&mut self.exit_on_main, parse_switch(value)),
