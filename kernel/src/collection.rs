@@ -9,20 +9,25 @@ use crate::programs::Programs;
 use crate::{detail, log, space};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use revenant_collector::schedule::{Mode, Order, Schedule, View};
 use revenant_collector::{Mark, MarkBudget, MarkOutcome, MarkRefusal, Verdict};
 use revenant_hal::{Clock, Disk, DiskCompletion, Epoch, FrameIndex, Nanoseconds, PageIndex};
 use revenant_machine::command_line::Options;
-use revenant_machine::heap;
+use revenant_machine::{attention, heap};
 use revenant_store::{DamagedBlock, PageContent, SpaceState, Superblock};
+use revenant_vm::TurnLimits;
 use revenant_vm::sweep::{Outcome, Statistics};
 
 /// The budget is so large a part of the kernel's heap, which grows with memory, and no more than by default.
 const HEAP_SHARE: usize = 8;
 /// No budget is larger than this part of the kernel's heap, of which it takes half.
 const MOST_OF_HEAP: usize = 2;
-/// Nanoseconds after which no further slice of the sweep follows before programs have had theirs: a twentieth of a time slice.
+/// Nanoseconds after which no further slice of the sweep follows before the loop looks around, though programs have nothing to do.
 const SWEEPING_AT_ONCE: u64 = 200_000;
+/// Polls of a program's turn between two slices of the sweep: so it gets on beside programs that never rest, each of whose turns would
+/// else be some hundred times as long as a slice.
+const TURN_BESIDE_SWEEP: TurnLimits = TurnLimits { polls: 1000 };
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
 /// The memory that marks may use.
@@ -166,7 +171,12 @@ impl<P: Programs> EventLoop<P> {
             programs_run: self.collection.programs_run,
             short_of_space: self.space_state != SpaceState::Plenty,
         };
-        match self.collection.schedule.order(&view) {
+        let order = self.collection.schedule.order(&view);
+        self.world.turn = match order {
+            Order::Sweep => TURN_BESIDE_SWEEP,
+            _ => TurnLimits::default(),
+        };
+        match order {
             Order::Rest => false,
             Order::Look => {
                 let prospect = self.attempt(|programs, _| programs.prospect());
@@ -251,25 +261,35 @@ impl<P: Programs> EventLoop<P> {
         }
     }
 
-    /// Some slices, between each two of which all threads stand at safepoints.
+    /// A slice, and if programs have nothing to do some more, until something happens.
     fn go_on_sweeping(&mut self) -> bool {
-        let begin = self.world.clock.monotonic();
+        let first = self.world.clock.monotonic();
+        let mut begin = first;
         loop {
             let more = self.sweep_slice();
-            let spent = self.world.clock.monotonic().0 - begin.0;
-            if more != Sweep::More || spent > SWEEPING_AT_ONCE {
-                self.collection.longest_stop = self.collection.longest_stop.max(spent);
+            let end = self.world.clock.monotonic();
+            self.collection.longest_stop = self.collection.longest_stop.max(end.0 - begin.0);
+            if more != Sweep::More {
                 return more != Sweep::Waits;
             }
+            let wanted = self.collection.programs_run || attention::flag().load(Ordering::Relaxed);
+            if wanted || end.0 - first.0 > SWEEPING_AT_ONCE {
+                return true;
+            }
+            begin = end;
         }
     }
 
+    /// A slice, or what a slice has asked for.
     fn sweep_slice(&mut self) -> Sweep {
         // Out of the cell: a fault opens that.
         let Some(mut verdict) = space::with(|space| space.collector().take_verdict()) else {
             self.give_collection_up(format_args!("the snapshot is not pinned any more"));
             return Sweep::Over;
         };
+        if verdict.wants() {
+            return self.step_verdict(verdict);
+        }
         let slice = self.attempt(|programs, world| programs.sweep(&*verdict, world)).flatten();
         let outcome = slice.as_ref().map(|slice| slice.outcome);
         if let Some(slice) = &slice {
@@ -278,23 +298,31 @@ impl<P: Programs> EventLoop<P> {
         if let Some(Outcome::NotYet(block)) = outcome {
             verdict.want(block);
         }
+        space::with(|space| space.collector().give_verdict(verdict));
+        match outcome {
+            Some(Outcome::More | Outcome::NotYet(_)) => Sweep::More,
+            None | Some(Outcome::Waiting) => Sweep::Waits,
+            Some(Outcome::Done) => {
+                self.swept();
+                Sweep::Over
+            }
+            Some(outcome @ (Outcome::Failed(_) | Outcome::Refused)) => {
+                self.give_collection_up(format_args!("{outcome:?}"));
+                Sweep::Over
+            }
+        }
+    }
+
+    fn step_verdict(&mut self, verdict: Box<Verdict>) -> Sweep {
         let waiting = space::with(|space| {
             space.collector().give_verdict(verdict);
             space.step_verdict()
         });
-        match (outcome, waiting) {
-            (_, Err(error)) => {
+        match waiting {
+            Ok(true) => Sweep::Waits,
+            Ok(false) => Sweep::More,
+            Err(error) => {
                 self.give_collection_up(format_args!("{error:?}"));
-                Sweep::Over
-            }
-            (Some(Outcome::More), _) | (Some(Outcome::NotYet(_)), Ok(false)) => Sweep::More,
-            (None | Some(Outcome::Waiting | Outcome::NotYet(_)), _) => Sweep::Waits,
-            (Some(Outcome::Done), _) => {
-                self.swept();
-                Sweep::Over
-            }
-            (Some(outcome @ (Outcome::Failed(_) | Outcome::Refused)), _) => {
-                self.give_collection_up(format_args!("{outcome:?}"));
                 Sweep::Over
             }
         }

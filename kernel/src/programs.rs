@@ -9,8 +9,8 @@ use revenant_hal::PageIndex;
 use revenant_machine::attention;
 use revenant_vm::sweep::{Slice, Verdicts};
 use revenant_vm::{
-    PageVerdict, Prospect, Quota, Requests, StepOutcome, SystemStep, ThreadId, Turn, TurnLimits,
-    Vm, WitnessRecord,
+    PageVerdict, Prospect, Quota, Requests, StepOutcome, SystemStep, ThreadId, Turn, Vm,
+    WitnessRecord,
 };
 
 /// The loop's view of programs. Its documentation is that of [`Vm`]'s methods with the same names, which overrides all of
@@ -90,7 +90,8 @@ pub(crate) trait Programs {
 
 impl Programs for Vm {
     fn turn(&mut self, world: &mut World) -> Turn {
-        Self::turn(self, world, attention::flag(), TurnLimits::default())
+        let limits = world.turn;
+        Self::turn(self, world, attention::flag(), limits)
     }
 
     fn system_step(&mut self, step: SystemStep, world: &mut World) -> StepOutcome {

@@ -7,7 +7,7 @@ use revenant_hal::{Clock, Epoch, Nanoseconds, PageIndex};
 use revenant_machine::clock::MachineClock;
 use revenant_machine::cpu;
 use revenant_pager::replacement::{Group, Groups};
-use revenant_vm::{Discarded, DiskSpace, Environment};
+use revenant_vm::{Discarded, DiskSpace, Environment, TurnLimits};
 
 /// What a slice may ask for: copies, made by the loop before it. Only what is asked once a lost page or once a slice, and a discard,
 /// open object space's cell, for a moment in which nothing touches object space.
@@ -22,17 +22,20 @@ pub(crate) struct World {
     pub(crate) read_only: bool,
     /// Groups that stand still.
     pub(crate) suspended: Groups,
+    /// How far the next turn may go.
+    pub(crate) turn: TurnLimits,
 }
 
 impl World {
     /// A world in which nothing is known to be short.
-    pub(crate) const fn new(clock: MachineClock, epoch: Epoch) -> Self {
+    pub(crate) fn new(clock: MachineClock, epoch: Epoch) -> Self {
         Self {
             clock,
             epoch,
             disk_space: DiskSpace::Enough,
             read_only: false,
             suspended: Groups::NONE,
+            turn: TurnLimits::default(),
         }
     }
 }

@@ -266,9 +266,12 @@ impl<'a> Run<'a> {
         slice.outcome
     }
 
-    fn sweep_some(&mut self, slices: u64) {
-        for _ in 0..slices {
-            if self.done || self.watched(Self::one_slice) == Outcome::Done {
+    /// Looks after each of some pieces: a slice is so short that looking after each would take minutes.
+    fn sweep_some(&mut self, pieces: u64) {
+        for _ in 0..pieces {
+            let slices = 1 + self.below(12);
+            let some = |run: &mut Self| (0..slices).any(|_| run.one_slice() == Outcome::Done);
+            if self.done || self.watched(some) {
                 self.done = true;
                 return;
             }
@@ -292,8 +295,8 @@ impl<'a> Run<'a> {
         match self.below(8) {
             0 => self.flip(),
             1..=3 => {
-                let slices = self.below(12);
-                self.sweep_some(slices);
+                let pieces = self.below(12);
+                self.sweep_some(pieces);
             }
             4 | 5 => self.grace(),
             6 if self.below(5) == 0 => {

@@ -3,13 +3,14 @@
 //! Invariant: marks come from bitmap pages whose checksums hold and whose sum was what the last checkpoint said; there is no verdict on
 //! a block that the snapshot did not have.
 
-use crate::bytes::{bit, index};
+use crate::bytes::{bit, index, read_u64};
 use crate::error::{RegionError, Stop};
 use crate::heap::{Directory, Place};
 use crate::journal::Journal;
 use crate::name::MarkName;
 use crate::region::BLOCK_BITS;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use revenant_hal::{Disk, DiskCompletion, Epoch};
 use revenant_vm::memory::layout::object;
 use revenant_vm::sweep::{MARK_WORDS, Marks, Verdicts};
@@ -18,6 +19,7 @@ use revenant_vm::sweep::{MARK_WORDS, Marks, Verdicts};
 const KEPT: usize = 16;
 /// Granules of the metadata page, which come before those of objects.
 const METADATA_GRANULES: usize = 256;
+const _: () = assert!(METADATA_GRANULES + BLOCK_BITS == 64 * MARK_WORDS);
 
 /// A complete mark.
 #[derive(Debug)]
@@ -26,21 +28,30 @@ pub struct Verdict {
     directory: Directory,
     journal: Journal,
     wanted: VecDeque<u32>,
-    kept: BTreeMap<u32, [u64; MARK_WORDS]>,
-    order: VecDeque<u32>,
+    /// Which blocks' marks are kept, in no order.
+    numbers: Vec<u32>,
+    kept: Vec<[u64; MARK_WORDS]>,
+    /// The next to go.
+    oldest: usize,
 }
 
 impl Verdict {
     pub(crate) fn new(name: MarkName, directory: Directory, journal: Journal) -> Self {
-        let (wanted, order) = (VecDeque::new(), VecDeque::new());
-        Self { name, directory, journal, wanted, kept: BTreeMap::new(), order }
+        let (numbers, kept) = (Vec::with_capacity(KEPT), Vec::with_capacity(KEPT));
+        Self { name, directory, journal, wanted: VecDeque::new(), numbers, kept, oldest: 0 }
     }
 
     /// Asks for the marks of a heap block, counted from the start of object space. The last sixteen asked for are kept.
     pub fn want(&mut self, number: u32) {
-        if !self.kept.contains_key(&number) && !self.wanted.contains(&number) {
+        if !self.numbers.contains(&number) && !self.wanted.contains(&number) {
             self.wanted.push_back(number);
         }
+    }
+
+    /// Whether marks that were asked for are not at hand yet.
+    #[must_use]
+    pub fn wants(&self) -> bool {
+        !self.wanted.is_empty()
     }
 
     /// Goes on with what was asked for; whether the disk has to answer first.
@@ -60,17 +71,24 @@ impl Verdict {
             match self.look_up(number) {
                 Ok(words) => {
                     self.wanted.pop_front();
-                    if self.order.len() >= KEPT
-                        && let Some(oldest) = self.order.pop_front()
-                    {
-                        self.kept.remove(&oldest);
-                    }
-                    self.order.push_back(number);
-                    self.kept.insert(number, words);
+                    self.keep(number, words);
                 }
                 Err(Stop::Bitmap(page)) => self.journal.read(page),
                 Err(_) => return Err(RegionError::Damaged),
             }
+        }
+    }
+
+    fn keep(&mut self, number: u32, words: [u64; MARK_WORDS]) {
+        if self.numbers.len() < KEPT {
+            self.numbers.push(number);
+            self.kept.push(words);
+            return;
+        }
+        let place = self.oldest;
+        self.oldest = (place + 1) % KEPT;
+        if let (Some(old), Some(marks)) = (self.numbers.get_mut(place), self.kept.get_mut(place)) {
+            (*old, *marks) = (number, words);
         }
     }
 
@@ -88,16 +106,18 @@ impl Verdict {
 
     fn look_up(&mut self, number: u32) -> Result<[u64; MARK_WORDS], Stop> {
         let mut words = [0; MARK_WORDS];
-        let mut set = |granule: usize| words[granule / 64] |= 1 << (granule % 64);
         if let Some(ordinal) = self.directory.ordinal_of_small(number) {
             let place = self.directory.bits(Place::Small(ordinal, 0));
             let (page, _) = self.journal.page(place.page)?;
-            let granules = (0..BLOCK_BITS).filter(|granule| bit(&page.0, place.marked + granule));
-            granules.for_each(|granule| set(METADATA_GRANULES + granule));
+            let from = place.marked / 8;
+            for (place, word) in words[METADATA_GRANULES / 64..].iter_mut().enumerate() {
+                *word = read_u64(&page.0, from + 8 * place);
+            }
         } else if let Some(ordinal) = self.directory.ordinal_of_large(number) {
             let place = self.directory.bits(Place::Large(ordinal));
             let (page, _) = self.journal.page(place.page)?;
             let granule = index(object::LARGE_OFFSET) / 16;
+            let mut set = |granule: usize| words[granule / 64] |= 1 << (granule % 64);
             if bit(&page.0, place.marked) {
                 set(granule);
             }
@@ -124,7 +144,8 @@ impl Verdicts for Verdict {
     }
 
     fn marks(&self, number: u32) -> Marks<'_> {
-        match self.kept.get(&number) {
+        let place = self.numbers.iter().position(|kept| *kept == number);
+        match place.and_then(|place| self.kept.get(place)) {
             Some(words) => Marks::Here(words),
             None if self.journal.failed().is_some() => Marks::Failed,
             None => Marks::NotYet,

@@ -62,15 +62,20 @@ pub struct Entry {
 /// Reads the entry of a block.
 #[must_use]
 pub fn entry(space: Space, number: BlockNumber) -> Entry {
-    let at = number.entry();
-    Entry {
-        kind: space.load(at.plus(block::ENTRY_KIND)),
-        order: space.load(at.plus(block::ENTRY_ORDER)),
-        size_class: space.load(at.plus(block::ENTRY_SIZE_CLASS)),
-        state: space.load(at.plus(block::ENTRY_STATE)),
-        owner: space.load(at.plus(block::ENTRY_OWNER)),
-    }
+    // All of it stands in one word: whoever looks for a run's head reads one candidate for each order.
+    let [kind, order, size_class, state, owner @ ..] =
+        space.load::<u64>(number.entry().plus(block::ENTRY_KIND)).to_le_bytes();
+    Entry { kind, order, size_class, state, owner: u32::from_le_bytes(owner) }
 }
+
+const _: () = assert!(
+    block::ENTRY_KIND == 0
+        && block::ENTRY_ORDER == 1
+        && block::ENTRY_SIZE_CLASS == 2
+        && block::ENTRY_STATE == 3
+        && block::ENTRY_OWNER == 4
+        && block::ENTRY_SIZE.is_multiple_of(8)
+);
 
 /// Writes the entry of a block, links aside. Its page was touched.
 pub(super) fn set_entry(space: Space, number: BlockNumber, entry: Entry) {
@@ -86,12 +91,19 @@ pub(super) fn set_entry(space: Space, number: BlockNumber, entry: Entry) {
 /// inside a run are stale.
 #[must_use]
 pub fn run_of(space: Space, number: BlockNumber) -> Option<(BlockNumber, Entry)> {
-    (0..block::ORDERS).rev().find_map(|order| {
-        let head = BlockNumber(number.0 & !((1_u32 << order) - 1));
-        let found = entry(space, head);
-        let covers = found.kind != block::KIND_NONE && u64::from(found.order) == order;
-        (covers && head.0 != 0).then_some((head, found))
-    })
+    let (mut found, mut head, mut least) = (None, number.0, 0);
+    // Orders from `least` to the number of its low zeroes have the same candidate, which can be the head of one of them.
+    while head != 0 && u64::from(least) < block::ORDERS {
+        let most = head.trailing_zeros();
+        let candidate = entry(space, BlockNumber(head));
+        let order = u32::from(candidate.order);
+        if candidate.kind != block::KIND_NONE && (least..=most).contains(&order) {
+            found = Some((BlockNumber(head), candidate));
+        }
+        head &= head - 1;
+        least = most + 1;
+    }
+    found
 }
 
 /// A doubly linked list of blocks: where the numbers of its first and last block stand (u32 each; the last may be absent).

@@ -33,7 +33,7 @@
 //! ```
 //!
 //! **Slices.** [`Sweep::slice`] frees at most [`OBJECTS`] objects or releases as many parts of a long one, looks at no more than
-//! [`LOOKS`] headers, [`WORDS`] words of metadata and [`ENTRIES`] entries of the block table. It is a sequence of steps each of which leaves the
+//! [`LOOKS`] headers, [`ROWS`] rows of metadata and [`ENTRIES`] entries of the block table. It is a sequence of steps each of which leaves the
 //! heap whole, so an attempt that ends in it is simply made again. Graces and threads may run between any two slices: a count that the sweep brings
 //! to zero enters the open batch like any other; what stands in a batch is left to counting, and D does not.
 //!
@@ -55,13 +55,13 @@ pub use cursor::{is_under_way, is_unfinished};
 pub use statistics::{ByClass, Freed, Statistics, Why};
 
 /// Objects that a slice frees at most, and parts of long ones that it releases.
-pub const OBJECTS: usize = 8;
+pub const OBJECTS: usize = 1;
 /// Headers of objects that a slice reads at most.
-pub const LOOKS: u32 = 32;
-/// Words of metadata that a slice reads at most: those of a block.
-pub const WORDS: u32 = 512;
+pub const LOOKS: u32 = 4;
+/// Rows of 64 granules whose metadata a slice reads at most: a quarter of a block.
+pub const ROWS: u32 = 16;
 /// Entries of the block table that a slice reads at most.
-pub const ENTRIES: u32 = 256;
+pub const ENTRIES: u32 = 16;
 
 /// Words of the marks of a block: a bit for each of its 4,096 granules.
 pub const MARK_WORDS: usize = 64;
