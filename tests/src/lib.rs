@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod bars;
+pub mod collections;
 pub mod cuts;
 pub mod disks;
 pub mod figures;

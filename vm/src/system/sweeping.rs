@@ -57,7 +57,7 @@ impl Vm {
     }
 
     /// The next slice of the sweep that these verdicts ask for: it begins one if none is under way, and drops one that another mark
-    /// has begun. A few thousand instructions, whatever the heap is like. *In an attempt*, which may be made again; programs and graces run on between
+    /// has begun. Some two thousand instructions, whatever the heap is like. *In an attempt*, which may be made again; programs and graces run on between
     /// slices, also while the sweep waits for a page.
     pub fn sweep(&mut self, verdicts: &dyn Verdicts, environment: &mut dyn Environment) -> Slice {
         if self.lost.is_under_way() || self.waiting.contains(Activity::Sweep) {

@@ -12,6 +12,7 @@ mod scenarios;
 
 use clap::Parser;
 use core::time::Duration;
+use revenant_tests::collections::Collections;
 use revenant_tests::cuts::BACKGROUND;
 use revenant_tests::figures::Figures;
 use revenant_tests::flips::Flips;
@@ -130,12 +131,14 @@ fn run(
 /// One run of the machine, and what it has measured.
 fn boot(scenario: &Scenario, machine: &Machine) -> Result<Figures, String> {
     let (mut figures, mut flips) = (Figures::default(), Flips::default());
+    let mut collections = Collections::default();
     let mut started = None;
     let mut running = Running::start(&format!("bench-{}", scenario.name), machine)?;
     while let Some(line) = running.next_line(LIMIT) {
         let text = line.text.strip_prefix(BACKGROUND).unwrap_or(&line.text);
         figures.take_line(scenario.prefix, text);
         flips.line(&line.text);
+        collections.line(&line.text);
         match (line.parse().word, scenario.timed, started) {
             ("running", ..) => started = Some(line.at),
             ("main_ended", Some(name), Some(started)) => {
@@ -149,6 +152,7 @@ fn boot(scenario: &Scenario, machine: &Machine) -> Result<Figures, String> {
     for line in flips.figures()? {
         figures.take_line(scenario.prefix, &line);
     }
+    collections.figures(scenario.prefix, &mut figures);
     Ok(figures)
 }
 

@@ -106,7 +106,7 @@ const GRACE: Scenario = Scenario {
 
 /// In `flip` 100 snapshots of each set, after a round that is not counted; in `flip-busy` some more, for one at which nothing happens to be
 /// on its way from the disk is not counted either.
-pub(crate) const SCENARIOS: [Scenario; 30] = [
+pub(crate) const SCENARIOS: [Scenario; 33] = [
     Scenario {
         name: "flip",
         program: program("samples/bench/flip.rasm", &[ROUNDS, "0", "1", "16", "64", "192"], None),
@@ -332,6 +332,42 @@ pub(crate) const SCENARIOS: [Scenario; 30] = [
         rounds: 3,
         rounds_quick: 1,
         program: program("samples/bench/discard.rasm", &[], None),
+        ..PLAIN
+    },
+    Scenario {
+        name: "collect-throttled",
+        memory: "256M",
+        command_line: "retain=1 exit_on_main=1",
+        rounds: 3,
+        rounds_quick: 2,
+        program: Some(Program {
+            file: "samples/bench/local.rasm",
+            arguments: &["1000", ROUNDS, "0"],
+            ready: Some("local: ready"),
+            beside: &[],
+            disk: Some(100),
+        }),
+        ..PLAIN
+    },
+    Scenario {
+        name: "collect-beside",
+        prefix: "beside.",
+        memory: "256M",
+        command_line: "retain=1 exit_on_main=1",
+        rounds: 3,
+        rounds_quick: 1,
+        program: program("samples/bench/local.rasm", &["1000", ROUNDS, "1"], Some("local: ready")),
+        ..PLAIN
+    },
+    Scenario {
+        name: "collect-instructions",
+        prefix: "instructions.",
+        memory: "256M",
+        command_line: "retain=1 exit_on_main=1",
+        rounds: 1,
+        rounds_quick: 1,
+        instructions: true,
+        program: program("samples/bench/local.rasm", &["100", ROUNDS, "0"], Some("local: ready")),
         ..PLAIN
     },
     Scenario {
