@@ -20,8 +20,8 @@ declare function f32(value: number | boolean): f32;
 declare function f64(value: number | boolean): f64;
 
 declare const console: {
-    log(...values: (number | string | boolean)[]): void;
-    print(...values: (number | string | boolean)[]): void;
+    log(...values: (number | string | boolean | { toString(): string })[]): void;
+    print(...values: (number | string | boolean | { toString(): string })[]): void;
     readLine(): string;
 };
 
@@ -66,31 +66,37 @@ declare class Uint8Array {
     constructor(length: i64);
     readonly length: i64;
     [index: number]: i32;
+    [Symbol.iterator](): IterableIterator<i32>;
 }
 declare class Int16Array {
     constructor(length: i64);
     readonly length: i64;
     [index: number]: i32;
+    [Symbol.iterator](): IterableIterator<i32>;
 }
 declare class Int32Array {
     constructor(length: i64);
     readonly length: i64;
     [index: number]: i32;
+    [Symbol.iterator](): IterableIterator<i32>;
 }
 declare class Int64Array {
     constructor(length: i64);
     readonly length: i64;
     [index: number]: i64;
+    [Symbol.iterator](): IterableIterator<i64>;
 }
 declare class Float32Array {
     constructor(length: i64);
     readonly length: i64;
     [index: number]: f32;
+    [Symbol.iterator](): IterableIterator<f32>;
 }
 declare class Float64Array {
     constructor(length: i64);
     readonly length: i64;
     [index: number]: f64;
+    [Symbol.iterator](): IterableIterator<f64>;
 }
 
 interface String {
@@ -101,6 +107,7 @@ interface String {
     compare(other: string): i32;
     hash(): i64;
     toString(): string;
+    [Symbol.iterator](): IterableIterator<string>;
 }
 declare const String: { fromCodePoint(codePoint: i32): string };
 interface Number {
@@ -110,11 +117,47 @@ interface Boolean {
     toString(): string;
 }
 
-// TypeScript asks for these by name; programs cannot use them yet.
 interface Array<T> {
-    readonly length: i64;
+    readonly length: i32;
     [index: number]: T;
+    push(value: T): i32;
+    pop(): T;
+    shift(): T;
+    unshift(value: T): i32;
+    insert(index: i32, value: T): void;
+    remove(index: i32): T;
+    indexOf(value: T): i32;
+    includes(value: T): bool;
+    fill(value: T): T[];
+    reverse(): T[];
+    slice(start: i32, end: i32): T[];
+    concat(other: T[]): T[];
+    join(separator: string): string;
+    clear(): void;
+    [Symbol.iterator](): IterableIterator<T>;
 }
+declare const Array: { new <T>(length: i32): T[] };
+
+// What `for (const x of values)` asks for in TypeScript; programs do not name these.
+interface SymbolConstructor {
+    readonly iterator: unique symbol;
+}
+declare const Symbol: SymbolConstructor;
+interface IteratorResult<T> {
+    done: boolean;
+    value: T;
+}
+interface Iterator<T> {
+    next(): IteratorResult<T>;
+}
+interface Iterable<T> {
+    [Symbol.iterator](): Iterator<T>;
+}
+interface IterableIterator<T> extends Iterator<T> {
+    [Symbol.iterator](): IterableIterator<T>;
+}
+
+// TypeScript asks for these by name; programs cannot use them.
 interface Object {}
 interface Function {}
 interface CallableFunction extends Function {}

@@ -14,6 +14,74 @@ pub(crate) struct Program<'s> {
     pub(crate) functions: Vec<Function<'s>>,
     /// Variables of the module, in order: their initial values are computed in it.
     pub(crate) variables: Vec<Variable<'s>>,
+    pub(crate) classes: Vec<Class<'s>>,
+    pub(crate) enums: Vec<Enum<'s>>,
+}
+
+/// A class or an interface.
+#[derive(Debug)]
+pub(crate) struct Class<'s> {
+    pub(crate) name: Name<'s>,
+    /// Names of its type parameters.
+    pub(crate) generics: Vec<Name<'s>>,
+    pub(crate) superclass: Option<TypeName<'s>>,
+    pub(crate) interfaces: Vec<TypeName<'s>>,
+    pub(crate) is_abstract: bool,
+    pub(crate) is_interface: bool,
+    pub(crate) fields: Vec<FieldDeclaration<'s>>,
+    pub(crate) methods: Vec<Method<'s>>,
+    /// Whether it belongs to the library.
+    pub(crate) library: bool,
+}
+
+/// Who may name a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Public,
+    Protected,
+    Private,
+}
+
+/// What stands before a member.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Modifiers {
+    pub(crate) access: Access,
+    pub(crate) is_static: bool,
+    pub(crate) is_abstract: bool,
+    pub(crate) readonly: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct FieldDeclaration<'s> {
+    pub(crate) variable: Variable<'s>,
+    pub(crate) modifiers: Modifiers,
+}
+
+/// What a function of a class is called by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    Method,
+    Getter,
+    Setter,
+    Constructor,
+}
+
+#[derive(Debug)]
+pub(crate) struct Method<'s> {
+    pub(crate) role: Role,
+    pub(crate) modifiers: Modifiers,
+    pub(crate) function: Function<'s>,
+    /// For parameters of a constructor that declare fields: which.
+    pub(crate) properties: Vec<(usize, Modifiers)>,
+    /// A constructor that nobody wrote: it hands on what it is given.
+    pub(crate) implicit: bool,
+}
+
+/// An enum of numbers.
+#[derive(Debug)]
+pub(crate) struct Enum<'s> {
+    pub(crate) name: Name<'s>,
+    pub(crate) members: Vec<(Name<'s>, Option<Expression<'s>>)>,
 }
 
 /// A name at its place.
@@ -28,18 +96,36 @@ pub(crate) struct Name<'s> {
 pub(crate) struct Function<'s> {
     pub(crate) name: Name<'s>,
     pub(crate) exported: bool,
+    /// Names of its type parameters.
+    pub(crate) generics: Vec<Name<'s>>,
     pub(crate) parameters: Vec<(Name<'s>, Option<TypeName<'s>>)>,
     pub(crate) result: Option<TypeName<'s>>,
     pub(crate) body: Vec<Statement<'s>>,
     /// The brace that ends it, where a missing `return` is noticed.
     pub(crate) end: Span,
+    /// Whether it belongs to the library.
+    pub(crate) library: bool,
 }
 
 /// A type as written.
 #[derive(Debug)]
 pub(crate) struct TypeName<'s> {
-    pub(crate) name: &'s str,
     pub(crate) span: Span,
+    pub(crate) kind: TypeKind<'s>,
+}
+
+#[derive(Debug)]
+pub(crate) enum TypeKind<'s> {
+    /// With what is given for its type parameters.
+    Named(&'s str, Vec<TypeName<'s>>),
+    /// `T[]`.
+    List(Box<TypeName<'s>>),
+    /// `T | null`.
+    Nullable(Box<TypeName<'s>>),
+    /// `(a: T) => R`.
+    Function(Vec<TypeName<'s>>, Box<TypeName<'s>>),
+    /// What could not be read; reported already.
+    Mistake,
 }
 
 /// `let` or `const`.
@@ -66,6 +152,10 @@ pub(crate) enum StatementKind<'s> {
     While(Expression<'s>, Box<Statement<'s>>),
     DoWhile(Box<Statement<'s>>, Expression<'s>),
     For(Box<For<'s>>),
+    /// `for (const name of values) body`.
+    ForOf(Box<ForOf<'s>>),
+    Throw(Expression<'s>),
+    Try(Box<Try<'s>>),
     Switch(Expression<'s>, Vec<Case<'s>>),
     Return(Option<Expression<'s>>),
     Break,
@@ -81,6 +171,22 @@ pub(crate) struct For<'s> {
     pub(crate) condition: Option<Expression<'s>>,
     pub(crate) step: Option<Expression<'s>>,
     pub(crate) body: Statement<'s>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ForOf<'s> {
+    pub(crate) name: Name<'s>,
+    pub(crate) constant: bool,
+    pub(crate) values: Expression<'s>,
+    pub(crate) body: Statement<'s>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Try<'s> {
+    pub(crate) body: Vec<Statement<'s>>,
+    /// With the name of what is caught, if it has one.
+    pub(crate) handler: Option<(Option<Name<'s>>, Vec<Statement<'s>>)>,
+    pub(crate) last: Option<Vec<Statement<'s>>>,
 }
 
 /// A `case`, or `default` if it has no value.
@@ -115,7 +221,23 @@ pub(crate) enum ExpressionKind<'s> {
     Member(Box<Expression<'s>>, Name<'s>),
     /// An element: the array, the index.
     Index(Box<[Expression<'s>; 2]>),
-    New(Name<'s>, Vec<Expression<'s>>),
+    New(TypeName<'s>, Vec<Expression<'s>>),
+    Null,
+    This,
+    Super,
+    /// `[a, b]`.
+    List(Vec<Expression<'s>>),
+    /// `value!`.
+    NonNull(Box<Expression<'s>>),
+    /// What stands before `?.`: the chain ends here if it is null.
+    Optional(Box<Expression<'s>>),
+    /// A whole chain with `?.` in it.
+    Chain(Box<Expression<'s>>),
+    /// `left ?? right`.
+    Coalesce(Box<[Expression<'s>; 2]>),
+    InstanceOf(Box<Expression<'s>>, TypeName<'s>),
+    /// What is given for the type parameters of a function.
+    Instance(Box<Expression<'s>>, Vec<TypeName<'s>>),
     /// What could not be read; reported already.
     Mistake,
 }
@@ -152,23 +274,45 @@ pub(crate) enum Binary {
     LogicalOr,
 }
 
-impl Expression<'_> {
+impl<'s> Expression<'s> {
+    /// Visits the expressions right below it.
+    pub(crate) fn children(&self, mut visit: impl FnMut(&Self)) {
+        use ExpressionKind as K;
+        match &self.kind {
+            K::Unary(_, value)
+            | K::Member(value, _)
+            | K::Update(_, value, _)
+            | K::NonNull(value)
+            | K::Optional(value)
+            | K::Chain(value)
+            | K::InstanceOf(value, _)
+            | K::Instance(value, _) => visit(value),
+            K::Binary(_, left, right) | K::Assign(_, left, right) => {
+                visit(left);
+                visit(right);
+            }
+            K::Conditional(parts) => parts.iter().for_each(visit),
+            K::Index(parts) | K::Coalesce(parts) => parts.iter().for_each(visit),
+            K::Template(_, values) | K::New(_, values) | K::List(values) => {
+                values.iter().for_each(visit);
+            }
+            K::Call(callee, values) => {
+                visit(callee);
+                values.iter().for_each(visit);
+            }
+            K::Number(_) | K::Text(_) | K::Bool(_) | K::Name(_) | K::Null | K::This | K::Super => {}
+            K::Mistake => {}
+        }
+    }
+
     /// Whether evaluating it may assign to a variable of the function: then what was read before must be kept apart.
     pub(crate) fn assigns(&self) -> bool {
-        match &self.kind {
-            ExpressionKind::Assign(..) | ExpressionKind::Update(..) => true,
-            ExpressionKind::Unary(_, value) | ExpressionKind::Member(value, _) => value.assigns(),
-            ExpressionKind::Binary(_, left, right) => left.assigns() || right.assigns(),
-            ExpressionKind::Conditional(parts) => parts.iter().any(Self::assigns),
-            ExpressionKind::Index(parts) => parts.iter().any(Self::assigns),
-            ExpressionKind::Template(_, values) | ExpressionKind::New(_, values) => {
-                values.iter().any(Self::assigns)
-            }
-            ExpressionKind::Call(callee, values) => {
-                callee.assigns() || values.iter().any(Self::assigns)
-            }
-            _ => false,
+        if matches!(self.kind, ExpressionKind::Assign(..) | ExpressionKind::Update(..)) {
+            return true;
         }
+        let mut found = false;
+        self.children(|child| found = found || child.assigns());
+        found
     }
 
     /// Whether it is made of number literals alone, and so takes the type that is expected.

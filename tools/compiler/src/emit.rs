@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use revenant_bytecode::{Instruction, Line, Opcode, Operand};
 
 /// A place in the code that branches lead to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Label(usize);
 
 /// An instruction before its place is known.
@@ -50,6 +50,10 @@ impl Emitter {
     /// The line of the source from which the next instructions come.
     pub(crate) fn line(&mut self, line: u32) {
         self.line = line;
+    }
+
+    pub(crate) fn current_line(&self) -> u32 {
+        self.line
     }
 
     /// Whether the next instruction is reached.

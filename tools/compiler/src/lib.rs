@@ -10,7 +10,8 @@
 //! fault of the compiler, and is reported as one instead of being handed out.
 //!
 //! Checking and generation are one walk: an expression is generated as soon as its type is known, into registers that the walk
-//! hands out like a stack above the local variables, which have registers of their own.
+//! hands out like a stack above the local variables, which have registers of their own. Before it, the names of the file are declared; the
+//! library's own classes are a program beside it, of which only what is used is walked.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,9 @@ use revenant_bytecode::{VerifiedModule, infer_blocks, verify};
 /// Most bytes of a source: places in it are 32 bits, with room to spare.
 pub const SOURCE_BYTES_MAX: usize = 64 << 20;
 
+/// What the language's own classes are made of.
+const LIBRARY: &str = include_str!("../library/library.ts");
+
 /// Compiles the text of a program. `name` is the module's, `file` the source's for stack traces.
 ///
 /// # Errors
@@ -43,7 +47,10 @@ pub fn compile(source: &str, name: &str, file: &str) -> Result<VerifiedModule, V
         diagnostics.error(Span::default(), "the source is longer than 64 MiB", "");
         return Err(diagnostics.into_list());
     }
-    let program = parser::parse(source, &mut diagnostics);
+    let mut program = parser::parse(source, false, &mut diagnostics);
+    let mut library = parser::parse(LIBRARY, true, &mut diagnostics);
+    program.functions.append(&mut library.functions);
+    program.classes.append(&mut library.classes);
     let mut module = lower::lower(&program, source, &mut diagnostics);
     if !diagnostics.is_empty() {
         return Err(diagnostics.into_list());

@@ -1,9 +1,9 @@
 //! Types of the language, and which of them become which without being asked.
 
-use revenant_bytecode::{Builtin, Opcode, ValueType};
+use revenant_bytecode::{Builtin, ClassReference, Opcode, ValueType};
 
 /// A type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Type {
     /// Of an expression with a mistake in it, which has been reported: fits everywhere.
     Mistake,
@@ -16,12 +16,49 @@ pub(crate) enum Type {
     U64,
     F32,
     F64,
+    /// `null` alone.
+    Null,
+    /// A member of the enum with this number: an i32.
+    Enum(u16),
+    /// A reference that is not null.
+    Object(Referent),
+    /// The same or null.
+    Nullable(Referent),
+}
+
+/// What a reference leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Referent {
     Text,
     Array(Array),
+    /// An object of a class or an interface.
+    Class(ClassReference),
+    /// An array of the machine for the library's own use; the element's type has this number.
+    Raw(ClassReference, u16),
+    /// A function; its type has this number.
+    Function(u16),
+}
+
+impl Referent {
+    /// The machine's class.
+    pub(crate) const fn class(self) -> ClassReference {
+        match self {
+            Self::Text => ClassReference::builtin(Builtin::String),
+            Self::Array(array) => ClassReference::builtin(array.class()),
+            Self::Class(class) | Self::Raw(class, _) => class,
+            Self::Function(_) => ClassReference::builtin(Builtin::Closure),
+        }
+    }
+
+    /// Whether registers say that it is not null, because natives ask for that. Objects of classes are
+    /// null to the machine as long as it does not matter: whoever reaches into one checks it anyway.
+    pub(crate) const fn is_proved(self) -> bool {
+        matches!(self, Self::Text | Self::Array(_))
+    }
 }
 
 /// An array of numbers, of a length for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Array {
     U8,
     I16,
@@ -80,7 +117,9 @@ impl Array {
 }
 
 impl Type {
-    /// The type of this name.
+    pub(crate) const TEXT: Self = Self::Object(Referent::Text);
+
+    /// The type of this name, if it is none of the program's.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "void" => Self::Void,
@@ -91,13 +130,16 @@ impl Type {
             "u64" => Self::U64,
             "f32" => Self::F32,
             "f64" | "number" => Self::F64,
-            "string" => Self::Text,
-            _ => return Array::ALL.into_iter().find(|array| array.name() == name).map(Self::Array),
+            "string" => Self::TEXT,
+            _ => {
+                let array = Array::ALL.into_iter().find(|array| array.name() == name)?;
+                Self::Object(Referent::Array(array))
+            }
         })
     }
 
-    /// Its name.
-    pub(crate) const fn name(self) -> &'static str {
+    /// Its name, if it needs no table.
+    pub(crate) const fn simple_name(self) -> &'static str {
         match self {
             Self::Mistake => "a mistake",
             Self::Void => "void",
@@ -108,13 +150,38 @@ impl Type {
             Self::U64 => "u64",
             Self::F32 => "f32",
             Self::F64 => "f64",
-            Self::Text => "string",
-            Self::Array(array) => array.name(),
+            Self::Null => "null",
+            Self::Object(Referent::Array(array)) => array.name(),
+            _ => "string",
         }
     }
 
     pub(crate) const fn is_reference(self) -> bool {
-        matches!(self, Self::Text | Self::Array(_))
+        matches!(self, Self::Null | Self::Object(_) | Self::Nullable(_))
+    }
+
+    /// What it leads to, if it is a reference.
+    pub(crate) const fn referent(self) -> Option<Referent> {
+        match self {
+            Self::Object(referent) | Self::Nullable(referent) => Some(referent),
+            _ => None,
+        }
+    }
+
+    /// The same or null.
+    pub(crate) const fn or_null(self) -> Self {
+        match self {
+            Self::Object(referent) => Self::Nullable(referent),
+            other => other,
+        }
+    }
+
+    /// The same without null.
+    pub(crate) const fn without_null(self) -> Self {
+        match self {
+            Self::Nullable(referent) => Self::Object(referent),
+            other => other,
+        }
     }
 
     pub(crate) const fn is_float(self) -> bool {
@@ -144,6 +211,7 @@ impl Type {
             Self::I32 => matches!(other, Self::I64 | Self::F64),
             Self::U32 => matches!(other, Self::I64 | Self::U64 | Self::F64),
             Self::F32 => matches!(other, Self::F64),
+            Self::Enum(_) => matches!(other, Self::I32 | Self::I64 | Self::F64),
             _ => false,
         }
     }
@@ -152,16 +220,21 @@ impl Type {
     pub(crate) const fn value(self) -> Option<ValueType> {
         Some(match self {
             Self::Mistake | Self::Void => return None,
-            Self::Bool | Self::I32 | Self::U32 => ValueType::I32,
+            Self::Bool | Self::I32 | Self::U32 | Self::Enum(_) => ValueType::I32,
             Self::I64 | Self::U64 => ValueType::I64,
             Self::F32 => ValueType::F32,
             Self::F64 => ValueType::F64,
-            Self::Text => ValueType::object(Builtin::String),
-            Self::Array(array) => ValueType::object(array.class()),
+            Self::Null => ValueType::nullable(Builtin::Object),
+            Self::Object(referent) => {
+                ValueType::Reference { class: referent.class(), nullable: !referent.is_proved() }
+            }
+            Self::Nullable(referent) => {
+                ValueType::Reference { class: referent.class(), nullable: true }
+            }
         })
     }
 
-    /// What a static variable holds: references begin as null.
+    /// What a field or a static variable holds: references begin as null.
     pub(crate) const fn stored(self) -> ValueType {
         match self.value() {
             Some(ValueType::Reference { class, .. }) => {

@@ -6,20 +6,134 @@
 use proptest::prelude::*;
 use revenant_compiler::compile;
 
-const PROGRAMS: [&str; 4] = [
+const PROGRAMS: [&str; 9] = [
     include_str!("../../../samples/hello.ts"),
     include_str!("../../tests/language/run/arrays.ts"),
     include_str!("../../tests/language/run/numbers.ts"),
     include_str!("../../tests/language/run/texts.ts"),
+    include_str!("../../tests/language/run/classes.ts"),
+    include_str!("../../tests/language/run/lists.ts"),
+    include_str!("../../tests/language/run/null.ts"),
+    include_str!("../../tests/language/run/generics.ts"),
+    include_str!("../library/library.ts"),
 ];
 
-const WORDS: [&str; 68] = [
-    "function", "export", "main", "let", "const", "if", "else", "while", "for", "do", "break",
-    "continue", "switch", "case", "default", "return", "true", "false", "null", "class", "import",
-    "i32", "u64", "f64", "string", "bool", "void", "a", "b", "f", "console", ".", "log", "length",
-    "(", ")", "(", ")", "{", "}", "{", "}", "[", "]", ";", ",", ":", "?", "=", "+=", "++", "--",
-    "+", "-", "*", "/", "%", "**", "<", "===", "&&", "||", "!", "1", "2.5", "'t'", "`a${", "}`",
+const WORDS: [&str; 96] = [
+    "function",
+    "export",
+    "main",
+    "let",
+    "const",
+    "if",
+    "else",
+    "while",
+    "for",
+    "do",
+    "break",
+    "continue",
+    "switch",
+    "case",
+    "default",
+    "return",
+    "true",
+    "false",
+    "null",
+    "class",
+    "import",
+    "i32",
+    "u64",
+    "f64",
+    "string",
+    "bool",
+    "void",
+    "a",
+    "b",
+    "f",
+    "console",
+    ".",
+    "log",
+    "length",
+    "(",
+    ")",
+    "(",
+    ")",
+    "{",
+    "}",
+    "{",
+    "}",
+    "[",
+    "]",
+    ";",
+    ",",
+    ":",
+    "?",
+    "=",
+    "+=",
+    "++",
+    "--",
+    "extends",
+    "implements",
+    "interface",
+    "abstract",
+    "static",
+    "private",
+    "readonly",
+    "get",
+    "set",
+    "constructor",
+    "super",
+    "this",
+    "new",
+    "enum",
+    "of",
+    "try",
+    "catch",
+    "finally",
+    "throw",
+    "?.",
+    "??",
+    "=>",
+    "instanceof",
+    "|",
+    "C",
+    "T",
+    "<T>",
+    "C {",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "**",
+    "<",
+    "===",
+    "&&",
+    "||",
+    "!",
+    "1",
+    "2.5",
+    "'t'",
+    "`a${",
+    "}`",
 ];
+
+/// What the programs of the grammar may name.
+const CLASSES: &str = "
+enum E { A, B = 7 }
+class C {
+    static count = 0;
+    next: C | null = null;
+    text: string | null = null;
+    constructor(public x: i32) { C.count++; }
+    add(by: i32): C { this.x += by; return this; }
+    get half(): i32 { return this.x / 2; }
+    set half(value: i32) { this.x = value * 2; }
+}
+class D extends C {
+    y: i32;
+    constructor(x: i32, text: string) { super(x); this.y = x; this.text = text; }
+    add(by: i32): C { this.y += by; return super.add(by); }
+}";
 
 /// Compiles; a fault of the compiler itself is no answer.
 fn answers(source: &str) -> bool {
@@ -47,6 +161,19 @@ fn integer() -> impl Strategy<Value = String> {
         Just("(d[b = 1] = a)".to_owned()),
         Just("(b = a)".to_owned()),
         Just("i32(s.length)".to_owned()),
+        Just("l[a & 3]".to_owned()),
+        Just("l[1]++".to_owned()),
+        Just("l.push(b)".to_owned()),
+        Just("o.x".to_owned()),
+        Just("o.x++".to_owned()),
+        Just("(o.add(a).half -= b)".to_owned()),
+        Just("(o.next?.x ?? b)".to_owned()),
+        Just("(n?.next?.add(a)?.half ?? l.length)".to_owned()),
+        Just("(n ?? o).add(l[0]).x".to_owned()),
+        Just("new D(a, s).x".to_owned()),
+        Just("(n !== null && n.next !== null ? n.next.x : C.count++)".to_owned()),
+        Just("(n instanceof D ? n.y : o instanceof D && o.y > 2 ? o.y : 1)".to_owned()),
+        Just("i32(E.B)".to_owned()),
     ];
     leaf.prop_recursive(4, 24, 3, |inner| {
         let operator =
@@ -70,6 +197,14 @@ fn statement() -> impl Strategy<Value = String> {
         (integer(), integer()).prop_map(|(i, v)| format!("d[{i} & 7] *= {v};")),
         integer().prop_map(|value| format!("d[i32(s.length) & 7] = {value};")),
         integer().prop_map(|value| format!("if (s < \"m\") return {value};")),
+        integer().prop_map(|value| format!("n = {value} > 3 ? o : null;")),
+        integer().prop_map(|value| format!("o.next = new C({value}); o.next.next = n;")),
+        integer().prop_map(|value| format!("l = [{value}, a, b, 4];")),
+        integer().prop_map(|value| format!("s += o.text ?? `${{{value}}}`;")),
+        integer().prop_map(|value| format!("if (n === null) return {value}; a = n.x;")),
+        Just("n = n?.next ?? null;".to_owned()),
+        Just("o = new D(b, s);".to_owned()),
+        Just("switch (e) { case E.A: e = E.B; break; default: a++; }".to_owned()),
     ];
     leaf.prop_recursive(3, 16, 3, |inner| {
         prop_oneof![
@@ -80,6 +215,11 @@ fn statement() -> impl Strategy<Value = String> {
             (inner.clone(), inner.clone()).prop_map(|(x, y)| {
                 format!("switch (a) {{ case 1: {x} break; case 2: {{ let b = a; {y} }} }}")
             }),
+            inner
+                .clone()
+                .prop_map(|x| format!("while (n !== null) {{ {x} n = n?.next ?? null; }}")),
+            inner.clone().prop_map(|x| format!("for (const v of l) {{ a += v; {x} }}")),
+            inner.clone().prop_map(|x| format!("for (const c of s) {{ s = c; {x} break; }}")),
             inner.prop_map(|x| format!("for (let i = 0; i < 3; i++) {{ {x} continue; }}")),
         ]
     })
@@ -96,7 +236,7 @@ proptest! {
 
     #[test]
     fn changed_programs_get_an_answer(
-        program in 0_usize..4,
+        program in 0..PROGRAMS.len(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_usize..3), 1..6),
     ) {
         let mut bytes = PROGRAMS[program].as_bytes().to_vec();
@@ -115,7 +255,8 @@ proptest! {
     fn programs_of_the_grammar_compile(body in prop::collection::vec(statement(), 1..5)) {
         let body = body.join("\n");
         let source = format!(
-            "function f(a: i32, b: i32): i32 {{ let s = \"x\"; const d = new Int32Array(8);\n{body}\nreturn a; }}\n\
+            "{CLASSES}\nfunction f(a: i32, b: i32): i32 {{ let s = \"x\"; const d = new Int32Array(8);\n\
+             let l: i32[] = [a, b, 3, 4]; let o = new C(a); let n: C | null = o; let e = E.A;\n{body}\nreturn a; }}\n\
              export function main(): i32 {{ return f(1, 2); }}"
         );
         prop_assert!(answers(&source), "{}\n{:?}", source, compile(&source, "r", "r.ts"));

@@ -4,48 +4,47 @@
 
 use alloc::format;
 
-use revenant_bytecode::{ClassReference, Opcode};
+use revenant_bytecode::Opcode;
 
 use super::Lowering;
 use super::expression::Value;
-use crate::ast::{Binary, Expression, Name};
+use super::resolve::raw_access;
+use crate::ast::{Binary, Expression};
 use crate::diagnostic::Span;
-use crate::types::{Array, Type};
+use crate::types::{Referent, Type};
 
 /// An element that is about to be read or written.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    array: Array,
+    /// Whether it is a `T[]`, whose elements stand behind a comparison of the index.
+    list: bool,
+    element: Type,
+    access: (Opcode, Opcode),
     register: u16,
-    index: u16,
+    index: Value,
 }
 
 impl<'s> Lowering<'_, 's, '_> {
-    /// `new Int32Array(length)`.
-    pub(super) fn create(
+    /// `new Int32Array(length)`, and the arrays that the library is made of.
+    pub(super) fn create_array(
         &mut self,
-        name: Name<'s>,
+        kind: Type,
         arguments: &[Expression<'s>],
         span: Span,
         want: Option<u16>,
     ) -> Value {
-        let Some(kind @ Type::Array(array)) = Type::named(name.text) else {
-            let message = format!("there is no class `{}`", name.text);
-            let help = "there are arrays of numbers: `new Int32Array(length)` and its like";
-            self.diagnostics.error_with_help(name.span, message, "not known", help);
-            return Value::MISTAKE;
-        };
         if !self.check_count(1, arguments, span) {
             return Value { kind, ..Value::MISTAKE };
         }
-        let Some(length) = arguments.first() else { return Value::MISTAKE };
+        let (Some(length), Some(referent)) = (arguments.first(), kind.referent()) else {
+            return Value::MISTAKE;
+        };
         let tops = self.body.tops;
         let length = self.coerced(length, Type::I64, None);
         self.body.tops = tops;
         let target = self.target(kind, want);
-        let class = ClassReference::builtin(array.class()).0;
         let fields = [target.register, length.register, 0];
-        self.body.emitter.emit_literal(Opcode::ArrayNew, fields, class.into());
+        self.body.emitter.emit_literal(Opcode::ArrayNew, fields, referent.class().0.into());
         target
     }
 
@@ -63,38 +62,56 @@ impl<'s> Lowering<'_, 's, '_> {
         if held.kind == Type::Mistake || position.kind == Type::Mistake {
             return None;
         }
-        let Type::Array(array) = held.kind else {
-            let message = format!("`{}` has no elements", held.kind.name());
-            self.diagnostics.error(object.span, message, "is no array");
-            return None;
+        let (list, element, access) = match held.kind {
+            Type::Object(Referent::Array(array)) => (false, array.element(), array.access()),
+            Type::Object(Referent::Raw(_, place)) => {
+                let element = self.elements.get(usize::from(place)).copied()?;
+                (false, element, raw_access(element))
+            }
+            Type::Nullable(_) | Type::Null => {
+                self.may_be_null(held.kind, object.span);
+                return None;
+            }
+            kind => {
+                let Some(element) = self.list_element(kind) else {
+                    let message = format!("`{}` has no elements", self.show(kind));
+                    self.diagnostics.error(object.span, message, "is no array");
+                    return None;
+                };
+                (true, element, raw_access(element))
+            }
         };
         if !position.kind.is_integer() {
-            let message = format!("an index is an integer, not `{}`", position.kind.name());
+            let message = format!("an index is an integer, not `{}`", self.show(position.kind));
             self.diagnostics.error(index.span, message, "here");
             return None;
         }
-        Some(Place { array, register: held.register, index: position.register })
+        Some(Place { list, element, access, register: held.register, index: position })
     }
 
-    fn keep(&mut self, value: Value) -> Value {
-        let register = self.body.allocate(value.kind);
-        self.move_to(value.kind, register, value.register);
-        Value { kind: value.kind, register }
+    /// The machine's array behind the place, just before it is read or written.
+    fn array_of(&mut self, place: &Place) -> u16 {
+        if place.list {
+            self.list_items(place.register, place.element, place.index)
+        } else {
+            place.register
+        }
     }
 
     /// An element, read.
     pub(super) fn element(&mut self, parts: &[Expression<'s>; 2], want: Option<u16>) -> Value {
         let tops = self.body.tops;
         let Some(place) = self.place(parts, false) else { return Value::MISTAKE };
+        let array = self.array_of(&place);
         self.body.tops = tops;
-        let target = self.target(place.array.element(), want);
-        self.load(place, target.register);
+        let target = self.target(place.element, want);
+        self.load(&place, array, target);
         target
     }
 
-    fn load(&mut self, place: Place, register: u16) {
-        let (load, _) = place.array.access();
-        self.body.emitter.emit(load, register, place.register, place.index);
+    fn load(&mut self, place: &Place, array: u16, target: Value) {
+        self.body.emitter.emit(place.access.0, target.register, array, place.index.register);
+        self.prove(target);
     }
 
     /// `array[index] = value`, and with an operator.
@@ -109,19 +126,18 @@ impl<'s> Lowering<'_, 's, '_> {
             self.expression(value, None, None);
             return Value::MISTAKE;
         };
-        let kind = place.array.element();
+        let kind = place.element;
         let value = match operator {
             None => self.coerced(value, kind, None),
             Some(operator) => {
-                let old = self.body.allocate(kind);
-                self.load(place, old);
-                let right = self.coerced(value, kind, None);
-                let left = Value { kind, register: old };
-                self.operation(operator, kind, [left, right], span, None)
+                let target = self.target(kind, None);
+                let array = self.array_of(&place);
+                self.load(&place, array, target);
+                self.combine(operator, target, value, span)
             }
         };
-        let (_, store) = place.array.access();
-        self.body.emitter.emit(store, value.register, place.register, place.index);
+        let array = self.array_of(&place);
+        self.body.emitter.emit(place.access.1, value.register, array, place.index.register);
         value
     }
 }

@@ -8,10 +8,10 @@ use revenant_bytecode::{Native, Opcode};
 
 use super::expression::Value;
 use super::library::{self, Entry, Means};
-use super::{CONSOLE, Lowering};
-use crate::ast::{Expression, ExpressionKind, Name};
+use super::{CONSOLE, Callee, Lowering};
+use crate::ast::{Expression, ExpressionKind, Name, Role, TypeKind, TypeName};
 use crate::diagnostic::Span;
-use crate::types::Type;
+use crate::types::{Referent, Type};
 
 impl<'s> Lowering<'_, 's, '_> {
     pub(super) fn call(
@@ -26,12 +26,31 @@ impl<'s> Lowering<'_, 's, '_> {
                 if let Some(kind) = Type::named(name).filter(|kind| kind.is_number()) {
                     return self.conversion_call(kind, arguments, span, want);
                 }
+                if *name == "copyElements" && self.body.library {
+                    return self.copy_elements(arguments);
+                }
                 if let Some(entry) = library::function(name) {
                     return self.library_call(entry, None, arguments, span);
                 }
-                self.program_call(name, callee.span, arguments, span)
+                self.program_call(name, &[], callee.span, arguments, span)
+            }
+            ExpressionKind::Instance(inner, given) => match inner.kind {
+                ExpressionKind::Name(name) => {
+                    self.program_call(name, given, callee.span, arguments, span)
+                }
+                _ => {
+                    let message = "methods have no type parameters of their own yet";
+                    self.diagnostics.error(callee.span, message, "here");
+                    Value::MISTAKE
+                }
+            },
+            ExpressionKind::Super => {
+                let message = "`super(...)` is the first statement of a constructor";
+                self.diagnostics.error(callee.span, message, "not here");
+                Value::MISTAKE
             }
             ExpressionKind::Member(object, member) => match &object.kind {
+                ExpressionKind::Super => self.super_method(*member, arguments, span),
                 ExpressionKind::Name("console") => self.console_call(*member, arguments, span),
                 ExpressionKind::Name(space @ ("Math" | "String")) => {
                     match library::function(&format!("{space}.{}", member.text)) {
@@ -49,7 +68,7 @@ impl<'s> Lowering<'_, 's, '_> {
         }
     }
 
-    fn no_member(&mut self, owner: &str, member: Name<'s>) -> Value {
+    pub(super) fn no_member(&mut self, owner: &str, member: Name<'s>) -> Value {
         let message = format!("`{owner}` has no `{}`", member.text);
         self.diagnostics.error(member.span, message, "not known");
         Value::MISTAKE
@@ -73,24 +92,18 @@ impl<'s> Lowering<'_, 's, '_> {
 
     fn program_call(
         &mut self,
-        name: &str,
+        name: &'s str,
+        given: &[TypeName<'s>],
         place: Span,
         arguments: &[Expression<'s>],
         span: Span,
     ) -> Value {
-        let Some(callee) = self.functions.get(name).cloned() else {
-            if self.find(name, place).is_some() {
-                let message = format!("`{name}` is a variable and cannot be called");
-                self.diagnostics.error(place, message, "is no function");
-            }
+        let Some(callee) = self.callee_of(name, given, place, arguments) else {
             return Value::MISTAKE;
         };
-        if !self.check_count(callee.parameters.len(), arguments, span) {
-            return Value { kind: callee.result, ..Value::MISTAKE };
-        }
         let window = self.body.tops;
-        for (argument, kind) in arguments.iter().zip(&callee.parameters) {
-            self.argument(argument, *kind);
+        if !self.pass(&callee.parameters, arguments, span) {
+            return Value { kind: callee.result, ..Value::MISTAKE };
         }
         let fields = [window.references, window.raws, 0];
         self.body.emitter.emit_literal(Opcode::Call, fields, callee.index.into());
@@ -98,8 +111,148 @@ impl<'s> Lowering<'_, 's, '_> {
         self.result(callee.result)
     }
 
+    /// The function of this name, for the types that are given or that the arguments have.
+    fn callee_of(
+        &mut self,
+        name: &'s str,
+        given: &[TypeName<'s>],
+        place: Span,
+        arguments: &[Expression<'s>],
+    ) -> Option<Callee> {
+        let hidden = self.body.locals.iter().any(|local| local.name == name);
+        let template = self.templates.get(name).copied().filter(|_| !hidden);
+        let function = template.and_then(|template| self.program.functions.get(template));
+        let (Some(template), Some(function)) = (template, function) else {
+            if self.class_templates.contains_key(name) && !hidden {
+                let message = format!("`{name}` is a class");
+                let help = format!("write `new {name}(...)`");
+                self.diagnostics.error_with_help(place, message, "is made by `new`", help);
+            } else if self.find(name, place).is_some() {
+                let message = format!("`{name}` is a variable and cannot be called");
+                self.diagnostics.error(place, message, "is no function");
+            }
+            return None;
+        };
+        let types: Option<Vec<Type>> = if given.is_empty() {
+            self.infer(&function.generics, &function.parameters, arguments)
+        } else {
+            Some(given.iter().map(|name| self.declared(name)).collect())
+        };
+        let types = types.filter(|types| types.len() == function.generics.len());
+        let Some(types) = types else {
+            let message = format!("which `{name}` is not to be seen here");
+            let help = format!("write `{name}<i32>(...)`, for instance");
+            self.diagnostics.error_with_help(place, message, "of what types?", help);
+            return None;
+        };
+        if types.contains(&Type::Mistake) {
+            return None;
+        }
+        self.instance(template, types)
+    }
+
+    /// The types that type parameters have to have for these arguments.
+    pub(super) fn infer(
+        &mut self,
+        generics: &[Name<'s>],
+        parameters: &[(Name<'s>, Option<TypeName<'s>>)],
+        arguments: &[Expression<'s>],
+    ) -> Option<Vec<Type>> {
+        let mut found: Vec<Option<Type>> = generics.iter().map(|_| None).collect();
+        if generics.is_empty() {
+            return Some(Vec::new());
+        }
+        for ((_, declared), argument) in parameters.iter().zip(arguments) {
+            let Some(declared) = declared else { continue };
+            let kind = self.argument_type(argument);
+            self.unify(declared, kind, generics, &mut found);
+        }
+        found.into_iter().collect()
+    }
+
+    /// The type of an argument from which a type parameter is to be seen; makes the classes that it needs.
+    fn argument_type(&mut self, argument: &Expression<'s>) -> Type {
+        match &argument.kind {
+            ExpressionKind::List(values) => {
+                let element = match values.as_slice() {
+                    [first, ..] if matches!(first.kind, ExpressionKind::List(_)) => {
+                        Some(self.argument_type(first))
+                    }
+                    _ => self.common_type(values),
+                };
+                element.map_or(Type::Mistake, |element| self.list_of(element, argument.span))
+            }
+            ExpressionKind::New(name, arguments) => self.created_type(name, arguments, None),
+            _ => self.type_of(argument),
+        }
+    }
+
+    fn unify(
+        &self,
+        pattern: &TypeName<'s>,
+        kind: Type,
+        generics: &[Name<'s>],
+        found: &mut [Option<Type>],
+    ) {
+        if matches!(kind, Type::Mistake | Type::Void | Type::Null) {
+            return;
+        }
+        match &pattern.kind {
+            TypeKind::Named(name, given) => {
+                let place = generics.iter().position(|generic| generic.text == *name);
+                if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
+                    *slot = slot.or(Some(kind));
+                    return;
+                }
+                let Some(Referent::Class(class)) = kind.referent() else { return };
+                let Some(info) = self.classes.get(&class) else { return };
+                if self.class_templates.get(name) == Some(&info.template) {
+                    for (pattern, kind) in given.iter().zip(&info.arguments) {
+                        self.unify(pattern, *kind, generics, found);
+                    }
+                }
+            }
+            TypeKind::List(element) => {
+                if let Some(kind) = self.list_element(kind.without_null()) {
+                    self.unify(element, kind, generics, found);
+                }
+            }
+            TypeKind::Nullable(inner) => self.unify(inner, kind.without_null(), generics, found),
+            TypeKind::Function(parameters, result) => {
+                let Some(Referent::Function(place)) = kind.referent() else { return };
+                let Some((given, returned)) = self.function_types.get(usize::from(place)) else {
+                    return;
+                };
+                for (pattern, kind) in parameters.iter().zip(given) {
+                    self.unify(pattern, *kind, generics, found);
+                }
+                self.unify(result, *returned, generics, found);
+            }
+            TypeKind::Mistake => {}
+        }
+    }
+
+    /// `copyElements(from, start, to, at, count)`, of the library.
+    fn copy_elements(&mut self, arguments: &[Expression<'s>]) -> Value {
+        let window = self.body.tops;
+        if let [from, start, to, at, count] = arguments {
+            for array in [from, to] {
+                let kind = self.type_of(array);
+                self.argument(array, kind);
+                let register = self.body.tops.references.saturating_sub(1);
+                self.body.emitter.emit(Opcode::NullCheck, register, register, 0);
+            }
+            for number in [start, at, count] {
+                self.argument(number, Type::I64);
+            }
+            self.native(Native::ArrayCopy, window);
+        }
+        self.body.tops = window;
+        Value { kind: Type::Void, register: 0 }
+    }
+
     /// The result of a call, at the beginning of its window.
-    fn result(&mut self, kind: Type) -> Value {
+    pub(super) fn result(&mut self, kind: Type) -> Value {
         match kind {
             Type::Void | Type::Mistake => Value { kind, register: 0 },
             _ => self.target(kind, None),
@@ -153,9 +306,12 @@ impl<'s> Lowering<'_, 's, '_> {
         self.body.tops = tops;
         match value.kind {
             Type::Mistake => value,
-            found if found.is_number() || found == Type::Bool => self.convert(value, kind, want),
+            found if found.is_number() || matches!(found, Type::Bool | Type::Enum(_)) => {
+                self.convert(value, kind, want)
+            }
             found => {
-                let message = format!("`{}` does not become `{}`", found.name(), kind.name());
+                let message =
+                    format!("`{}` does not become `{}`", self.show(found), self.show(kind));
                 let help = "texts are read by `parseInteger` and `parseFloat`";
                 self.diagnostics.error_with_help(argument.span, message, "here", help);
                 Value { kind, ..Value::MISTAKE }
@@ -174,14 +330,14 @@ impl<'s> Lowering<'_, 's, '_> {
             return self.no_member("console", member);
         }
         let window = self.body.tops;
-        let console = self.body.allocate(Type::Text);
+        let console = self.body.allocate(Type::TEXT);
         self.body.emitter.emit_wide(Opcode::StaticLoadRef, console, CONSOLE);
         self.body.emitter.emit(Opcode::NullCheck, console, console, 0);
         if member.text == "readLine" {
             self.check_count(0, arguments, span);
             self.native(Native::ConsoleReadLine, window);
             self.body.tops = window;
-            return self.result(Type::Text);
+            return self.result(Type::TEXT);
         }
         let line = member.text == "log";
         match arguments {
@@ -221,59 +377,65 @@ impl<'s> Lowering<'_, 's, '_> {
         arguments: &[Expression<'s>],
         span: Span,
     ) -> Value {
-        let tops = self.body.tops;
+        if let Some(found) = self.static_call(object, member, arguments, span) {
+            return found;
+        }
         let value = self.expression(object, None, None);
-        self.body.tops = tops;
         if value.kind == Type::Mistake {
             return value;
         }
+        if let Type::Object(Referent::Class(class)) = value.kind {
+            let found = self.method(class, Role::Method, member.text);
+            return match found.filter(|found| !found.modifiers.is_static) {
+                Some(found) => self.call_method(value, class, member, &found, arguments, span),
+                None => {
+                    let owner = self.show(value.kind);
+                    self.no_member(&owner, member)
+                }
+            };
+        }
+        if matches!(value.kind, Type::Nullable(_) | Type::Null) {
+            return self.may_be_null(value.kind, object.span);
+        }
         if member.text == "toString" && self.check_count(0, arguments, span) {
+            let tops = self.body.tops;
             self.text_of(value, object);
             self.body.tops = tops;
-            return self.target(Type::Text, None);
+            return self.target(Type::TEXT, None);
         }
-        match library::text_method(member.text).filter(|_| value.kind == Type::Text) {
+        match library::text_method(member.text).filter(|_| value.kind == Type::TEXT) {
             Some(entry) => self.library_call(entry, Some(value), arguments, span),
-            None => self.no_member(value.kind.name(), member),
+            None => {
+                let owner = self.show(value.kind);
+                self.no_member(&owner, member)
+            }
         }
     }
 
-    /// A member that is not called: the length of a text, constants of `Math`.
-    pub(super) fn member(
+    /// `Class.method(arguments)`; None if it is none.
+    fn static_call(
         &mut self,
         object: &Expression<'s>,
         member: Name<'s>,
-        want: Option<u16>,
-    ) -> Value {
-        let constant = match (&object.kind, member.text) {
-            (ExpressionKind::Name("Math"), "PI") => Some(core::f64::consts::PI),
-            (ExpressionKind::Name("Math"), "E") => Some(core::f64::consts::E),
-            _ => None,
+        arguments: &[Expression<'s>],
+        span: Span,
+    ) -> Option<Value> {
+        let ExpressionKind::Name(name) = object.kind else { return None };
+        if self.body.locals.iter().any(|local| local.name == name) {
+            return None;
+        }
+        let class = self.class_named(name)?;
+        let found = self.method(class, Role::Method, member.text);
+        let Some(found) = found.filter(|found| found.modifiers.is_static) else {
+            return Some(self.no_member(name, member));
         };
-        if let Some(constant) = constant {
-            let target = self.target(Type::F64, want);
-            let fields = [target.register, 0, 0];
-            self.body.emitter.emit_literal(Opcode::F64Const, fields, constant.to_bits());
-            return target;
+        let called = format!("`{}`", member.text);
+        self.check_access(found.modifiers.access, found.owner, &called, member.span);
+        let window = self.body.tops;
+        if self.pass(&found.callee.parameters, arguments, span) {
+            self.emit_call(class, Role::Method, member.text, &found, window);
         }
-        let tops = self.body.tops;
-        let value = self.expression(object, None, None);
-        self.body.tops = tops;
-        if value.kind == Type::Mistake {
-            return value;
-        }
-        if let (Type::Array(_), "length") = (value.kind, member.text) {
-            let target = self.target(Type::I64, want);
-            self.body.emitter.emit(Opcode::ArrayLength, target.register, value.register, 0);
-            return target;
-        }
-        if value.kind != Type::Text || member.text != "length" {
-            return self.no_member(value.kind.name(), member);
-        }
-        let slot = self.body.allocate(Type::Text);
-        self.move_to(Type::Text, slot, value.register);
-        self.native(Native::StringLength, tops);
-        self.body.tops = tops;
-        self.target(Type::I64, None)
+        self.body.tops = window;
+        Some(self.result(found.callee.result))
     }
 }

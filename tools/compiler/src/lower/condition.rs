@@ -8,7 +8,7 @@ use super::Lowering;
 use super::expression::{Value, integer};
 use crate::ast::{Binary, Expression, ExpressionKind, Unary};
 use crate::emit::Label;
-use crate::types::Type;
+use crate::types::{Referent, Type};
 
 /// A comparison of integers that branches: of 32 and of 64 bits; operands to be exchanged first.
 fn integer_branch(operator: Binary, unsigned: bool) -> ([Opcode; 2], bool) {
@@ -75,6 +75,10 @@ fn pick([narrow, wide]: [Opcode; 2], kind: Type) -> Opcode {
     if kind.is_wide() { wide } else { narrow }
 }
 
+fn is_null(value: &Expression<'_>) -> bool {
+    matches!(value.kind, ExpressionKind::Null)
+}
+
 /// An integer literal that an instruction of this type holds as its immediate.
 pub(super) fn immediate(value: &Expression<'_>) -> Option<i16> {
     i16::try_from(integer(value)?).ok()
@@ -87,7 +91,7 @@ impl<'s> Lowering<'_, 's, '_> {
         match &value.kind {
             ExpressionKind::Bool(truth) => {
                 if *truth == when {
-                    self.body.emitter.branch(Opcode::Jump, 0, 0, to);
+                    self.body.branch(Opcode::Jump, 0, 0, to);
                 }
             }
             ExpressionKind::Unary(Unary::Not, inner) => self.condition(inner, !when, to),
@@ -101,8 +105,17 @@ impl<'s> Lowering<'_, 's, '_> {
                     let past = self.body.emitter.label();
                     self.condition(left, decisive, past);
                     self.condition(right, when, to);
-                    self.body.emitter.bind(past);
+                    self.body.bind(past);
                 }
+            }
+            ExpressionKind::InstanceOf(inner, class) => {
+                self.instance_of(inner, class, when, to);
+            }
+            ExpressionKind::Binary(operator @ (Binary::Equal | Binary::NotEqual), left, right)
+                if is_null(left) || is_null(right) =>
+            {
+                let value = if is_null(left) { right } else { left };
+                self.compare_null(value, (*operator == Binary::Equal) == when, to);
             }
             ExpressionKind::Binary(operator, left, right) if operator.is_comparison() => {
                 self.compare(*operator, left, right, when, to);
@@ -117,7 +130,7 @@ impl<'s> Lowering<'_, 's, '_> {
 
     fn branch_on(&mut self, register: u16, when: bool, to: Label) {
         let opcode = if when { Opcode::I32BranchNeImm } else { Opcode::I32BranchEqImm };
-        self.body.emitter.branch(opcode, register, 0, to);
+        self.body.branch(opcode, register, 0, to);
     }
 
     /// A condition as a value.
@@ -127,10 +140,10 @@ impl<'s> Lowering<'_, 's, '_> {
         self.condition(value, false, no);
         let target = self.target(Type::Bool, want);
         self.body.emitter.emit_wide(Opcode::I32Const, target.register, 1);
-        self.body.emitter.branch(Opcode::Jump, 0, 0, end);
-        self.body.emitter.bind(no);
+        self.body.branch(Opcode::Jump, 0, 0, end);
+        self.body.bind(no);
         self.body.emitter.emit_wide(Opcode::I32Const, target.register, 0);
-        self.body.emitter.bind(end);
+        self.body.bind(end);
         target
     }
 
@@ -150,7 +163,7 @@ impl<'s> Lowering<'_, 's, '_> {
             if found.kind.is_integer() && (small >= 0 || !found.kind.is_unsigned()) {
                 let operator = if when { operator } else { opposite(operator) };
                 let opcode = pick(immediate_branch(operator, found.kind.is_unsigned()), found.kind);
-                self.body.emitter.branch(opcode, found.register, small.cast_unsigned(), to);
+                self.body.branch(opcode, found.register, small.cast_unsigned(), to);
                 return;
             }
             let tops = self.body.tops;
@@ -170,6 +183,7 @@ impl<'s> Lowering<'_, 's, '_> {
     pub(super) fn branch_if_equal(&mut self, value: Value, case: &Expression<'s>, to: Label) {
         let tops = self.body.tops;
         let other = self.coerced(case, value.kind, None);
+        let value = Value { kind: other.kind, ..value };
         self.compare_values(Binary::Equal, [value, other], case, true, to);
         self.body.tops = tops;
     }
@@ -184,11 +198,14 @@ impl<'s> Lowering<'_, 's, '_> {
     ) {
         let equality = matches!(operator, Binary::Equal | Binary::NotEqual);
         let (opcodes, exchange) = match left.kind {
-            Type::Text => return self.compare_texts(operator, [left, right], when, to),
-            Type::Array(_) if equality => {
+            Type::TEXT => return self.compare_texts(operator, [left, right], when, to),
+            Type::Nullable(Referent::Text) if equality => {
+                return self.compare_texts(operator, [left, right], when, to);
+            }
+            Type::Object(_) | Type::Nullable(_) if equality => {
                 let equal = (operator == Binary::Equal) == when;
                 let opcode = if equal { Opcode::RefBranchEq } else { Opcode::RefBranchNe };
-                self.body.emitter.branch(opcode, left.register, right.register, to);
+                self.body.branch(opcode, left.register, right.register, to);
                 return;
             }
             Type::F32 | Type::F64 => float_branch(operator, when),
@@ -197,8 +214,8 @@ impl<'s> Lowering<'_, 's, '_> {
                 self.diagnostics.error(place.span, message, "is `bool`");
                 return;
             }
-            Type::Void | Type::Array(_) => {
-                let message = format!("`{}` has no order to compare by", left.kind.name());
+            Type::Void | Type::Null | Type::Object(_) | Type::Nullable(_) => {
+                let message = format!("`{}` has no order to compare by", self.show(left.kind));
                 self.diagnostics.error(place.span, message, "here");
                 return;
             }
@@ -208,7 +225,7 @@ impl<'s> Lowering<'_, 's, '_> {
             }
         };
         let (a, b) = if exchange { (right, left) } else { (left, right) };
-        self.body.emitter.branch(pick(opcodes, left.kind), a.register, b.register, to);
+        self.body.branch(pick(opcodes, left.kind), a.register, b.register, to);
     }
 
     fn compare_texts(
@@ -220,8 +237,8 @@ impl<'s> Lowering<'_, 's, '_> {
     ) {
         let window = self.body.tops;
         for value in [left, right] {
-            let slot = self.body.allocate(Type::Text);
-            self.move_to(Type::Text, slot, value.register);
+            let slot = self.body.allocate(Type::TEXT);
+            self.move_to(Type::TEXT, slot, value.register);
         }
         let equality = matches!(operator, Binary::Equal | Binary::NotEqual);
         self.native(if equality { Native::StringEquals } else { Native::StringCompare }, window);
@@ -232,7 +249,7 @@ impl<'s> Lowering<'_, 's, '_> {
         } else {
             let operator = if when { operator } else { opposite(operator) };
             let opcode = pick(immediate_branch(operator, false), Type::I32);
-            self.body.emitter.branch(opcode, window.raws, 0, to);
+            self.body.branch(opcode, window.raws, 0, to);
         }
     }
 }

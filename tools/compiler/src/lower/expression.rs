@@ -1,17 +1,17 @@
-//! Expressions to instructions: literals, names, assignments, and the types that are expected of them.
+//! Expressions to instructions: literals, names, and the types that are expected of them.
 //!
 //! A walk may be given a register that it has to leave its value in; else it answers with the register where the value is: a
 //! variable's own, or one above the top as it was. A wanted register is written by the last instruction only, after all reads.
 
 use alloc::format;
 
-use revenant_bytecode::Opcode;
+use revenant_bytecode::{Opcode, ValueType};
 
+use super::Lowering;
 use super::function::Found;
-use super::{Global, Lowering};
-use crate::ast::{Binary, Expression, ExpressionKind, Unary};
+use crate::ast::{Expression, ExpressionKind, Unary};
 use crate::diagnostic::Span;
-use crate::types::Type;
+use crate::types::{Referent, Type};
 
 /// A value in a register.
 #[derive(Clone, Copy, Debug)]
@@ -91,27 +91,70 @@ impl<'s> Lowering<'_, 's, '_> {
         kind: Type,
         want: Option<u16>,
     ) -> Value {
+        self.coerced_from(value, kind, want).0
+    }
+
+    /// The same, and the type that it had before.
+    pub(super) fn coerced_from(
+        &mut self,
+        value: &Expression<'s>,
+        kind: Type,
+        want: Option<u16>,
+    ) -> (Value, Type) {
         let tops = self.body.tops;
         let found = self.expression(value, Some(kind), want);
         if found.kind == kind || kind == Type::Mistake || found.kind == Type::Mistake {
-            return Value { kind, register: found.register };
+            return (Value { kind, register: found.register }, found.kind);
         }
         if found.kind.widens_to(kind) {
             self.body.tops = tops;
-            return self.convert(found, kind, want);
+            return (self.convert(found, kind, want), found.kind);
         }
-        let message = format!("expected `{}`, found `{}`", kind.name(), found.kind.name());
-        let label = format!("is `{}`", found.kind.name());
-        if found.kind.is_number() && kind.is_number() {
-            let help = format!("what may lose something is written: `{}(...)`", kind.name());
+        if self.fits(found.kind, kind) {
+            return (self.raised(found, kind, want), found.kind);
+        }
+        self.refuse(value, found.kind, kind);
+        (Value { kind, register: found.register }, kind)
+    }
+
+    /// A reference as one of a type above its own. Where that is an interface the machine has to be told, because what two classes
+    /// have in common is a class to it.
+    fn raised(&mut self, found: Value, kind: Type, want: Option<u16>) -> Value {
+        if found.kind == Type::Null {
+            return Value { kind, register: found.register };
+        }
+        let above = kind.referent().map(Referent::class);
+        let interface = above.and_then(|class| self.classes.get(&class));
+        let known = found.kind.referent().map(Referent::class);
+        if let (Some(class), true) = (above, interface.is_some_and(|info| info.is_interface))
+            && known != above
+        {
+            let target = self.target(kind, want);
+            let fields = [target.register, found.register, 0];
+            self.body.emitter.emit_literal(Opcode::Cast, fields, class.0.into());
+            return target;
+        }
+        Value { kind, register: found.register }
+    }
+
+    fn refuse(&mut self, value: &Expression<'s>, found: Type, kind: Type) {
+        let message = format!("expected `{}`, found `{}`", self.show(kind), self.show(found));
+        let label = format!("is `{}`", self.show(found));
+        if found.without_null() != found && self.fits(found.without_null(), kind) {
+            self.may_be_null(found, value.span);
+        } else if found.is_number() && kind.is_number() {
+            let help = format!("what may lose something is written: `{}(...)`", self.show(kind));
             self.diagnostics.error_with_help(value.span, message, &label, help);
         } else if kind == Type::Bool {
-            let help = "write the comparison: `x !== 0`, `s !== \"\"`";
+            let help = if found.is_reference() {
+                "write the comparison: `x !== null`, `s !== \"\"`"
+            } else {
+                "write the comparison: `x !== 0`, `s !== \"\"`"
+            };
             self.diagnostics.error_with_help(value.span, message, &label, help);
         } else {
             self.diagnostics.error(value.span, message, &label);
         }
-        Value { kind, register: found.register }
     }
 
     /// Evaluates into the next free register, which it takes: an argument at its place in a window.
@@ -136,7 +179,7 @@ impl<'s> Lowering<'_, 's, '_> {
             ExpressionKind::Number(_) => self.number(value, expected, want),
             ExpressionKind::Text(text) => {
                 let constant = self.string(text);
-                let target = self.target(Type::Text, want);
+                let target = self.target(Type::TEXT, want);
                 self.body.emitter.emit_wide(Opcode::StringConst, target.register, constant);
                 target
             }
@@ -146,7 +189,11 @@ impl<'s> Lowering<'_, 's, '_> {
                 self.body.emitter.emit_wide(Opcode::I32Const, target.register, u32::from(*truth));
                 target
             }
-            ExpressionKind::Name(name) => self.name(name, span),
+            ExpressionKind::Name("EMPTY") if self.body.library => self.empty(expected, want),
+            ExpressionKind::Name(name) => {
+                let found = self.name(name, span);
+                self.narrowed(found, value)
+            }
             ExpressionKind::Unary(operator, inner) => {
                 self.unary(*operator, inner, value, expected, want)
             }
@@ -161,9 +208,34 @@ impl<'s> Lowering<'_, 's, '_> {
                 self.update(*operator, target, *before, span)
             }
             ExpressionKind::Call(callee, arguments) => self.call(callee, arguments, span, want),
-            ExpressionKind::Member(object, name) => self.member(object, *name, want),
+            ExpressionKind::Member(object, name) => self.member(object, *name, value, want),
             ExpressionKind::Index(parts) => self.element(parts, want),
-            ExpressionKind::New(name, arguments) => self.create(*name, arguments, span, want),
+            ExpressionKind::New(name, arguments) => {
+                self.create(name, arguments, span, expected, want)
+            }
+            ExpressionKind::Null => match expected {
+                Some(kind @ Type::Nullable(_)) => self.null(kind, want),
+                _ => self.null(Type::Null, want),
+            },
+            ExpressionKind::This => self.this(span),
+            ExpressionKind::Super => {
+                let message = "`super` stands first in a constructor, or before a method's name";
+                self.diagnostics.error(span, message, "here");
+                Value::MISTAKE
+            }
+            ExpressionKind::List(values) => self.list(values, span, expected),
+            ExpressionKind::NonNull(inner) => self.non_null(inner, want),
+            ExpressionKind::Optional(inner) => self.optional(inner),
+            ExpressionKind::Chain(inner) => self.chain(inner),
+            ExpressionKind::Coalesce(parts) => {
+                let [left, right] = &**parts;
+                self.coalesce([left, right], expected, want)
+            }
+            ExpressionKind::InstanceOf(..) => self.truth(value, want),
+            ExpressionKind::Instance(inner, _) => {
+                self.diagnostics.error(inner.span, "this is not called", "here");
+                Value::MISTAKE
+            }
             ExpressionKind::Mistake => Value::MISTAKE,
         }
     }
@@ -197,7 +269,7 @@ impl<'s> Lowering<'_, 's, '_> {
             _ => u64::try_from(number).map(|n| self.long(n.cast_signed(), target.register)).is_ok(),
         };
         if !fits {
-            let message = format!("this number is no `{}`", kind.name());
+            let message = format!("this number is no `{}`", self.show(kind));
             self.diagnostics.error(value.span, message, "does not fit");
         }
         target
@@ -249,19 +321,41 @@ impl<'s> Lowering<'_, 's, '_> {
     fn name(&mut self, name: &str, span: Span) -> Value {
         match self.find(name, span) {
             Some(Found::Local { kind, register, .. }) => Value { kind, register },
-            Some(Found::Global(global)) => {
-                let target = self.target(global.kind, None);
-                let register = target.register;
-                if global.kind.is_reference() {
-                    self.body.emitter.emit_wide(Opcode::StaticLoadRef, register, global.index);
-                    self.body.emitter.emit(Opcode::NullCheck, register, register, 0);
-                } else {
-                    self.body.emitter.emit_wide(Opcode::StaticLoadRaw, register, global.index);
-                }
-                target
-            }
+            Some(Found::Global(global)) => self.load_global(global),
             None => Value::MISTAKE,
         }
+    }
+
+    fn this(&mut self, span: Span) -> Value {
+        match self.body.this {
+            Some(class) => Value { kind: Type::Object(Referent::Class(class)), register: 0 },
+            None => {
+                let message = "there is no `this` here";
+                let help = "it is the object of a method or a constructor";
+                self.diagnostics.error_with_help(span, message, "in no method", help);
+                Value::MISTAKE
+            }
+        }
+    }
+
+    /// Zero or null, for the places of the library's arrays that hold nothing.
+    fn empty(&mut self, expected: Option<Type>, want: Option<u16>) -> Value {
+        let kind = expected.unwrap_or(Type::Mistake);
+        let target = self.target(kind, want);
+        match kind.value() {
+            Some(ValueType::I32) => {
+                self.body.emitter.emit_wide(Opcode::I32Const, target.register, 0);
+            }
+            Some(ValueType::F32) => {
+                self.body.emitter.emit_wide(Opcode::F32Const, target.register, 0);
+            }
+            Some(ValueType::I64) => self.long(0, target.register),
+            Some(ValueType::F64) => {
+                self.body.emitter.emit_literal(Opcode::F64Const, [target.register, 0, 0], 0);
+            }
+            _ => self.body.emitter.emit(Opcode::Null, target.register, 0, 0),
+        }
+        target
     }
 
     fn unary(
@@ -288,7 +382,7 @@ impl<'s> Lowering<'_, 's, '_> {
                 && operator != Unary::Complement;
         if !known {
             let message =
-                format!("this operator does not take a value of type `{}`", value.kind.name());
+                format!("this operator does not take a value of type `{}`", self.show(value.kind));
             self.diagnostics.error(whole.span, message, "here");
             return Value::MISTAKE;
         }
@@ -326,7 +420,13 @@ impl<'s> Lowering<'_, 's, '_> {
             _ => expected,
         };
         let tops = self.body.tops;
-        let first = self.expression(then, hint, None);
+        let mut first = match hint.filter(|kind| kind.is_reference() && *kind != Type::Null) {
+            Some(kind) => self.coerced(then, kind, None),
+            None => self.expression(then, hint, None),
+        };
+        if first.kind.is_reference() && hint.is_none_or(|kind| !kind.is_reference()) {
+            first.kind = self.common(first.kind, self.type_of(other));
+        }
         self.body.tops = tops;
         let target = self.target(first.kind, want);
         if first.kind == Type::Void {
@@ -334,91 +434,23 @@ impl<'s> Lowering<'_, 's, '_> {
             return Value::MISTAKE;
         }
         self.move_to(first.kind, target.register, first.register);
-        self.body.emitter.branch(Opcode::Jump, 0, 0, end);
-        self.body.emitter.bind(otherwise);
+        self.body.branch(Opcode::Jump, 0, 0, end);
+        self.body.bind(otherwise);
         let tops = self.body.tops;
         self.coerced(other, first.kind, Some(target.register));
         self.body.tops = tops;
-        self.body.emitter.bind(end);
+        self.body.bind(end);
         target
     }
 
-    fn assign(
-        &mut self,
-        operator: Option<Binary>,
-        target: &Expression<'s>,
-        value: &Expression<'s>,
-        span: Span,
-    ) -> Value {
-        if let ExpressionKind::Index(parts) = &target.kind {
-            return self.assign_element(operator, parts, value, span);
+    /// The type that values of both have, as far as one of them has it.
+    fn common(&self, first: Type, second: Type) -> Type {
+        let nullable =
+            [first, second].iter().any(|kind| matches!(kind, Type::Nullable(_) | Type::Null));
+        let (mut kind, other) = (first.without_null(), second.without_null());
+        if kind == Type::Null || self.fits(kind, other) {
+            kind = other;
         }
-        let Some(found) = self.assignable(target) else {
-            self.expression(value, None, None);
-            return Value::MISTAKE;
-        };
-        let (kind, want) = match found {
-            Found::Local { kind, register, .. } => (kind, Some(register)),
-            Found::Global(global) => (global.kind, None),
-        };
-        let value = match operator {
-            None => self.coerced(value, kind, want),
-            Some(operator) => {
-                let computed = self.operate(operator, target, value, span, Some(kind), want);
-                if computed.kind != kind && computed.kind != Type::Mistake && kind != Type::Mistake
-                {
-                    let message =
-                        format!("expected `{}`, found `{}`", kind.name(), computed.kind.name());
-                    self.diagnostics.error(span, message, "would change the variable's type");
-                }
-                computed
-            }
-        };
-        match found {
-            Found::Local { kind, register, .. } => {
-                self.move_to(kind, register, value.register);
-                Value { kind, register }
-            }
-            Found::Global(global) => {
-                self.store_global(global, value.register);
-                value
-            }
-        }
-    }
-
-    /// `++` and `--`; `before` says that the value is the one before.
-    pub(super) fn update(
-        &mut self,
-        operator: Binary,
-        target: &Expression<'s>,
-        before: bool,
-        span: Span,
-    ) -> Value {
-        let one = Expression { span, kind: ExpressionKind::Number("1") };
-        if !before {
-            return self.assign(Some(operator), target, &one, span);
-        }
-        let value = self.expression(target, None, None);
-        let kept = self.body.allocate(value.kind);
-        self.move_to(value.kind, kept, value.register);
-        self.assign(Some(operator), target, &one, span);
-        Value { kind: value.kind, register: kept }
-    }
-
-    fn assignable(&mut self, target: &Expression<'s>) -> Option<Found> {
-        let ExpressionKind::Name(name) = target.kind else {
-            if !matches!(target.kind, ExpressionKind::Mistake) {
-                self.diagnostics.error(target.span, "this cannot be assigned to", "is no variable");
-            }
-            return None;
-        };
-        let found = self.find(name, target.span)?;
-        let (Found::Local { constant, .. } | Found::Global(Global { constant, .. })) = found;
-        if constant {
-            let message = format!("`{name}` is `const`");
-            let help = format!("declare it with `let {name}`");
-            self.diagnostics.error_with_help(target.span, message, "assigned to", help);
-        }
-        Some(found)
+        if nullable { kind.or_null() } else { kind }
     }
 }

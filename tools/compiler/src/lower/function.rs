@@ -3,11 +3,15 @@
 //! Registers are handed out like a stack, one for each file: parameters and variables from below, intermediate values above them. A
 //! call's window begins at the top, so arguments are computed where the callee finds them.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
-use revenant_bytecode::{Opcode, RAW_REGISTERS_MAX, REFERENCE_REGISTERS_MAX};
+use revenant_bytecode::{ClassReference, Opcode, RAW_REGISTERS_MAX, REFERENCE_REGISTERS_MAX};
 
+use super::expression::Value;
+use super::facts::Facts;
+use super::resolve::Bindings;
 use super::{Global, Lowering};
 use crate::ast::Name;
 use crate::diagnostic::Span;
@@ -28,6 +32,8 @@ pub(super) struct Local<'s> {
     pub(super) kind: Type,
     pub(super) register: u16,
     constant: bool,
+    /// Unlike any other of the function, for what is known about it.
+    pub(super) number: u32,
 }
 
 /// What `break` and `continue` mean.
@@ -50,6 +56,20 @@ pub(super) struct Body<'s> {
     /// Where the innermost scope begins in `locals`.
     pub(super) scope: usize,
     pub(super) jumps: Vec<Jumps>,
+    /// The class that the function belongs to, and the class of `this`, which is in the first register.
+    pub(super) class: Option<ClassReference>,
+    pub(super) this: Option<ClassReference>,
+    pub(super) bindings: Bindings<'s>,
+    /// Whether the text is the library's.
+    pub(super) library: bool,
+    pub(super) constructor: bool,
+    pub(super) facts: Facts<'s>,
+    pub(super) label_facts: BTreeMap<Label, Facts<'s>>,
+    /// Where an index that is out of bounds leads, for each line.
+    pub(super) failures: BTreeMap<u32, Label>,
+    /// Where the chains of `?.` that are being walked end.
+    pub(super) chains: Vec<Label>,
+    pub(super) numbers: u32,
 }
 
 impl Default for Body<'_> {
@@ -62,11 +82,38 @@ impl Default for Body<'_> {
             locals: Vec::new(),
             scope: 0,
             jumps: Vec::new(),
+            class: None,
+            this: None,
+            bindings: Bindings::default(),
+            library: false,
+            constructor: false,
+            facts: Facts::default(),
+            label_facts: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            chains: Vec::new(),
+            numbers: 0,
         }
     }
 }
 
-impl Body<'_> {
+impl<'s> Body<'s> {
+    /// Reads types with these bindings; what was before is to be given back.
+    pub(super) fn enter(&mut self, bindings: Bindings<'s>, library: bool) -> (Bindings<'s>, bool) {
+        let outer = core::mem::replace(&mut self.bindings, bindings);
+        (outer, core::mem::replace(&mut self.library, library))
+    }
+
+    pub(super) fn leave(&mut self, (bindings, library): (Bindings<'s>, bool)) {
+        self.bindings = bindings;
+        self.library = library;
+    }
+
+    /// Where an index that is out of bounds leads.
+    pub(super) fn failure(&mut self) -> Label {
+        let emitter = &mut self.emitter;
+        *self.failures.entry(emitter.current_line()).or_insert_with(|| emitter.label())
+    }
+
     /// A register for a value of this type.
     pub(super) fn allocate(&mut self, kind: Type) -> u16 {
         let top = if kind.is_reference() { &mut self.tops.references } else { &mut self.tops.raws };
@@ -107,7 +154,9 @@ impl<'s> Lowering<'_, 's, '_> {
             let message = format!("there is a `{}` already", name.text);
             self.diagnostics.error(name.span, message, "a second one in the same block");
         }
-        self.body.locals.push(Local { name: name.text, kind, register, constant });
+        let number = self.body.numbers;
+        self.body.numbers = number.wrapping_add(1);
+        self.body.locals.push(Local { name: name.text, kind, register, constant, number });
     }
 
     /// Walks something in a scope of its own.
@@ -129,7 +178,7 @@ impl<'s> Lowering<'_, 's, '_> {
             return Some(Found::Global(*global));
         }
         let (message, label) =
-            if self.functions.contains_key(name) || super::library::is_known(name) {
+            if self.templates.contains_key(name) || super::library::is_known(name) {
                 (
                     format!("`{name}` is a function: it can be called, and nothing else yet"),
                     "not called",
@@ -139,6 +188,22 @@ impl<'s> Lowering<'_, 's, '_> {
             };
         self.diagnostics.error(span, message, label);
         None
+    }
+
+    pub(super) fn load_global(&mut self, global: Global) -> Value {
+        let target = self.target(global.kind, None);
+        let reference = global.kind.is_reference();
+        let opcode = if reference { Opcode::StaticLoadRef } else { Opcode::StaticLoadRaw };
+        self.body.emitter.emit_wide(opcode, target.register, global.index);
+        self.prove(target);
+        target
+    }
+
+    /// A value in a register of its own, which nothing assigns to.
+    pub(super) fn keep(&mut self, value: Value) -> Value {
+        let register = self.body.allocate(value.kind);
+        self.move_to(value.kind, register, value.register);
+        Value { kind: value.kind, register }
     }
 
     pub(super) fn refuse_uninitialized(&mut self, name: Name<'s>) {

@@ -3,19 +3,23 @@
 //! Looks, reports nothing, emits nothing; in time linear in the expression. Where there is a mistake any answer will do: the
 //! walk finds it.
 
+use alloc::vec::Vec;
+
+use revenant_bytecode::ClassReference;
+
 use super::Lowering;
 use super::expression::literal_type;
 use super::library;
-use crate::ast::{Binary, Expression, ExpressionKind, Unary};
-use crate::types::Type;
+use crate::ast::{Binary, Expression, ExpressionKind, Role, TypeKind, TypeName, Unary};
+use crate::types::{Referent, Type};
 
 impl<'s> Lowering<'_, 's, '_> {
     pub(super) fn type_of(&self, value: &Expression<'s>) -> Type {
         match &value.kind {
             ExpressionKind::Number(_) => literal_type(value),
-            ExpressionKind::Text(_) | ExpressionKind::Template(..) => Type::Text,
+            ExpressionKind::Text(_) | ExpressionKind::Template(..) => Type::TEXT,
             ExpressionKind::Bool(_) | ExpressionKind::Unary(Unary::Not, _) => Type::Bool,
-            ExpressionKind::Name(name) => self.type_of_name(name),
+            ExpressionKind::Name(name) => self.type_of_name(name, value),
             ExpressionKind::Unary(_, inner)
             | ExpressionKind::Update(_, inner, _)
             | ExpressionKind::Assign(_, inner, _) => self.type_of(inner),
@@ -31,15 +35,41 @@ impl<'s> Lowering<'_, 's, '_> {
                 self.type_of(if then.is_literal() { other } else { then })
             }
             ExpressionKind::Call(callee, _) => self.type_of_call(callee),
-            ExpressionKind::Member(object, _) => match object.kind {
-                ExpressionKind::Name("Math") => Type::F64,
-                _ => Type::I64,
+            ExpressionKind::Member(object, member) => {
+                let kind = self.type_of_member(object, member.text);
+                let known = self.path(value).and_then(|path| self.body.known(&path));
+                known.unwrap_or(kind)
+            }
+            ExpressionKind::Index(parts) => match self.type_of(&parts[0]).without_null() {
+                Type::Object(Referent::Array(array)) => array.element(),
+                Type::Object(Referent::Raw(_, place)) => {
+                    self.elements.get(usize::from(place)).copied().unwrap_or(Type::Mistake)
+                }
+                kind => self.list_element(kind).unwrap_or(Type::Mistake),
             },
-            ExpressionKind::Index(parts) => match self.type_of(&parts[0]) {
-                Type::Array(array) => array.element(),
-                _ => Type::Mistake,
-            },
-            ExpressionKind::New(name, _) => Type::named(name.text).unwrap_or(Type::Mistake),
+            ExpressionKind::New(name, _) => self.type_named(name),
+            ExpressionKind::Null => Type::Null,
+            ExpressionKind::This => {
+                self.body.this.map_or(Type::Mistake, |class| Type::Object(Referent::Class(class)))
+            }
+            ExpressionKind::NonNull(inner) | ExpressionKind::Optional(inner) => {
+                self.type_of(inner).without_null()
+            }
+            ExpressionKind::Chain(inner) => self.type_of(inner).or_null(),
+            ExpressionKind::Coalesce(parts) => {
+                let [left, right] = &**parts;
+                let left = self.type_of(left);
+                match self.type_of(right) {
+                    Type::Nullable(_) | Type::Null => left,
+                    _ => left.without_null(),
+                }
+            }
+            ExpressionKind::InstanceOf(..) => Type::Bool,
+            ExpressionKind::List(values) => {
+                let element = values.first().map_or(Type::Mistake, |value| self.type_of(value));
+                self.known_list(element)
+            }
+            ExpressionKind::Super | ExpressionKind::Instance(..) => Type::Mistake,
             ExpressionKind::Mistake => Type::Mistake,
         }
     }
@@ -51,8 +81,8 @@ impl<'s> Lowering<'_, 's, '_> {
         right: &Expression<'s>,
     ) -> Type {
         let (first, second) = (self.type_of(left), self.type_of(right));
-        if operator == Binary::Add && (first == Type::Text || second == Type::Text) {
-            Type::Text
+        if operator == Binary::Add && (first == Type::TEXT || second == Type::TEXT) {
+            Type::TEXT
         } else if left.is_literal() || first.widens_to(second) && !right.is_literal() {
             second
         } else {
@@ -60,13 +90,73 @@ impl<'s> Lowering<'_, 's, '_> {
         }
     }
 
-    fn type_of_name(&self, name: &str) -> Type {
+    fn type_of_name(&self, name: &str, value: &Expression<'s>) -> Type {
         let local = self.body.locals.iter().rev().find(|local| local.name == name);
-        match (local, self.globals.get(name)) {
+        let kind = match (local, self.globals.get(name)) {
             (Some(local), _) => local.kind,
             (None, Some(global)) => global.kind,
-            (None, None) => Type::Mistake,
+            (None, None) => return Type::Mistake,
+        };
+        if !kind.is_reference() {
+            return kind;
         }
+        self.path(value).and_then(|path| self.body.known(&path)).unwrap_or(kind)
+    }
+
+    fn type_of_member(&self, object: &Expression<'s>, member: &str) -> Type {
+        if let ExpressionKind::Name(name) = object.kind
+            && !self.body.locals.iter().any(|local| local.name == name)
+        {
+            if name == "Math" {
+                return Type::F64;
+            }
+            if let Some(place) = self.enums.iter().position(|known| known.name == name) {
+                return Type::Enum(u16::try_from(place).unwrap_or(u16::MAX));
+            }
+            let class = self.class_templates.get(name).map(|place| (*place, Vec::new()));
+            if let Some(class) = class.and_then(|key| self.class_instances.get(&key)) {
+                let info = self.classes.get(class);
+                let field = info.and_then(|info| info.fields.get(member));
+                return field.map_or(Type::Mistake, |field| field.kind);
+            }
+        }
+        // What is known here may be known only behind a condition: null is not looked at.
+        match self.type_of(object).without_null() {
+            Type::Object(Referent::Class(class)) => self.type_of_field(class, member),
+            _ => Type::I64,
+        }
+    }
+
+    fn type_of_field(&self, class: ClassReference, member: &str) -> Type {
+        let Some(info) = self.classes.get(&class) else { return Type::TEXT };
+        if let Some(field) = info.fields.get(member) {
+            return field.kind;
+        }
+        let getter = info.methods.get(&(Role::Getter, member));
+        getter.map_or(Type::Mistake, |getter| getter.callee.result)
+    }
+
+    /// A type as written, if it is known already: a class that nothing has used yet is not made here.
+    fn type_named(&self, name: &TypeName<'s>) -> Type {
+        let TypeKind::Named(text, given) = &name.kind else { return Type::Mistake };
+        let given: Vec<Type> = given.iter().map(|name| self.type_named(name)).collect();
+        if let Some((_, bound)) = self.body.bindings.iter().find(|(name, _)| name == text) {
+            return *bound;
+        }
+        if let Some(kind) = Type::named(text) {
+            return kind;
+        }
+        let place = self.class_templates.get(text).copied();
+        let known = place.and_then(|place| self.class_instances.get(&(place, given)));
+        known.map_or(Type::Mistake, |class| Type::Object(Referent::Class(*class)))
+    }
+
+    /// `T[]` of this element, if the program has used it already.
+    fn known_list(&self, element: Type) -> Type {
+        let place = self.class_templates.get("Array").copied();
+        let key = place.map(|place| (place, Vec::from([element])));
+        let known = key.and_then(|key| self.class_instances.get(&key));
+        known.map_or(Type::Mistake, |class| Type::Object(Referent::Class(*class)))
     }
 
     fn type_of_call(&self, callee: &Expression<'s>) -> Type {
@@ -74,14 +164,39 @@ impl<'s> Lowering<'_, 's, '_> {
             ExpressionKind::Name(name) => match (Type::named(name), library::function(name)) {
                 (Some(kind), _) if kind.is_number() => kind,
                 (_, Some(entry)) => entry.result,
-                _ => self.functions.get(name).map_or(Type::Mistake, |callee| callee.result),
+                _ => {
+                    let key = self.templates.get(name).map(|place| (*place, Vec::new()));
+                    let known = key.and_then(|key| self.functions.get(&key));
+                    known.map_or(Type::Mistake, |callee| callee.result)
+                }
             },
             ExpressionKind::Member(object, member) => match object.kind {
                 ExpressionKind::Name("Math") => Type::F64,
-                ExpressionKind::Name("String" | "console") => Type::Text,
-                _ => library::text_method(member.text).map_or(Type::Text, |entry| entry.result),
+                ExpressionKind::Name("String" | "console") => Type::TEXT,
+                _ => self.type_of_method(object, member.text),
             },
             _ => Type::Mistake,
         }
+    }
+
+    fn type_of_method(&self, object: &Expression<'s>, member: &str) -> Type {
+        let class = match object.kind {
+            ExpressionKind::Name(name) if self.class_templates.contains_key(name) => {
+                let place = self.class_templates.get(name).copied();
+                place.and_then(|place| self.class_instances.get(&(place, Vec::new()))).copied()
+            }
+            _ => match self.type_of(object).without_null() {
+                Type::Object(Referent::Class(class)) => Some(class),
+                _ => None,
+            },
+        };
+        let mut next = class;
+        while let Some(info) = next.and_then(|class| self.classes.get(&class)) {
+            if let Some(found) = info.methods.get(&(Role::Method, member)) {
+                return found.callee.result;
+            }
+            next = info.superclass;
+        }
+        library::text_method(member).map_or(Type::TEXT, |entry| entry.result)
     }
 }

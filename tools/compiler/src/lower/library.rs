@@ -45,7 +45,7 @@ const fn binary(name: &'static str, parameters: &'static [Type], opcode: Opcode)
     Entry { name, parameters, result: Type::F64, means: Means::Binary(opcode) }
 }
 
-use Type::{F64, I32, I64, Text, U32, Void};
+use Type::{F64, I32, I64, U32, Void};
 
 /// Functions, and functions of `Math`.
 const FUNCTIONS: &[Entry] = &[
@@ -56,8 +56,8 @@ const FUNCTIONS: &[Entry] = &[
     native("restarts", &[], I64, Native::RestartGeneration),
     native("entropy", &[], I64, Native::Entropy),
     native("yieldThread", &[], Void, Native::ThreadYield),
-    native("parseInteger", &[Text], I64, Native::StringParseI64),
-    native("parseFloat", &[Text], F64, Native::StringParseF64),
+    native("parseInteger", &[Type::TEXT], I64, Native::StringParseI64),
+    native("parseFloat", &[Type::TEXT], F64, Native::StringParseF64),
     unary("clz", I32, &[U32], Opcode::I32Clz),
     unary("ctz", I32, &[U32], Opcode::I32Ctz),
     unary("popcnt", I32, &[U32], Opcode::I32Popcnt),
@@ -80,15 +80,15 @@ const FUNCTIONS: &[Entry] = &[
     native("Math.log2", &[F64], F64, Native::F64Log2),
     native("Math.log10", &[F64], F64, Native::F64Log10),
     native("Math.pow", &[F64, F64], F64, Native::F64Pow),
-    native("String.fromCodePoint", &[I32], Text, Native::StringFromCharacter),
+    native("String.fromCodePoint", &[I32], Type::TEXT, Native::StringFromCharacter),
 ];
 
 /// Methods of texts; the text itself is the first argument.
 const TEXT_METHODS: &[Entry] = &[
     native("byteAt", &[I64], I32, Native::StringByte),
-    native("slice", &[I64, I64], Text, Native::StringSlice),
-    native("indexOf", &[Text, I64], I64, Native::StringFind),
-    native("compare", &[Text], I32, Native::StringCompare),
+    native("slice", &[I64, I64], Type::TEXT, Native::StringSlice),
+    native("indexOf", &[Type::TEXT, I64], I64, Native::StringFind),
+    native("compare", &[Type::TEXT], I32, Native::StringCompare),
     native("hash", &[], I64, Native::StringHash),
 ];
 

@@ -1,34 +1,48 @@
-//! The tree to a module: types, scopes, registers and instructions in one walk.
+//! The tree to a module: types, scopes, registers and instructions in one walk of each function.
 //!
-//! `mod` has the module's declarations and tables; `function` a function's registers and variables; `statement`, `expression`, `condition`,
-//! `operator`, `call` and `text` walk what their names say. The program's entry, which the system calls, is made here: it keeps the
-//! console, computes the module's variables in their order, and calls `main`.
+//! First all names of the file are declared; then functions are walked, each from a list of work to which walking adds what it
+//! needs: a generic function or class is walked once for each choice of its types, and only then (so nothing is boxed).
+//!
+//! `mod` has the module's tables and its entry, which the system calls; `declare` the names of the file; `resolve` types and
+//! classes as they are written; `layout` what stands where in an object; `function` registers and variables; `facts` what is known at a
+//! place; the others walk what their names say.
 
+mod access;
 mod array;
+mod assign;
 mod call;
 mod condition;
+mod declare;
+mod define;
 mod expression;
+mod facts;
 mod function;
 mod kind;
+mod layout;
 mod library;
+mod list;
+mod null;
+mod object;
 mod operator;
+mod resolve;
 mod statement;
 mod text;
 
 use alloc::collections::BTreeMap;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use revenant_bytecode::{
-    Builtin, Export, ExportItem, Field, FunctionDefinition, Module, Native, Opcode, Signature,
-    ValueType,
+    Builtin, ClassReference, Export, ExportItem, Field, FunctionDefinition, Module, Native, Opcode,
+    Signature, ValueType,
 };
 
-use crate::ast::{Function, Program, TypeName};
+use crate::ast::{Function, Program, Variable};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::types::Type;
 use function::Body;
+use layout::ClassInfo;
+use resolve::Bindings;
 
 /// The static variable that holds the program's console.
 const CONSOLE: u32 = 0;
@@ -41,7 +55,7 @@ struct Callee {
     result: Type,
 }
 
-/// A variable of the module.
+/// A variable of the module, or a static one of a class.
 #[derive(Clone, Copy, Debug)]
 struct Global {
     index: u32,
@@ -49,16 +63,48 @@ struct Global {
     constant: bool,
 }
 
+/// A function that is still to be walked.
+#[derive(Debug)]
+struct Work<'p, 's> {
+    function: &'p Function<'s>,
+    name: String,
+    callee: Callee,
+    bindings: Bindings<'s>,
+    /// The class whose method it is.
+    class: Option<ClassReference>,
+    is_static: bool,
+    /// For constructors: parameters that are fields as well.
+    constructs: Option<&'p crate::ast::Class<'s>>,
+}
+
 struct Lowering<'p, 's, 'd> {
     program: &'p Program<'s>,
     diagnostics: &'d mut Diagnostics,
     /// Where each line of the source begins.
     lines: Vec<u32>,
-    functions: BTreeMap<&'s str, Callee>,
+    /// Functions of the file and of the library by name, as places in the tree.
+    templates: BTreeMap<&'s str, usize>,
+    functions: BTreeMap<(usize, Vec<Type>), Callee>,
+    /// Classes by name, as places in the tree.
+    class_templates: BTreeMap<&'s str, usize>,
+    class_instances: BTreeMap<(usize, Vec<Type>), ClassReference>,
+    classes: BTreeMap<ClassReference, ClassInfo<'s>>,
+    /// Of every class of the tree: which of its methods some class below it has, too.
+    overridden: alloc::collections::BTreeSet<(usize, crate::ast::Role, &'s str)>,
+    /// Names of the methods of interfaces: wherever they are, they stand in tables.
+    interface_methods: alloc::collections::BTreeSet<(crate::ast::Role, &'s str)>,
+    enums: Vec<declare::EnumInfo<'s>>,
+    /// Types of the elements of machine arrays, and the arrays' classes by the class of the element.
+    elements: Vec<Type>,
+    array_classes: BTreeMap<ClassReference, ClassReference>,
+    function_types: Vec<(Vec<Type>, Type)>,
     globals: BTreeMap<&'s str, Global>,
+    /// Variables with what computes them, and where they are.
+    initial: Vec<(Global, &'p Variable<'s>)>,
     strings: BTreeMap<String, u32>,
     signatures: BTreeMap<Signature, u32>,
     module: Module,
+    work: Vec<Work<'p, 's>>,
     body: Body<'s>,
 }
 
@@ -70,22 +116,33 @@ pub(crate) fn lower(program: &Program<'_>, source: &str, diagnostics: &mut Diagn
         program,
         diagnostics,
         lines: core::iter::once(0).chain(starts).collect(),
+        templates: BTreeMap::new(),
         functions: BTreeMap::new(),
+        class_templates: BTreeMap::new(),
+        class_instances: BTreeMap::new(),
+        classes: BTreeMap::new(),
+        overridden: Default::default(),
+        interface_methods: Default::default(),
+        enums: Vec::new(),
+        elements: Vec::new(),
+        array_classes: BTreeMap::new(),
+        function_types: Vec::new(),
         globals: BTreeMap::new(),
+        initial: Vec::new(),
         strings: BTreeMap::new(),
         signatures: BTreeMap::new(),
         module: Module { version: 1, ..Module::default() },
+        work: Vec::new(),
         body: Body::default(),
     };
-    lowering.declare();
     lowering.module.statics.push(Field {
         name: String::from("console"),
         value: ValueType::nullable(Builtin::Console),
     });
-    for function in &program.functions {
-        lowering.function(function);
-    }
+    lowering.declare();
+    lowering.walk_functions();
     lowering.entry();
+    lowering.walk_functions();
     lowering.module
 }
 
@@ -94,72 +151,11 @@ fn index(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
-impl<'s> Lowering<'_, 's, '_> {
-    fn declare(&mut self) {
-        let program = self.program;
-        for (place, function) in program.functions.iter().enumerate() {
-            let parameters = function.parameters.iter().map(|(name, declared)| match declared {
-                Some(declared) => self.declared(declared),
-                None => {
-                    let help = format!("write `{}: i32`, for instance", name.text);
-                    let message = format!("parameter `{}` has no type", name.text);
-                    self.diagnostics.error_with_help(name.span, message, "needs one", help);
-                    Type::Mistake
-                }
-            });
-            let parameters = parameters.collect();
-            let result =
-                function.result.as_ref().map_or(Type::Void, |declared| self.declared(declared));
-            let callee = Callee { index: index(place), parameters, result };
-            if library::is_known(function.name.text)
-                || self.functions.insert(function.name.text, callee).is_some()
-            {
-                let message = format!("there is a `{}` already", function.name.text);
-                self.diagnostics.error(function.name.span, message, "a second one");
-            }
+impl<'p, 's> Lowering<'p, 's, '_> {
+    fn walk_functions(&mut self) {
+        while let Some(work) = self.work.pop() {
+            self.function(&work);
         }
-        for (place, variable) in program.variables.iter().enumerate() {
-            let kind = self.variable_type(variable);
-            let global = Global { index: index(place + 1), kind, constant: variable.constant };
-            let name = variable.name.text;
-            if self.functions.contains_key(name) || self.globals.insert(name, global).is_some() {
-                let message = format!("there is a `{name}` already");
-                self.diagnostics.error(variable.name.span, message, "a second one");
-            }
-        }
-    }
-
-    /// The type of a variable of the module: declared, or to be seen from its value.
-    fn variable_type(&mut self, variable: &crate::ast::Variable<'s>) -> Type {
-        use crate::ast::ExpressionKind;
-        if let Some(declared) = &variable.declared {
-            return self.declared(declared);
-        }
-        match variable.value.as_ref() {
-            Some(value) if value.is_literal() => expression::literal_type(value),
-            Some(value) => match value.kind {
-                ExpressionKind::Text(_) | ExpressionKind::Template(..) => Type::Text,
-                ExpressionKind::Bool(_) => Type::Bool,
-                ExpressionKind::Mistake => Type::Mistake,
-                _ => {
-                    let message =
-                        format!("`{}` needs a type: other functions read it", variable.name.text);
-                    let help = format!("write `{}: i32`, for instance", variable.name.text);
-                    self.diagnostics.error_with_help(variable.name.span, message, "no type", help);
-                    Type::Mistake
-                }
-            },
-            None => Type::Mistake,
-        }
-    }
-
-    fn declared(&mut self, name: &TypeName<'s>) -> Type {
-        Type::named(name.name).unwrap_or_else(|| {
-            let help = "there are bool, i32, u32, i64, u64, f32, f64 (number), string, Int32Array and its like";
-            let message = format!("there is no type `{}`", name.name);
-            self.diagnostics.error_with_help(name.span, message, "not known", help);
-            Type::Mistake
-        })
     }
 
     /// The number of a signature.
@@ -185,14 +181,45 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     fn mark_line(&mut self, span: Span) {
-        let line = self.lines.partition_point(|start| *start <= span.start);
-        self.body.emitter.line(index(line));
+        if !self.body.library {
+            let line = self.lines.partition_point(|start| *start <= span.start);
+            self.body.emitter.line(index(line));
+        }
     }
 
-    fn function(&mut self, function: &Function<'s>) {
-        let Some(callee) = self.functions.get(function.name.text).cloned() else { return };
-        self.body = Body { result: callee.result, ..Body::default() };
+    /// A place among the functions for one that will be walked.
+    fn reserve_function(&mut self) -> u32 {
+        self.module.functions.push(FunctionDefinition {
+            name: String::new(),
+            signature: 0,
+            reference_registers: 0,
+            raw_registers: 0,
+            code: Vec::new(),
+            blocks: Vec::new(),
+            handlers: Vec::new(),
+            lines: Vec::new(),
+        });
+        index(self.module.functions.len()).saturating_sub(1)
+    }
+
+    fn function(&mut self, work: &Work<'p, 's>) {
+        let (function, callee) = (work.function, &work.callee);
+        self.body = Body {
+            result: callee.result,
+            class: work.class,
+            bindings: work.bindings.clone(),
+            library: function.library,
+            constructor: work.constructs.is_some(),
+            ..Body::default()
+        };
         self.mark_line(function.name.span);
+        let mut machine = Vec::new();
+        if let Some(class) = work.class.filter(|_| !work.is_static) {
+            let this = Type::Object(crate::types::Referent::Class(class));
+            self.body.allocate(this);
+            self.body.this = Some(class);
+            machine.extend(this.value());
+        }
         for ((name, _), kind) in function.parameters.iter().zip(&callee.parameters) {
             if *kind == Type::Void {
                 self.diagnostics.error(name.span, "a parameter cannot be `void`", "has no value");
@@ -200,33 +227,55 @@ impl<'s> Lowering<'_, 's, '_> {
             let register = self.body.allocate(*kind);
             self.declare_local(*name, *kind, register, false);
         }
-        self.statements(&function.body);
-        if self.body.emitter.is_reachable() {
-            self.mark_line(function.end);
-            if callee.result == Type::Void {
-                self.body.emitter.emit(Opcode::Return, 0, 0, 0);
-            } else {
-                if callee.result != Type::Mistake {
-                    let message =
-                        format!("`{}` does not return a value on every path", function.name.text);
-                    self.diagnostics.error(function.end, message, "reached without a `return`");
-                }
-                self.body.emitter.emit(Opcode::Unreachable, 0, 0, 0);
-            }
+        // A constructor that nobody wrote has no names for what it hands on.
+        for kind in callee.parameters.iter().skip(function.parameters.len()) {
+            self.body.allocate(*kind);
         }
-        let parameters = callee.parameters.iter().filter_map(|kind| kind.value()).collect();
-        let results = callee.result.value().into_iter().collect();
-        self.finish(function.name.text, parameters, results, function.name.span);
+        machine.extend(callee.parameters.iter().filter_map(|kind| kind.value()));
+        if let Some(class) = work.constructs {
+            self.constructor_body(class, function, &callee.parameters);
+        } else {
+            self.statements(&function.body);
+        }
+        self.function_end(callee.result, function.end, &work.name);
+        let result = if work.constructs.is_some() {
+            work.class.map(|class| Type::Object(crate::types::Referent::Class(class)))
+        } else {
+            Some(callee.result)
+        };
+        let results = result.and_then(Type::value).into_iter().collect();
+        self.finish(callee.index, &work.name, machine, results, function.name.span);
+    }
+
+    /// The way out of a function's last brace.
+    fn function_end(&mut self, result: Type, end: Span, name: &str) {
+        if !self.body.emitter.is_reachable() {
+            return;
+        }
+        self.mark_line(end);
+        if self.body.constructor {
+            self.constructor_end(end);
+        } else if result == Type::Void {
+            self.body.emitter.emit(Opcode::Return, 0, 0, 0);
+        } else {
+            if result != Type::Mistake {
+                let message = alloc::format!("`{name}` does not return a value on every path");
+                self.diagnostics.error(end, message, "reached without a `return`");
+            }
+            self.body.emitter.emit(Opcode::Unreachable, 0, 0, 0);
+        }
     }
 
     /// Puts the function that was walked into the module.
     fn finish(
         &mut self,
+        place: u32,
         name: &str,
         parameters: Vec<ValueType>,
         results: Vec<ValueType>,
         span: Span,
     ) {
+        self.failures();
         let body = core::mem::take(&mut self.body);
         if body.is_too_large() {
             let help = "make parts of it functions of their own";
@@ -239,7 +288,7 @@ impl<'s> Lowering<'_, 's, '_> {
         }
         let signature = self.signature(parameters, results);
         let (code, lines) = body.emitter.finish();
-        self.module.functions.push(FunctionDefinition {
+        let made = FunctionDefinition {
             name: name.into(),
             signature,
             reference_registers: body.most.references,
@@ -248,47 +297,63 @@ impl<'s> Lowering<'_, 's, '_> {
             blocks: Vec::new(),
             handlers: Vec::new(),
             lines,
-        });
+        };
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        if let Some(reserved) = self.module.functions.get_mut(place) {
+            *reserved = made;
+        }
     }
 
     /// The function that the system calls.
     fn entry(&mut self) {
-        let program = self.program;
+        let place = self.reserve_function();
         self.body = Body::default();
-        let environment = self.body.allocate(Type::Text);
+        let environment = self.body.allocate(Type::TEXT);
         let window = self.body.tops;
-        let slot = self.body.allocate(Type::Text);
+        let slot = self.body.allocate(Type::TEXT);
         self.body.emitter.emit(Opcode::MoveRef, slot, environment, 0);
         self.native(Native::EnvironmentConsole, window);
         self.body.emitter.emit_wide(Opcode::StaticStoreRef, slot, CONSOLE);
         self.body.tops = window;
-        for variable in &program.variables {
-            self.initialize(variable);
+        let mut initial = core::mem::take(&mut self.initial);
+        initial.sort_by_key(|(_, variable)| variable.name.span.start);
+        for (global, variable) in initial {
+            self.initialize(global, variable);
         }
-        let Some(main) = program.functions.iter().find(|function| function.name.text == "main")
-        else {
+        let results = self.call_main(window);
+        self.body.reserve(window, 0, u16::from(!results.is_empty()));
+        let environment = Vec::from([ValueType::object(Builtin::Environment)]);
+        self.finish(place, "start", environment, results, Span::default());
+        let item = ExportItem::Function(place);
+        self.module.exports.push(Export { name: String::from("main"), item });
+    }
+
+    /// Calls `main`, hands back what it returns; the types of that.
+    fn call_main(&mut self, window: function::Tops) -> Vec<ValueType> {
+        let program = self.program;
+        let main = program.functions.iter().position(|function| function.name.text == "main");
+        let found = main.and_then(|place| {
+            let callee = self.functions.get(&(place, Vec::new())).cloned();
+            program.functions.get(place).zip(callee)
+        });
+        let Some((main, callee)) = found else {
             let help = "a program begins at `export function main(): void { ... }`";
-            self.diagnostics.error_with_help(
-                Span::default(),
-                "there is no function `main`",
-                "",
-                help,
-            );
-            return;
+            let message = "there is no function `main`";
+            self.diagnostics.error_with_help(Span::default(), message, "", help);
+            return Vec::new();
         };
-        let Some(callee) = self.functions.get("main").cloned() else { return };
         if !main.exported || !callee.parameters.is_empty() {
             let help = "write `export function main(): void`";
             let message = "`main` is exported and takes nothing";
             self.diagnostics.error_with_help(main.name.span, message, "is not so", help);
         }
+        self.mark_line(main.name.span);
         let emitter = &mut self.body.emitter;
         emitter.emit_literal(
             Opcode::Call,
             [window.references, window.raws, 0],
             callee.index.into(),
         );
-        let results: Vec<ValueType> = callee.result.value().into_iter().collect();
         match callee.result {
             Type::Void | Type::Mistake => emitter.emit(Opcode::Return, 0, 0, 0),
             Type::I32 | Type::I64 => emitter.emit(Opcode::ReturnRaw, window.raws, 0, 0),
@@ -298,24 +363,11 @@ impl<'s> Lowering<'_, 's, '_> {
                 self.diagnostics.error_with_help(main.name.span, message, "returns another", help);
             }
         }
-        self.body.reserve(window, 0, u16::from(!results.is_empty()));
-        self.finish(
-            "start",
-            Vec::from([ValueType::object(Builtin::Environment)]),
-            results,
-            main.name.span,
-        );
-        let function = index(self.module.functions.len()).saturating_sub(1);
-        let item = ExportItem::Function(function);
-        self.module.exports.push(Export { name: String::from("main"), item });
+        callee.result.value().into_iter().collect()
     }
 
     /// Computes a variable of the module.
-    fn initialize(&mut self, variable: &crate::ast::Variable<'s>) {
-        let Some(global) = self.globals.get(variable.name.text).copied() else { return };
-        self.module
-            .statics
-            .push(Field { name: variable.name.text.into(), value: global.kind.stored() });
+    fn initialize(&mut self, global: Global, variable: &Variable<'s>) {
         self.mark_line(variable.name.span);
         let Some(value) = &variable.value else {
             self.refuse_uninitialized(variable.name);

@@ -77,7 +77,7 @@ fn conversion(from: Type, to: Type) -> Option<Opcode> {
     use Type::{Bool, F32, F64, I32, I64, U32, U64};
     Some(match (from, to) {
         (I64 | U64, I32 | U32) => O::I32WrapI64,
-        (I32, I64 | U64) => O::I64ExtendI32S,
+        (I32 | Type::Enum(_), I64 | U64) => O::I64ExtendI32S,
         (U32 | Bool, I64 | U64) => O::I64ExtendI32U,
         (F32, I32) => O::I32TruncF32S,
         (F32, U32) => O::I32TruncF32U,
@@ -87,11 +87,11 @@ fn conversion(from: Type, to: Type) -> Option<Opcode> {
         (F32, U64) => O::I64TruncF32U,
         (F64, I64) => O::I64TruncF64S,
         (F64, U64) => O::I64TruncF64U,
-        (I32, F32) => O::F32ConvertI32S,
+        (I32 | Type::Enum(_), F32) => O::F32ConvertI32S,
         (U32 | Bool, F32) => O::F32ConvertI32U,
         (I64, F32) => O::F32ConvertI64S,
         (U64, F32) => O::F32ConvertI64U,
-        (I32, F64) => O::F64ConvertI32S,
+        (I32 | Type::Enum(_), F64) => O::F64ConvertI32S,
         (U32 | Bool, F64) => O::F64ConvertI32U,
         (I64, F64) => O::F64ConvertI64S,
         (U64, F64) => O::F64ConvertI64U,
@@ -164,12 +164,21 @@ impl<'s> Lowering<'_, 's, '_> {
         if first.kind == second.kind && first.kind != Type::Void {
             return Some((first.kind, [first, second]));
         }
-        let message =
-            format!("`{}` and `{}` do not go together", first.kind.name(), second.kind.name());
-        let label = format!("left `{}`, right `{}`", first.kind.name(), second.kind.name());
+        if self.fits(first.kind, second.kind.or_null()) {
+            return Some((second.kind.or_null(), [first, second]));
+        }
+        if self.fits(second.kind, first.kind.or_null()) {
+            return Some((first.kind.or_null(), [first, second]));
+        }
+        let message = format!(
+            "`{}` and `{}` do not go together",
+            self.show(first.kind),
+            self.show(second.kind)
+        );
+        let label = format!("left `{}`, right `{}`", self.show(first.kind), self.show(second.kind));
         let span = left.span.to(right.span);
         if first.kind.is_number() && second.kind.is_number() {
-            let help = format!("convert one side: `{}(...)`", first.kind.name());
+            let help = format!("convert one side: `{}(...)`", self.show(first.kind));
             self.diagnostics.error_with_help(span, message, &label, help);
         } else {
             self.diagnostics.error(span, message, &label);
@@ -232,7 +241,7 @@ impl<'s> Lowering<'_, 's, '_> {
         tops: super::function::Tops,
         want: Option<u16>,
     ) -> Value {
-        if value.kind == Type::Text && operator == Binary::Add {
+        if value.kind == Type::TEXT && operator == Binary::Add {
             self.body.tops = tops;
             return self.concatenate_value(value, right);
         }
@@ -241,7 +250,7 @@ impl<'s> Lowering<'_, 's, '_> {
         }
         if !value.kind.is_number() {
             let message =
-                format!("this operator does not take a value of type `{}`", value.kind.name());
+                format!("this operator does not take a value of type `{}`", self.show(value.kind));
             self.diagnostics.error(left.span.to(right.span), message, "here");
             return Value::MISTAKE;
         }
@@ -277,7 +286,7 @@ impl<'s> Lowering<'_, 's, '_> {
             Binary::Power if kind == Type::F64 => Native::F64Pow,
             _ => {
                 let message =
-                    format!("this operator does not take values of type `{}`", kind.name());
+                    format!("this operator does not take values of type `{}`", self.show(kind));
                 self.diagnostics.error(span, message, "here");
                 return Value::MISTAKE;
             }

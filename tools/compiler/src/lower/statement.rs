@@ -34,12 +34,18 @@ impl<'s> Lowering<'_, 's, '_> {
             StatementKind::While(condition, body) => self.while_loop(condition, body),
             StatementKind::DoWhile(body, condition) => self.do_loop(body, condition),
             StatementKind::For(parts) => self.in_scope(|this| this.for_loop(parts)),
+            StatementKind::ForOf(parts) => self.in_scope(|this| this.for_of(parts)),
             StatementKind::Switch(subject, cases) => {
                 self.in_scope(|this| this.switch(subject, cases))
             }
             StatementKind::Return(value) => self.return_value(value.as_ref(), statement.span),
             StatementKind::Break => self.jump(statement.span, true),
             StatementKind::Continue => self.jump(statement.span, false),
+            StatementKind::Throw(_) | StatementKind::Try(_) => {
+                let message = "this version of the language has no exceptions yet";
+                let help = "return a value that says so";
+                self.diagnostics.error_with_help(statement.span, message, "not here", help);
+            }
         }
     }
 
@@ -52,10 +58,13 @@ impl<'s> Lowering<'_, 's, '_> {
             return;
         };
         let tops = self.body.tops;
+        let mut given = None;
         let value = match &variable.declared {
             Some(declared) => {
                 let kind = self.declared(declared);
-                self.coerced(value, kind, None)
+                let (value, found) = self.coerced_from(value, kind, None);
+                given = Some(found);
+                value
             }
             None => self.expression(value, None, None),
         };
@@ -65,9 +74,23 @@ impl<'s> Lowering<'_, 's, '_> {
             self.diagnostics.error(variable.name.span, message, "is void");
         }
         self.body.tops = tops;
-        let register = self.body.allocate(value.kind);
-        self.move_to(value.kind, register, value.register);
-        self.declare_local(variable.name, value.kind, register, variable.constant);
+        let mut kind = value.kind;
+        if kind == Type::Null {
+            let message = format!("the type of `{}` is not to be seen", variable.name.text);
+            let help = "write it: `let node: Node | null = null`";
+            self.diagnostics.error_with_help(variable.name.span, message, "null of what?", help);
+            kind = Type::Mistake;
+        }
+        let register = self.body.allocate(kind);
+        self.move_to(kind, register, value.register);
+        self.declare_local(variable.name, kind, register, variable.constant);
+        if let Some(given) = given {
+            let place = Expression {
+                span: variable.name.span,
+                kind: ExpressionKind::Name(variable.name.text),
+            };
+            self.learn_assigned(&place, kind, given);
+        }
     }
 
     /// Evaluates for what it does; the value is not wanted.
@@ -77,8 +100,14 @@ impl<'s> Lowering<'_, 's, '_> {
             ExpressionKind::Update(operator, target, _) => {
                 self.update(*operator, target, false, value.span);
             }
-            ExpressionKind::Call(..) | ExpressionKind::Assign(..) | ExpressionKind::Mistake => {
+            ExpressionKind::Call(..)
+            | ExpressionKind::Assign(..)
+            | ExpressionKind::New(..)
+            | ExpressionKind::Mistake => {
                 self.expression(value, None, None);
+            }
+            ExpressionKind::Chain(inner) if matches!(inner.kind, ExpressionKind::Call(..)) => {
+                self.chain_effect(inner);
             }
             _ => {
                 self.expression(value, None, None);
@@ -104,18 +133,18 @@ impl<'s> Lowering<'_, 's, '_> {
         self.condition(condition, false, otherwise);
         self.in_scope(|this| this.statement(then));
         let Some(other) = other else {
-            self.body.emitter.bind(otherwise);
+            self.body.bind(otherwise);
             return;
         };
         let end = self.body.emitter.label();
-        self.body.emitter.branch(Opcode::Jump, 0, 0, end);
-        self.body.emitter.bind(otherwise);
+        self.body.branch(Opcode::Jump, 0, 0, end);
+        self.body.bind(otherwise);
         self.in_scope(|this| this.statement(other));
-        self.body.emitter.bind(end);
+        self.body.bind(end);
     }
 
     /// The body of a loop. Its condition is tested below, so that a round has one branch.
-    fn round(&mut self, body: &Statement<'s>, jumps: Jumps) {
+    pub(super) fn round(&mut self, body: &Statement<'s>, jumps: Jumps) {
         self.body.jumps.push(jumps);
         self.in_scope(|this| this.statement(body));
         self.body.jumps.pop();
@@ -124,45 +153,48 @@ impl<'s> Lowering<'_, 's, '_> {
     fn while_loop(&mut self, condition: &Expression<'s>, body: &Statement<'s>) {
         let emitter = &mut self.body.emitter;
         let (top, again, end) = (emitter.label(), emitter.label(), emitter.label());
+        self.forget_assigned(core::iter::once(condition), &[body]);
         self.condition(condition, false, end);
-        self.body.emitter.bind(top);
+        self.body.bind(top);
         self.round(body, Jumps { end, again: Some(again) });
-        self.body.emitter.bind(again);
+        self.body.bind(again);
         self.mark_line(condition.span);
         self.condition(condition, true, top);
-        self.body.emitter.bind(end);
+        self.body.bind(end);
     }
 
     fn do_loop(&mut self, body: &Statement<'s>, condition: &Expression<'s>) {
         let emitter = &mut self.body.emitter;
         let (top, again, end) = (emitter.label(), emitter.label(), emitter.label());
-        self.body.emitter.bind(top);
+        self.forget_assigned(core::iter::once(condition), &[body]);
+        self.body.bind(top);
         self.round(body, Jumps { end, again: Some(again) });
-        self.body.emitter.bind(again);
+        self.body.bind(again);
         self.mark_line(condition.span);
         self.condition(condition, true, top);
-        self.body.emitter.bind(end);
+        self.body.bind(end);
     }
 
     fn for_loop(&mut self, parts: &For<'s>) {
         self.statement(&parts.start);
         let emitter = &mut self.body.emitter;
         let (top, again, end) = (emitter.label(), emitter.label(), emitter.label());
+        self.forget_assigned(parts.condition.iter().chain(&parts.step), &[&parts.body]);
         if let Some(condition) = &parts.condition {
             self.condition(condition, false, end);
         }
-        self.body.emitter.bind(top);
+        self.body.bind(top);
         self.round(&parts.body, Jumps { end, again: Some(again) });
-        self.body.emitter.bind(again);
+        self.body.bind(again);
         if let Some(step) = &parts.step {
             self.mark_line(step.span);
             self.effect(step);
         }
         match &parts.condition {
             Some(condition) => self.condition(condition, true, top),
-            None => self.body.emitter.branch(Opcode::Jump, 0, 0, top),
+            None => self.body.branch(Opcode::Jump, 0, 0, top),
         }
-        self.body.emitter.bind(end);
+        self.body.bind(end);
     }
 
     /// Tests in the order of the cases, then the bodies in the same order, each falling into the next.
@@ -187,14 +219,14 @@ impl<'s> Lowering<'_, 's, '_> {
                 }
             }
         }
-        self.body.emitter.branch(Opcode::Jump, 0, 0, default);
+        self.body.branch(Opcode::Jump, 0, 0, default);
         self.body.jumps.push(Jumps { end, again: None });
         for (case, label) in cases.iter().zip(labels) {
-            self.body.emitter.bind(label);
+            self.body.bind(label);
             self.in_scope(|this| this.statements(&case.body));
         }
         self.body.jumps.pop();
-        self.body.emitter.bind(end);
+        self.body.bind(end);
         self.body.tops = tops;
     }
 
@@ -205,7 +237,7 @@ impl<'s> Lowering<'_, 's, '_> {
             self.body.jumps.iter().rev().find_map(|jumps| jumps.again)
         };
         match target {
-            Some(target) => self.body.emitter.branch(Opcode::Jump, 0, 0, target),
+            Some(target) => self.body.branch(Opcode::Jump, 0, 0, target),
             None => {
                 self.diagnostics.error(span, "this stands in no loop", "where should it go on?")
             }
@@ -216,12 +248,13 @@ impl<'s> Lowering<'_, 's, '_> {
         let expected = self.body.result;
         let tops = self.body.tops;
         match value {
+            None if self.body.constructor => self.constructor_end(span),
             None if matches!(expected, Type::Void | Type::Mistake) => {
                 self.body.emitter.emit(Opcode::Return, 0, 0, 0);
             }
             None => {
                 let message =
-                    format!("this function returns a value of type `{}`", expected.name());
+                    format!("this function returns a value of type `{}`", self.show(expected));
                 self.diagnostics.error(span, message, "returns none");
             }
             Some(value) if expected == Type::Void => {

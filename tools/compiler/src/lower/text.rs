@@ -1,14 +1,15 @@
 //! Texts: concatenation, templates, values as texts.
 
+use alloc::format;
 use alloc::string::String;
 
-use revenant_bytecode::{Native, Opcode};
+use revenant_bytecode::{ClassReference, Native, Opcode};
 
 use super::Lowering;
 use super::expression::Value;
 use super::function::Tops;
-use crate::ast::Expression;
-use crate::types::Type;
+use crate::ast::{Expression, Role};
+use crate::types::{Referent, Type};
 
 impl<'s> Lowering<'_, 's, '_> {
     /// Calls a native whose arguments stand in the window, and makes room for its results.
@@ -20,7 +21,7 @@ impl<'s> Lowering<'_, 's, '_> {
 
     /// Whether an expression is a text, as far as addition has to know.
     pub(super) fn is_text(&self, value: &Expression<'s>) -> bool {
-        self.type_of(value) == Type::Text
+        self.type_of(value) == Type::TEXT
     }
 
     /// `left + right` where one of them is a text.
@@ -33,8 +34,8 @@ impl<'s> Lowering<'_, 's, '_> {
     /// The same where the left side has been evaluated.
     pub(super) fn concatenate_value(&mut self, left: Value, right: &Expression<'s>) -> Value {
         let window = self.body.tops;
-        let slot = self.body.allocate(Type::Text);
-        self.move_to(Type::Text, slot, left.register);
+        let slot = self.body.allocate(Type::TEXT);
+        self.move_to(Type::TEXT, slot, left.register);
         self.join(window, right)
     }
 
@@ -47,8 +48,8 @@ impl<'s> Lowering<'_, 's, '_> {
     fn join_values(&mut self, window: Tops) -> Value {
         self.native(Native::StringConcat, window);
         self.body.tops = window;
-        let register = self.body.allocate(Type::Text);
-        Value { kind: Type::Text, register }
+        let register = self.body.allocate(Type::TEXT);
+        Value { kind: Type::TEXT, register }
     }
 
     /// A value as a text in the next register.
@@ -61,7 +62,7 @@ impl<'s> Lowering<'_, 's, '_> {
 
     fn constant_argument(&mut self, text: &str) {
         let constant = self.string(text);
-        let slot = self.body.allocate(Type::Text);
+        let slot = self.body.allocate(Type::TEXT);
         self.body.emitter.emit_wide(Opcode::StringConst, slot, constant);
     }
 
@@ -69,18 +70,24 @@ impl<'s> Lowering<'_, 's, '_> {
     pub(super) fn text_of(&mut self, value: Value, place: &Expression<'s>) {
         let mut window = self.body.tops;
         let native = match value.kind {
-            Type::Text => {
-                let slot = self.body.allocate(Type::Text);
-                self.move_to(Type::Text, slot, value.register);
+            Type::TEXT => {
+                let slot = self.body.allocate(Type::TEXT);
+                self.move_to(Type::TEXT, slot, value.register);
                 return;
             }
             Type::Bool => return self.truth_text(value),
-            Type::I32 | Type::U32 | Type::I64 => Native::StringFromI64,
+            Type::I32 | Type::U32 | Type::I64 | Type::Enum(_) => Native::StringFromI64,
             Type::U64 => Native::StringFromU64,
             Type::F32 | Type::F64 => Native::StringFromF64,
             Type::Mistake => return,
-            Type::Void | Type::Array(_) => {
-                self.diagnostics.error(place.span, "this has no text", value.kind.name());
+            Type::Nullable(_) | Type::Null => {
+                self.may_be_null(value.kind, place.span);
+                return;
+            }
+            Type::Object(Referent::Class(class)) => return self.object_text(class, value, place),
+            Type::Void | Type::Object(_) => {
+                let kind = self.show(value.kind);
+                self.diagnostics.error(place.span, "this has no text", &kind);
                 return;
             }
         };
@@ -91,21 +98,40 @@ impl<'s> Lowering<'_, 's, '_> {
         self.convert(value, kind, Some(slot));
         self.native(native, window);
         self.body.tops = window;
-        self.body.allocate(Type::Text);
+        self.body.allocate(Type::TEXT);
+    }
+
+    /// What the object's own `toString` says.
+    fn object_text(&mut self, class: ClassReference, value: Value, place: &Expression<'s>) {
+        let found = self.method(class, Role::Method, "toString").filter(|found| {
+            found.callee.result == Type::TEXT && found.callee.parameters.is_empty()
+        });
+        let Some(found) = found else {
+            let kind = self.show(value.kind);
+            let message = format!("`{kind}` has no text");
+            let help = "give it a method `toString(): string`";
+            self.diagnostics.error_with_help(place.span, message, &kind, help);
+            return;
+        };
+        let window = self.body.tops;
+        let slot = self.body.allocate(value.kind);
+        self.move_to(value.kind, slot, value.register);
+        self.emit_call(class, Role::Method, "toString", &found, window);
+        self.body.tops = window;
+        self.body.allocate(Type::TEXT);
     }
 
     fn truth_text(&mut self, value: Value) {
         let emitter = &mut self.body.emitter;
         let (no, end) = (emitter.label(), emitter.label());
-        emitter.branch(Opcode::I32BranchEqImm, value.register, 0, no);
+        self.body.branch(Opcode::I32BranchEqImm, value.register, 0, no);
         let (yes_text, no_text) = (self.string("true"), self.string("false"));
-        let slot = self.body.allocate(Type::Text);
-        let emitter = &mut self.body.emitter;
-        emitter.emit_wide(Opcode::StringConst, slot, yes_text);
-        emitter.branch(Opcode::Jump, 0, 0, end);
-        emitter.bind(no);
-        emitter.emit_wide(Opcode::StringConst, slot, no_text);
-        emitter.bind(end);
+        let slot = self.body.allocate(Type::TEXT);
+        self.body.emitter.emit_wide(Opcode::StringConst, slot, yes_text);
+        self.body.branch(Opcode::Jump, 0, 0, end);
+        self.body.bind(no);
+        self.body.emitter.emit_wide(Opcode::StringConst, slot, no_text);
+        self.body.bind(end);
     }
 
     pub(super) fn template(&mut self, texts: &[String], values: &[Expression<'s>]) -> Value {
@@ -127,7 +153,7 @@ impl<'s> Lowering<'_, 's, '_> {
             }
         }
         self.body.tops = window;
-        let register = self.body.allocate(Type::Text);
-        Value { kind: Type::Text, register }
+        let register = self.body.allocate(Type::TEXT);
+        Value { kind: Type::TEXT, register }
     }
 }

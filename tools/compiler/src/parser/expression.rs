@@ -1,11 +1,10 @@
-//! Expressions, by precedence climbing; also strings and templates with their escapes.
+//! Expressions, by precedence climbing. Texts with their escapes are in `text`.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Parser;
-use crate::ast::{Binary, Expression, ExpressionKind, Unary};
+use crate::ast::{Binary, Expression, ExpressionKind, Name, TypeKind, TypeName, Unary};
 use crate::diagnostic::Span;
 use crate::lexer::Kind;
 
@@ -106,16 +105,40 @@ impl<'s> Parser<'s, '_> {
         let mut left = self.unary();
         loop {
             let text = self.text();
-            if matches!(text, "??" | "instanceof" | "in") {
+            if text == "in" {
                 let span = self.peek().span;
-                let help = "there is nothing that could be null, or of several types";
-                self.diagnostics.error_with_help(
-                    span,
-                    "this operator is not part of the language yet",
-                    "here",
-                    help,
-                );
+                let help = "the compiler knows every type: an object has what its class says";
+                let message = "this operator is not part of the language";
+                self.diagnostics.error_with_help(span, message, "here", help);
                 self.bump();
+                continue;
+            }
+            if text == "instanceof" {
+                // As tight as a comparison.
+                if lowest > 7 {
+                    return left;
+                }
+                if !self.descend() {
+                    return self.mistake();
+                }
+                self.bump();
+                let class = self.type_name();
+                let span = left.span.to(class.span);
+                left = Expression { span, kind: ExpressionKind::InstanceOf(Box::new(left), class) };
+                continue;
+            }
+            if text == "??" {
+                if lowest > 1 {
+                    return left;
+                }
+                if !self.descend() {
+                    return self.mistake();
+                }
+                self.bump();
+                let right = self.operators(2);
+                let span = left.span.to(right.span);
+                let kind = ExpressionKind::Coalesce(Box::new([left, right]));
+                left = Expression { span, kind };
                 continue;
             }
             let Some((operator, precedence)) = binary(text) else { return left };
@@ -177,48 +200,94 @@ impl<'s> Parser<'s, '_> {
 
     fn postfix(&mut self) -> Expression<'s> {
         let mut value = self.primary();
+        let mut chain = false;
         loop {
             let next = self.peek();
             let text = self.text();
-            if !matches!(text, "(" | "." | "++" | "--" | "[" | "?." | "!" | "as") {
-                return value;
-            }
-            if matches!(text, "++" | "--" | "!") && next.new_line {
-                return value;
+            let ends = match text {
+                "(" | "." | "[" | "?." | "as" => false,
+                "++" | "--" | "!" => next.new_line,
+                "<" => !self.is_instance(),
+                _ => true,
+            };
+            if ends {
+                break;
             }
             if !self.descend() {
                 return self.mistake();
             }
             self.bump();
             let start = value.span;
-            let kind = match text {
-                "(" => ExpressionKind::Call(Box::new(value), self.arguments()),
-                "." => {
-                    let Some(name) = self.name("a member's name") else { return self.mistake() };
-                    ExpressionKind::Member(Box::new(value), name)
-                }
-                "[" => {
+            chain |= text == "?.";
+            let kind = self.postfix_kind(text, value, next.span);
+            value = Expression { span: start.to(self.last_span()), kind };
+        }
+        if chain {
+            let span = value.span;
+            value = Expression { span, kind: ExpressionKind::Chain(Box::new(value)) };
+        }
+        value
+    }
+
+    /// What follows `value` after this punctuator, which has been passed.
+    fn postfix_kind(
+        &mut self,
+        text: &str,
+        value: Expression<'s>,
+        place: Span,
+    ) -> ExpressionKind<'s> {
+        match text {
+            "(" => ExpressionKind::Call(Box::new(value), self.arguments()),
+            "?." => {
+                let span = value.span;
+                let kind = ExpressionKind::Optional(Box::new(value));
+                let value = Box::new(Expression { span, kind });
+                if self.accept("[") {
                     let index = self.expression();
                     self.expect("]");
-                    ExpressionKind::Index(Box::new([value, index]))
+                    return ExpressionKind::Index(Box::new([*value, index]));
                 }
-                "++" => ExpressionKind::Update(Binary::Add, Box::new(value), true),
-                "--" => ExpressionKind::Update(Binary::Subtract, Box::new(value), true),
-                "as" => {
-                    let help = "convert by a call: `i32(x)`, `f64(x)`";
-                    self.diagnostics.error_with_help(next.span, "there is no `as`", "here", help);
-                    self.bump();
-                    ExpressionKind::Mistake
+                match self.member_name_here() {
+                    Some(name) => ExpressionKind::Member(value, name),
+                    None => ExpressionKind::Mistake,
                 }
-                _ => {
-                    let message = "this version of the language has no null yet";
-                    self.diagnostics.error(next.span, message, "not part of it");
-                    ExpressionKind::Mistake
-                }
-            };
-            let end = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
-            value = Expression { span: start.to(end.map_or(start, |token| token.span)), kind };
+            }
+            "." => match self.member_name_here() {
+                Some(name) => ExpressionKind::Member(Box::new(value), name),
+                None => ExpressionKind::Mistake,
+            },
+            "[" => {
+                let index = self.expression();
+                self.expect("]");
+                ExpressionKind::Index(Box::new([value, index]))
+            }
+            "<" => {
+                // The angle has been passed; the list reads its own.
+                self.at -= 1;
+                ExpressionKind::Instance(Box::new(value), self.type_arguments())
+            }
+            "++" => ExpressionKind::Update(Binary::Add, Box::new(value), true),
+            "--" => ExpressionKind::Update(Binary::Subtract, Box::new(value), true),
+            "!" => ExpressionKind::NonNull(Box::new(value)),
+            _ => {
+                let help = "convert numbers by a call: `i32(x)`; ask for a class by `instanceof`";
+                self.diagnostics.error_with_help(place, "there is no `as`", "here", help);
+                self.type_name();
+                ExpressionKind::Mistake
+            }
         }
+    }
+
+    /// A member's name, which may be a word of the language.
+    fn member_name_here(&mut self) -> Option<Name<'s>> {
+        let token = self.peek();
+        let text = self.text();
+        if token.kind == Kind::Name {
+            self.bump();
+            return Some(Name { text, span: token.span });
+        }
+        self.diagnostics.error(token.span, "expected a member's name", "not a name");
+        None
     }
 
     fn arguments(&mut self) -> Vec<Expression<'s>> {
@@ -246,23 +315,19 @@ impl<'s> Parser<'s, '_> {
             }
             Kind::Template { last } => return self.template(last),
             Kind::Name => return self.word(),
+            Kind::Mark("(") if self.is_lambda() => return self.lambda(),
             Kind::Mark("(") => {
                 self.bump();
                 let value = self.expression();
                 self.expect(")");
-                if self.text() == "=>" {
-                    let message = "this version of the language has no closures yet";
-                    let arrow = self.peek().span;
-                    self.diagnostics.error_with_help(
-                        arrow,
-                        message,
-                        "here",
-                        "write a function at the top of the file",
-                    );
-                    self.bump();
-                    return self.mistake();
-                }
                 return value;
+            }
+            Kind::Mark("[") => return self.list(),
+            Kind::Mark("{") => {
+                let help = "write a class, and `new` with what its constructor takes";
+                let message = "there are no objects without a class";
+                self.diagnostics.error_with_help(span, message, "here", help);
+                return self.mistake();
             }
             _ => {
                 self.diagnostics.error(span, "expected an expression", "found this");
@@ -273,17 +338,79 @@ impl<'s> Parser<'s, '_> {
         Expression { span, kind }
     }
 
+    fn list(&mut self) -> Expression<'s> {
+        let start = self.peek().span;
+        self.bump();
+        let mut values = Vec::new();
+        while !self.at_end_of("]") {
+            let before = self.at;
+            if self.text() == "..." {
+                let span = self.peek().span;
+                let help = "push the elements in a loop";
+                self.diagnostics.error_with_help(span, "there is no spreading", "here", help);
+                self.bump();
+            }
+            values.push(self.assignment());
+            if !self.accept(",") || self.at == before {
+                break;
+            }
+        }
+        self.expect("]");
+        Expression { span: start.to(self.last_span()), kind: ExpressionKind::List(values) }
+    }
+
+    /// Whether a function without a name begins at the parenthesis that is next.
+    fn is_lambda(&self) -> bool {
+        match (self.ahead(1).kind, self.ahead(2).kind) {
+            (Kind::Mark(")"), _) | (Kind::Name, Kind::Mark(":" | ",")) => true,
+            (Kind::Name, Kind::Mark(")")) => self.ahead(3).kind == Kind::Mark("=>"),
+            _ => false,
+        }
+    }
+
+    fn lambda(&mut self) -> Expression<'s> {
+        let start = self.peek().span;
+        if self.text() == "(" {
+            self.parameters();
+            self.annotation();
+        } else {
+            self.bump();
+        }
+        self.expect("=>");
+        if self.accept("{") {
+            self.statements();
+            self.expect("}");
+        } else {
+            self.assignment();
+        }
+        let span = start.to(self.last_span());
+        let message = "this version of the language has no closures yet";
+        let help = "write a function at the top of the file";
+        self.diagnostics.error_with_help(span, message, "here", help);
+        Expression { span, kind: ExpressionKind::Mistake }
+    }
+
     fn word(&mut self) -> Expression<'s> {
         let span = self.peek().span;
         let kind = match self.text() {
             "true" => ExpressionKind::Bool(true),
             "false" => ExpressionKind::Bool(false),
-            "null" | "undefined" | "this" | "super" | "function" => {
-                let message = "this version of the language has no objects and no null yet";
-                self.diagnostics.error(span, message, "not part of it");
+            "null" => ExpressionKind::Null,
+            "this" => ExpressionKind::This,
+            "super" => ExpressionKind::Super,
+            "undefined" => {
+                let help = "write `null`";
+                self.diagnostics.error_with_help(span, "there is no `undefined`", "here", help);
+                ExpressionKind::Mistake
+            }
+            "function" => {
+                let message =
+                    "functions with this word have names and stand at the top of the file";
+                self.diagnostics.error_with_help(span, message, "here", "write `(a: i32) => a`");
                 ExpressionKind::Mistake
             }
             "new" => return self.creation(),
+            _ if self.ahead(1).kind == Kind::Mark("=>") => return self.lambda(),
             text => {
                 self.name("an expression");
                 return Expression { span, kind: ExpressionKind::Name(text) };
@@ -297,85 +424,13 @@ impl<'s> Parser<'s, '_> {
     fn creation(&mut self) -> Expression<'s> {
         let start = self.peek().span;
         self.bump();
+        let token = self.peek();
         let Some(name) = self.name("the class of what is made") else { return self.mistake() };
+        let given = if self.text() == "<" { self.type_arguments() } else { Vec::new() };
+        let class = TypeName { span: token.span, kind: TypeKind::Named(name.text, given) };
         self.expect("(");
         let arguments = self.arguments();
-        Expression { span: start.to(name.span), kind: ExpressionKind::New(name, arguments) }
+        let span = start.to(self.last_span());
+        Expression { span, kind: ExpressionKind::New(class, arguments) }
     }
-
-    fn template(&mut self, mut last: bool) -> Expression<'s> {
-        let start = self.peek().span;
-        let mut end = start;
-        let (mut texts, mut values) = (Vec::new(), Vec::new());
-        loop {
-            let piece = self.slice(end);
-            let inner = piece.strip_prefix(['`', '}']).unwrap_or(piece);
-            let inner = inner.strip_suffix(if last { "`" } else { "${" }).unwrap_or(inner);
-            texts.push(self.unescape(inner, end));
-            self.bump();
-            if last {
-                break;
-            }
-            values.push(self.expression());
-            end = self.peek().span;
-            let Kind::Template { last: ends } = self.peek().kind else {
-                self.diagnostics.error(
-                    end,
-                    "expected `}`, which ends the expression",
-                    "found this",
-                );
-                texts.push(String::new());
-                break;
-            };
-            last = ends;
-        }
-        Expression { span: start.to(end), kind: ExpressionKind::Template(texts, values) }
-    }
-
-    fn unescape(&mut self, text: &str, span: Span) -> String {
-        let mut result = String::with_capacity(text.len());
-        let mut rest = text.chars();
-        while let Some(character) = rest.next() {
-            if character != '\\' {
-                result.push(character);
-                continue;
-            }
-            let escape = rest.next();
-            let meant = match escape {
-                Some('n') => Some('\n'),
-                Some('t') => Some('\t'),
-                Some('r') => Some('\r'),
-                Some('0') => Some('\0'),
-                Some('u') => {
-                    let (found, after) = code_point(rest.as_str());
-                    rest = after.chars();
-                    found
-                }
-                Some('\n') => continue,
-                Some(quote @ ('\\' | '\'' | '"' | '`' | '$')) => Some(quote),
-                _ => None,
-            };
-            if meant.is_none() {
-                let help = "there are \\n \\t \\r \\0 \\\\ \\' \\\" \\` \\$ \\u0041 \\u{1f600}";
-                self.diagnostics.error_with_help(
-                    span,
-                    "this escape is not known",
-                    "in this text",
-                    help,
-                );
-            }
-            result.extend(meant);
-        }
-        result
-    }
-}
-
-/// What `\u` means, and the text after it.
-fn code_point(text: &str) -> (Option<char>, &str) {
-    let (digits, after) = match text.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
-        Some(parts) => parts,
-        None => text.split_at_checked(4).unwrap_or(("", text)),
-    };
-    let found = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);
-    (found, after)
 }

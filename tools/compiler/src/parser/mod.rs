@@ -4,8 +4,11 @@
 //! neither this nor any later walk over the tree can exhaust a stack. What belongs to TypeScript and not to this language is
 //! recognized and refused with what to write instead.
 
+mod class;
 mod expression;
 mod statement;
+mod text;
+mod type_name;
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -53,9 +56,13 @@ const RESERVED: [&str; 30] = [
 const RESERVED_MORE: [&str; 7] = ["try", "typeof", "var", "void", "while", "with", "yield"];
 
 /// Reads a whole file.
-pub(crate) fn parse<'s>(source: &'s str, diagnostics: &mut Diagnostics) -> Program<'s> {
+pub(crate) fn parse<'s>(
+    source: &'s str,
+    library: bool,
+    diagnostics: &mut Diagnostics,
+) -> Program<'s> {
     let tokens = tokens(source, diagnostics);
-    let mut parser = Parser { source, tokens, at: 0, depth: 0, diagnostics };
+    let mut parser = Parser { source, tokens, at: 0, depth: 0, library, diagnostics };
     parser.program()
 }
 
@@ -64,6 +71,8 @@ pub(crate) struct Parser<'s, 'd> {
     tokens: Vec<Token>,
     at: usize,
     depth: u32,
+    /// Whether this is the library's own text.
+    library: bool,
     diagnostics: &'d mut Diagnostics,
 }
 
@@ -82,9 +91,18 @@ impl<'s> Parser<'s, '_> {
                 "let" | "const" => {
                     let constant = self.text() == "const";
                     self.bump();
-                    program.variables.append(&mut self.variables(constant));
-                    self.end_of_statement();
+                    if constant && self.accept("enum") {
+                        program.enums.extend(self.enumeration());
+                    } else {
+                        program.variables.append(&mut self.variables(constant));
+                        self.end_of_statement();
+                    }
                 }
+                "enum" => {
+                    self.bump();
+                    program.enums.extend(self.enumeration());
+                }
+                "class" | "abstract" | "interface" => program.classes.extend(self.class()),
                 ";" => self.bump(),
                 _ => self.refuse_item(),
             }
@@ -98,12 +116,6 @@ impl<'s> Parser<'s, '_> {
     fn refuse_item(&mut self) {
         let span = self.peek().span;
         let (message, help) = match self.text() {
-            "class" | "interface" | "abstract" => {
-                ("this version of the language has no classes yet", "write functions")
-            }
-            "enum" => {
-                ("this version of the language has no enums yet", "write `const NAME: i32 = 0`")
-            }
             "import" => {
                 ("this version of the language has no modules yet", "write the program in one file")
             }
@@ -114,7 +126,7 @@ impl<'s> Parser<'s, '_> {
             "async" => ("there is no `async`: threads wait", "write an ordinary function"),
             "var" => ("there is no `var`", "write `let` or `const`"),
             _ => (
-                "expected a function or a variable",
+                "expected a function, a class or a variable",
                 "statements stand in functions; a program begins at `export function main(): void`",
             ),
         };
@@ -131,7 +143,9 @@ impl<'s> Parser<'s, '_> {
                 "" if self.peek().kind == Kind::End => return,
                 "{" => braces = braces.saturating_add(1),
                 "}" => braces = braces.saturating_sub(1),
-                "function" | "export" | "const" | "let" if braces == 0 && self.peek().new_line => {
+                "function" | "export" | "const" | "let" | "class"
+                    if braces == 0 && self.peek().new_line =>
+                {
                     return;
                 }
                 _ => {}
@@ -146,28 +160,8 @@ impl<'s> Parser<'s, '_> {
             self.bump();
         }
         let name = self.name("the function's name")?;
-        if self.text() == "<" {
-            let span = self.peek().span;
-            let help = "write one function for each type";
-            self.diagnostics.error_with_help(
-                span,
-                "this version of the language has no generics yet",
-                "type parameters",
-                help,
-            );
-            self.skip_to_item();
-            return None;
-        }
-        self.expect("(");
-        let mut parameters = Vec::new();
-        while !self.at_end_of(")") {
-            let Some(parameter) = self.name("a parameter") else { break };
-            parameters.push((parameter, self.annotation()));
-            if !self.accept(",") {
-                break;
-            }
-        }
-        self.expect(")");
+        let generics = self.type_parameters();
+        let parameters = self.parameters();
         let result = self.annotation();
         if !self.expect("{") {
             self.skip_to_item();
@@ -176,30 +170,32 @@ impl<'s> Parser<'s, '_> {
         let body = self.statements();
         let end = self.peek().span;
         self.expect("}");
-        Some(Function { name, exported, parameters, result, body, end })
+        let library = self.library;
+        Some(Function { name, exported, generics, parameters, result, body, end, library })
     }
 
-    /// `: type`, if it is there.
-    fn annotation(&mut self) -> Option<TypeName<'s>> {
-        if !self.accept(":") {
-            return None;
-        }
-        let token = self.peek();
-        let text = self.text();
-        if token.kind != Kind::Name {
-            self.diagnostics.error(token.span, "expected a type", "not a type");
-            return None;
-        }
-        self.bump();
-        if matches!(self.text(), "[" | "|" | "<" | "&") {
-            let span = self.peek().span;
-            let message = "this is no type: arrays are `Int32Array` and its like, and nothing is nullable yet";
-            self.diagnostics.error(span, message, "not part of it yet");
-            while !matches!(self.text(), "," | ")" | "=" | ";" | "{" | "" | "}") {
-                self.bump();
+    /// `(a: T, b: U)`.
+    fn parameters(&mut self) -> Vec<(Name<'s>, Option<TypeName<'s>>)> {
+        self.expect("(");
+        let mut parameters = Vec::new();
+        while !self.at_end_of(")") {
+            let Some(parameter) = self.name("a parameter") else { break };
+            self.refuse_optional();
+            parameters.push((parameter, self.annotation()));
+            if !self.accept(",") {
+                break;
             }
         }
-        Some(TypeName { name: text, span: token.span })
+        self.expect(")");
+        parameters
+    }
+
+    fn refuse_optional(&mut self) {
+        let span = self.peek().span;
+        if self.accept("?") {
+            let help = "write `T | null`, and give `null` where there is none";
+            self.diagnostics.error_with_help(span, "nothing is optional", "here", help);
+        }
     }
 
     fn name(&mut self, what: &str) -> Option<Name<'s>> {
@@ -229,6 +225,12 @@ impl<'s> Parser<'s, '_> {
             .or(self.tokens.last())
             .copied()
             .unwrap_or(end)
+    }
+
+    /// Where what was read last stands.
+    fn last_span(&self) -> Span {
+        let last = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
+        last.map_or_else(|| self.peek().span, |token| token.span)
     }
 
     fn slice(&self, span: Span) -> &'s str {

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Parser;
-use crate::ast::{Case, For, Statement, StatementKind, Variable};
+use crate::ast::{Case, For, ForOf, Statement, StatementKind, Try, Variable};
 use crate::lexer::Kind;
 
 impl<'s> Parser<'s, '_> {
@@ -97,8 +97,46 @@ impl<'s> Parser<'s, '_> {
                 self.end_of_statement();
                 if word == "break" { StatementKind::Break } else { StatementKind::Continue }
             }
+            "throw" => {
+                self.bump();
+                let value = self.expression();
+                self.end_of_statement();
+                StatementKind::Throw(value)
+            }
+            "try" => self.attempt(),
             _ => self.other_statement(),
         }
+    }
+
+    fn attempt(&mut self) -> StatementKind<'s> {
+        self.bump();
+        let body = self.braces();
+        let handler = self.accept("catch").then(|| {
+            let mut name = None;
+            if self.accept("(") {
+                name = self.name("what is caught");
+                if let Some(declared) = self.annotation() {
+                    let help = "leave the type out, and ask by `instanceof`";
+                    let message = "`catch` takes every exception";
+                    self.diagnostics.error_with_help(declared.span, message, "here", help);
+                }
+                self.expect(")");
+            }
+            (name, self.braces())
+        });
+        let last = self.accept("finally").then(|| self.braces());
+        if handler.is_none() && last.is_none() {
+            let span = self.peek().span;
+            self.diagnostics.error(span, "expected `catch` or `finally`", "found this");
+        }
+        StatementKind::Try(Box::new(Try { body, handler, last }))
+    }
+
+    fn braces(&mut self) -> Vec<Statement<'s>> {
+        self.expect("{");
+        let list = self.statements();
+        self.expect("}");
+        list
     }
 
     fn other_statement(&mut self) -> StatementKind<'s> {
@@ -116,10 +154,9 @@ impl<'s> Parser<'s, '_> {
                 "functions stand at the top of the file",
                 "move it out, and pass what it needs",
             )),
-            "throw" | "try" => Some((
-                "this version of the language has no exceptions yet",
-                "return a value that says so",
-            )),
+            "class" | "interface" | "enum" => {
+                Some(("classes and enums stand at the top of the file", "move it out"))
+            }
             "with" => Some(("there is no `with`", "write the names out")),
             _ => None,
         };
@@ -173,6 +210,9 @@ impl<'s> Parser<'s, '_> {
         self.bump();
         self.expect("(");
         let span = self.peek().span;
+        if matches!(self.text(), "let" | "const") && self.ahead(2).kind == Kind::Name {
+            return self.collection();
+        }
         let start = match self.text() {
             ";" => StatementKind::Empty,
             word @ ("let" | "const" | "var") => {
@@ -181,16 +221,6 @@ impl<'s> Parser<'s, '_> {
             }
             _ => StatementKind::Expression(self.expression()),
         };
-        if matches!(self.text(), "of" | "in") {
-            let span = self.peek().span;
-            let help = "count with `for (let i = 0; i < n; i++)`";
-            let message = "this version of the language has no loops over collections yet";
-            self.diagnostics.error_with_help(span, message, "here", help);
-            self.bump();
-            self.expression();
-            self.expect(")");
-            return StatementKind::Block(Vec::from([self.statement()]));
-        }
         self.expect(";");
         let condition = (self.text() != ";").then(|| self.expression());
         self.expect(";");
@@ -199,6 +229,24 @@ impl<'s> Parser<'s, '_> {
         let body = self.statement();
         let start = Statement { span, kind: start };
         StatementKind::For(Box::new(For { start, condition, step, body }))
+    }
+
+    /// `const name of values) body`.
+    fn collection(&mut self) -> StatementKind<'s> {
+        let constant = self.text() == "const";
+        self.bump();
+        let Some(name) = self.name("the name of an element") else { return StatementKind::Empty };
+        let span = self.peek().span;
+        if !self.accept("of") {
+            let message = "a loop over a collection is written with `of`";
+            let help = "`in` would give names of members, and those are known when compiling";
+            self.diagnostics.error_with_help(span, message, "here", help);
+            self.bump();
+        }
+        let values = self.expression();
+        self.expect(")");
+        let body = self.statement();
+        StatementKind::ForOf(Box::new(ForOf { name, constant, values, body }))
     }
 
     fn switch(&mut self) -> StatementKind<'s> {

@@ -1,0 +1,214 @@
+//! The names of the file: functions, classes, enums, variables, before anything is walked.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::vec::Vec;
+
+use revenant_bytecode::Field;
+
+use super::expression::{integer, literal_type};
+use super::resolve::Bindings;
+use super::{Callee, Global, Lowering, Work, index, library};
+use crate::ast::{Class, Enum, ExpressionKind, Function, Name, TypeKind, Variable};
+use crate::types::Type;
+
+/// An enum.
+#[derive(Debug)]
+pub(super) struct EnumInfo<'s> {
+    pub(super) name: &'s str,
+    pub(super) members: BTreeMap<&'s str, i32>,
+}
+
+impl<'p, 's> Lowering<'p, 's, '_> {
+    pub(super) fn declare(&mut self) {
+        let program = self.program;
+        for (place, class) in program.classes.iter().enumerate() {
+            if self.is_free(class.name) {
+                self.class_templates.insert(class.name.text, place);
+            }
+        }
+        for declared in &program.enums {
+            if self.is_free(declared.name) {
+                self.declare_enum(declared);
+            }
+        }
+        for (place, function) in program.functions.iter().enumerate() {
+            if self.is_free(function.name) {
+                self.templates.insert(function.name.text, place);
+            }
+        }
+        self.find_overridden();
+        for (place, class) in program.classes.iter().enumerate() {
+            if !class.library && class.generics.is_empty() {
+                let reference = self.instantiate(place, Vec::new(), class.name.span);
+                self.lay_out(reference);
+            }
+        }
+        for (place, function) in program.functions.iter().enumerate() {
+            if !function.library && function.generics.is_empty() {
+                self.instance(place, Vec::new());
+            }
+        }
+        for variable in &program.variables {
+            self.declare_variable(variable);
+        }
+    }
+
+    fn is_free(&mut self, name: Name<'s>) -> bool {
+        let text = name.text;
+        let taken = library::is_known(text)
+            || Type::named(text).is_some()
+            || self.templates.contains_key(text)
+            || self.class_templates.contains_key(text)
+            || self.globals.contains_key(text)
+            || self.enums.iter().any(|known| known.name == text);
+        if taken {
+            let message = format!("there is a `{text}` already");
+            self.diagnostics.error(name.span, message, "a second one");
+        }
+        !taken
+    }
+
+    fn declare_enum(&mut self, declared: &Enum<'s>) {
+        let mut members = BTreeMap::new();
+        let mut next = 0_i32;
+        for (name, value) in &declared.members {
+            if let Some(value) = value {
+                match integer(value).and_then(|number| i32::try_from(number).ok()) {
+                    Some(number) => next = number,
+                    None => {
+                        let message = "the value of a member is an integer literal, an `i32`";
+                        let help = "for texts, write a function that gives the text of a member";
+                        self.diagnostics.error_with_help(value.span, message, "is not", help);
+                    }
+                }
+            }
+            if members.insert(name.text, next).is_some() {
+                let message = format!("there is a `{}` already", name.text);
+                self.diagnostics.error(name.span, message, "a second one");
+            }
+            next = next.wrapping_add(1);
+        }
+        self.enums.push(EnumInfo { name: declared.name.text, members });
+    }
+
+    /// Which methods classes further down have again, by the names alone: all classes of a program are known.
+    fn find_overridden(&mut self) {
+        let classes = &self.program.classes;
+        for class in classes.iter().filter(|class| class.is_interface) {
+            for method in &class.methods {
+                self.interface_methods.insert((method.role, method.function.name.text));
+            }
+        }
+        let above = |class: &Class<'s>| match class.superclass.as_ref().map(|name| &name.kind) {
+            Some(TypeKind::Named(name, _)) => self.class_templates.get(name).copied(),
+            _ => None,
+        };
+        for class in classes {
+            let mut next = above(class);
+            // A circle of classes is reported elsewhere; here it only has to end.
+            for _ in 0..revenant_bytecode::CLASS_DEPTH_MAX {
+                let Some(upper) = next else { break };
+                for method in &class.methods {
+                    self.overridden.insert((upper, method.role, method.function.name.text));
+                }
+                next = classes.get(upper).and_then(&above);
+            }
+        }
+    }
+
+    /// A function for these types; walked once.
+    pub(super) fn instance(&mut self, place: usize, arguments: Vec<Type>) -> Option<Callee> {
+        let key = (place, arguments);
+        if let Some(known) = self.functions.get(&key) {
+            return Some(known.clone());
+        }
+        let function = self.program.functions.get(place)?;
+        let pairs = function.generics.iter().map(|name| name.text).zip(key.1.iter().copied());
+        let bindings = Bindings::new(pairs.collect());
+        let outer = self.body.enter(bindings.clone(), function.library);
+        let callee = self.callee(function);
+        self.body.leave(outer);
+        let work = Work {
+            function,
+            name: function.name.text.into(),
+            callee: callee.clone(),
+            bindings,
+            class: None,
+            is_static: true,
+            constructs: None,
+        };
+        self.work.push(work);
+        self.functions.insert(key, callee.clone());
+        Some(callee)
+    }
+
+    /// The types of a function as it is declared, and a place for it.
+    pub(super) fn callee(&mut self, function: &'p Function<'s>) -> Callee {
+        let (parameters, result) = self.signature_of(function);
+        Callee { index: self.reserve_function(), parameters, result }
+    }
+
+    pub(super) fn signature_of(&mut self, function: &'p Function<'s>) -> (Vec<Type>, Type) {
+        let parameters = function.parameters.iter().map(|(name, declared)| match declared {
+            Some(declared) => self.declared(declared),
+            None => {
+                let help = format!("write `{}: i32`, for instance", name.text);
+                let message = format!("parameter `{}` has no type", name.text);
+                self.diagnostics.error_with_help(name.span, message, "needs one", help);
+                Type::Mistake
+            }
+        });
+        let parameters = parameters.collect();
+        let result =
+            function.result.as_ref().map_or(Type::Void, |declared| self.declared(declared));
+        (parameters, result)
+    }
+
+    fn declare_variable(&mut self, variable: &'p Variable<'s>) {
+        let kind = self.variable_type(variable);
+        if !self.is_free(variable.name) {
+            return;
+        }
+        let global = self.static_variable(variable, kind, variable.name.text.into());
+        self.globals.insert(variable.name.text, global);
+    }
+
+    /// A static variable of the module, computed when the program starts.
+    pub(super) fn static_variable(
+        &mut self,
+        variable: &'p Variable<'s>,
+        kind: Type,
+        name: alloc::string::String,
+    ) -> Global {
+        let place = index(self.module.statics.len());
+        self.module.statics.push(Field { name, value: kind.stored() });
+        let global = Global { index: place, kind, constant: variable.constant };
+        self.initial.push((global, variable));
+        global
+    }
+
+    /// The type of a variable of the module or a field: declared, or to be seen from its value.
+    pub(super) fn variable_type(&mut self, variable: &Variable<'s>) -> Type {
+        if let Some(declared) = &variable.declared {
+            return self.declared(declared);
+        }
+        let simple = match variable.value.as_ref() {
+            Some(value) if value.is_literal() => Some(literal_type(value)),
+            Some(value) => match &value.kind {
+                ExpressionKind::Text(_) | ExpressionKind::Template(..) => Some(Type::TEXT),
+                ExpressionKind::Bool(_) => Some(Type::Bool),
+                ExpressionKind::New(class, _) => Some(self.declared(class)),
+                ExpressionKind::Mistake => Some(Type::Mistake),
+                _ => None,
+            },
+            None => None,
+        };
+        simple.unwrap_or_else(|| {
+            let message = format!("`{}` needs a type: other functions read it", variable.name.text);
+            let help = format!("write `{}: i32`, for instance", variable.name.text);
+            self.diagnostics.error_with_help(variable.name.span, message, "no type", help);
+            Type::Mistake
+        })
+    }
+}
