@@ -99,6 +99,34 @@ declare class Float64Array {
     [Symbol.iterator](): IterableIterator<f64>;
 }
 
+declare class Error {
+    constructor(message: string);
+    readonly message: string;
+    toString(): string;
+}
+declare class NullReferenceException extends Error {}
+declare class IndexOutOfBoundsException extends Error {}
+declare class InvalidCastException extends Error {}
+declare class DivideByZeroException extends Error {}
+declare class IntegerOverflowException extends Error {}
+declare class InvalidConversionException extends Error {}
+declare class InvalidArgumentException extends Error {}
+declare class UnreachableException extends Error {}
+declare class AbstractMethodException extends Error {}
+declare class SignatureMismatchException extends Error {}
+declare class OutOfMemoryException extends Error {}
+declare class DiskFullException extends Error {}
+declare class StackOverflowException extends Error {}
+declare class DamagedObjectException extends Error {}
+declare class LockAbandonedException extends Error {}
+declare class LockStateException extends Error {}
+declare class InterruptedException extends Error {}
+declare class ConcurrentChangeException extends Error {}
+declare class StaleHandleException extends Error {}
+declare class VerificationException extends Error {}
+declare class NotSupportedException extends Error {}
+declare class SnapshotFailedException extends Error {}
+
 interface String {
     readonly length: i64;
     byteAt(index: i64): i32;

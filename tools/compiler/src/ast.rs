@@ -315,6 +315,17 @@ impl<'s> Expression<'s> {
         found
     }
 
+    /// Whether evaluating it twice is not the same as once.
+    pub(crate) fn acts(&self) -> bool {
+        use ExpressionKind as K;
+        if matches!(self.kind, K::Assign(..) | K::Update(..) | K::Call(..) | K::New(..)) {
+            return true;
+        }
+        let mut found = false;
+        self.children(|child| found = found || child.acts());
+        found
+    }
+
     /// Whether it is made of number literals alone, and so takes the type that is expected.
     pub(crate) fn is_literal(&self) -> bool {
         match &self.kind {

@@ -6,7 +6,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use revenant_bytecode::{Instruction, Line, Opcode, Operand};
+use revenant_bytecode::{ClassReference, Handler, Instruction, Line, Opcode, Operand};
 
 /// A place in the code that branches lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,12 +36,31 @@ impl Draft {
     }
 }
 
+/// A handler before places are known: the first instruction of its range and the one after the last.
+#[derive(Clone, Copy, Debug)]
+struct HandlerDraft {
+    start: usize,
+    end: usize,
+    target: Label,
+    class: ClassReference,
+    register: u16,
+}
+
+/// What a function is made of.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) code: Vec<u64>,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) handlers: Vec<Handler>,
+}
+
 /// The code of a function in the making.
 #[derive(Debug, Default)]
 pub(crate) struct Emitter {
     drafts: Vec<Draft>,
     /// For each label the instruction it stands before, once it is bound, and whether a branch leads to it.
     labels: Vec<(Option<usize>, bool)>,
+    handlers: Vec<HandlerDraft>,
     unreachable: bool,
     line: u32,
 }
@@ -75,6 +94,29 @@ impl Emitter {
                 self.unreachable = false;
             }
         }
+    }
+
+    /// The number of the next instruction, for the range of a handler.
+    pub(crate) fn place(&self) -> usize {
+        self.drafts.len()
+    }
+
+    /// From `start` to here, exceptions of this class lead to the label, in the register. Handlers of what stands inside come first.
+    pub(crate) fn handler(
+        &mut self,
+        start: usize,
+        target: Label,
+        class: ClassReference,
+        register: u16,
+    ) {
+        let end = self.drafts.len();
+        if start == end {
+            return;
+        }
+        if let Some((_, used)) = self.labels.get_mut(target.0) {
+            *used = true;
+        }
+        self.handlers.push(HandlerDraft { start, end, target, class, register });
     }
 
     pub(crate) fn emit(&mut self, opcode: Opcode, a: u16, b: u16, c: u16) {
@@ -117,8 +159,8 @@ impl Emitter {
         self.unreachable = opcode.info().properties.contains(revenant_bytecode::Properties::ENDS);
     }
 
-    /// The words and the line table.
-    pub(crate) fn finish(mut self) -> (Vec<u64>, Vec<Line>) {
+    /// The words, the line table and the handlers.
+    pub(crate) fn finish(mut self) -> Finished {
         let positions = loop {
             let positions = self.positions();
             if !self.stretch(&positions) {
@@ -136,7 +178,18 @@ impl Emitter {
             self.encode(draft, *position, &positions, &mut code);
         }
         let lines = lines.into_iter().map(|(position, line)| Line { position, line }).collect();
-        (code, lines)
+        let at = |draft: usize| positions.get(draft).copied().unwrap_or_default();
+        let handlers = self.handlers.iter().map(|handler| {
+            let target = self.labels.get(handler.target.0).and_then(|(place, _)| *place);
+            Handler {
+                start: at(handler.start),
+                end: at(handler.end),
+                target: at(target.unwrap_or_default()),
+                class: handler.class,
+                register: handler.register,
+            }
+        });
+        Finished { code, lines, handlers: handlers.collect() }
     }
 
     /// Of every instruction, and of the end.

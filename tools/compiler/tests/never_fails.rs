@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use revenant_compiler::compile;
 
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 10] = [
     include_str!("../../../samples/hello.ts"),
     include_str!("../../tests/language/run/arrays.ts"),
     include_str!("../../tests/language/run/numbers.ts"),
@@ -15,6 +15,7 @@ const PROGRAMS: [&str; 9] = [
     include_str!("../../tests/language/run/lists.ts"),
     include_str!("../../tests/language/run/null.ts"),
     include_str!("../../tests/language/run/generics.ts"),
+    include_str!("../../tests/language/run/exceptions.ts"),
     include_str!("../library/library.ts"),
 ];
 
@@ -129,6 +130,7 @@ class C {
     get half(): i32 { return this.x / 2; }
     set half(value: i32) { this.x = value * 2; }
 }
+class Refused extends Error { constructor(text: string, readonly code: i32) { super(text); } }
 class D extends C {
     y: i32;
     constructor(x: i32, text: string) { super(x); this.y = x; this.text = text; }
@@ -203,6 +205,9 @@ fn statement() -> impl Strategy<Value = String> {
         integer().prop_map(|value| format!("s += o.text ?? `${{{value}}}`;")),
         integer().prop_map(|value| format!("if (n === null) return {value}; a = n.x;")),
         Just("n = n?.next ?? null;".to_owned()),
+        Just("o.add(a).half++;".to_owned()),
+        Just("a = l[b++]++ + o.add(1).x--;".to_owned()),
+        integer().prop_map(|value| format!("if ({value} > 9) throw new Refused(s, a);")),
         Just("o = new D(b, s);".to_owned()),
         Just("switch (e) { case E.A: e = E.B; break; default: a++; }".to_owned()),
     ];
@@ -220,6 +225,13 @@ fn statement() -> impl Strategy<Value = String> {
                 .prop_map(|x| format!("while (n !== null) {{ {x} n = n?.next ?? null; }}")),
             inner.clone().prop_map(|x| format!("for (const v of l) {{ a += v; {x} }}")),
             inner.clone().prop_map(|x| format!("for (const c of s) {{ s = c; {x} break; }}")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(x, y)| format!("try {{ {x} }} catch (caught) {{ {y} if (caught instanceof Refused) a = caught.code; }}")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(x, y, z)| format!("try {{ {x} }} catch {{ {y} }} finally {{ {z} }}")),
+            (inner.clone(), inner.clone(), integer()).prop_map(|(x, y, v)| format!(
+                "for (const v of l) {{ try {{ {x} if (v > a) break; if (v > 2) continue; n = null; return {v}; }} finally {{ {y} }} }}"
+            )),
             inner.prop_map(|x| format!("for (let i = 0; i < 3; i++) {{ {x} continue; }}")),
         ]
     })

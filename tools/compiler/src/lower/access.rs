@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use revenant_bytecode::{ClassReference, Native, Opcode};
+use revenant_bytecode::{Builtin, ClassReference, Native, Opcode};
 
 use super::Lowering;
 use super::expression::Value;
@@ -133,6 +133,9 @@ impl<'s> Lowering<'_, 's, '_> {
                 let owner = self.show(object.kind);
                 return self.no_member(&owner, member);
             };
+            if field.owner == ClassReference::builtin(Builtin::Exception) {
+                return self.message(object.register, want);
+            }
             return self.load_slot(field.kind, object.register, slot, want);
         }
         let Some(getter) = self.method(class, Role::Getter, member.text) else {

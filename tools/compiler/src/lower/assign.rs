@@ -2,6 +2,8 @@
 
 use alloc::format;
 
+use revenant_bytecode::Opcode;
+
 use super::expression::Value;
 use super::function::Found;
 use super::{Global, Lowering};
@@ -80,11 +82,39 @@ impl<'s> Lowering<'_, 's, '_> {
         if !before {
             return self.assign(Some(operator), target, &one, span);
         }
+        if target.acts() {
+            return self.update_once(operator, target, &one, span);
+        }
         let value = self.expression(target, None, None);
-        let kept = self.body.allocate(value.kind);
-        self.move_to(value.kind, kept, value.register);
+        let kept = self.keep(value);
         self.assign(Some(operator), target, &one, span);
-        Value { kind: value.kind, register: kept }
+        kept
+    }
+
+    /// The same where the target's parts must not be evaluated twice: the value before is computed back from the one after.
+    fn update_once(
+        &mut self,
+        operator: Binary,
+        target: &Expression<'s>,
+        one: &Expression<'s>,
+        span: Span,
+    ) -> Value {
+        let value = self.assign(Some(operator), target, one, span);
+        if !value.kind.is_integer() {
+            if value.kind != Type::Mistake {
+                let help = "name the object or the index with `const` before";
+                let message = "this would be evaluated twice";
+                self.diagnostics.error_with_help(target.span, message, "does something", help);
+            }
+            return value;
+        }
+        let before = self.target(value.kind, None);
+        let wide = value.kind.is_wide();
+        let opcode = if wide { Opcode::I64AddImm } else { Opcode::I32AddImm };
+        let step = if operator == Binary::Add { -1_i16 } else { 1 };
+        let step = step.cast_unsigned();
+        self.body.emitter.emit(opcode, before.register, value.register, step);
+        before
     }
 
     fn assignable(&mut self, target: &Expression<'s>) -> Option<Found> {

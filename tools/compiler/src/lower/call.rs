@@ -388,6 +388,13 @@ impl<'s> Lowering<'_, 's, '_> {
             let found = self.method(class, Role::Method, member.text);
             return match found.filter(|found| !found.modifiers.is_static) {
                 Some(found) => self.call_method(value, class, member, &found, arguments, span),
+                None if member.text == "toString" && self.is_exception(class) => {
+                    self.check_count(0, arguments, span);
+                    let tops = self.body.tops;
+                    self.describe(value);
+                    self.body.tops = tops;
+                    self.target(Type::TEXT, None)
+                }
                 None => {
                     let owner = self.show(value.kind);
                     self.no_member(&owner, member)

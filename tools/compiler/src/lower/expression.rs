@@ -339,7 +339,7 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     /// Zero or null, for the places of the library's arrays that hold nothing.
-    fn empty(&mut self, expected: Option<Type>, want: Option<u16>) -> Value {
+    pub(super) fn empty(&mut self, expected: Option<Type>, want: Option<u16>) -> Value {
         let kind = expected.unwrap_or(Type::Mistake);
         let target = self.target(kind, want);
         match kind.value() {

@@ -292,6 +292,16 @@ impl<'s> Lowering<'_, 's, '_> {
         }
     }
 
+    /// Forgets of every variable that it is null, before code whose middle can be left.
+    pub(super) fn restore_nulls(&mut self) {
+        for local in self.body.locals.clone() {
+            if self.body.is_null(&local.path()) {
+                self.restore(local.register, local.kind);
+                self.body.unlearn(&local.path());
+            }
+        }
+    }
+
     /// The register to test for null, and the path of the variable whose own it is. The machine forgets the class of what is
     /// null; a fact notes that, and where there is no room for it a copy is tested.
     pub(super) fn tested(

@@ -67,6 +67,10 @@ pub(super) struct Body<'s> {
     pub(super) label_facts: BTreeMap<Label, Facts<'s>>,
     /// Where an index that is out of bounds leads, for each line.
     pub(super) failures: BTreeMap<u32, Label>,
+    /// The `finally` blocks that stand around, from outside in.
+    pub(super) finals: Vec<super::exception::Final>,
+    /// How many handlers cover the place.
+    pub(super) handlers: usize,
     /// Where the chains of `?.` that are being walked end.
     pub(super) chains: Vec<Label>,
     pub(super) numbers: u32,
@@ -90,6 +94,8 @@ impl Default for Body<'_> {
             facts: Facts::default(),
             label_facts: BTreeMap::new(),
             failures: BTreeMap::new(),
+            finals: Vec::new(),
+            handlers: 0,
             chains: Vec::new(),
             numbers: 0,
         }

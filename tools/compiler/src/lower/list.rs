@@ -115,7 +115,7 @@ impl<'s> Lowering<'_, 's, '_> {
         for (line, label) in failures {
             self.body.emitter.bind(label);
             self.body.emitter.line(line);
-            let fields = [self.body.most.references, self.body.most.raws, 0];
+            let fields = [self.body.tops.references, self.body.tops.raws, 0];
             self.body.emitter.emit_literal(Opcode::Call, fields, index.into());
             self.body.emitter.emit(Opcode::Unreachable, 0, 0, 0);
         }

@@ -14,6 +14,7 @@ mod call;
 mod condition;
 mod declare;
 mod define;
+mod exception;
 mod expression;
 mod facts;
 mod function;
@@ -39,6 +40,7 @@ use revenant_bytecode::{
 
 use crate::ast::{Function, Program, Variable};
 use crate::diagnostic::{Diagnostics, Span};
+use crate::emit::Finished;
 use crate::types::Type;
 use function::Body;
 use layout::ClassInfo;
@@ -287,7 +289,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
             );
         }
         let signature = self.signature(parameters, results);
-        let (code, lines) = body.emitter.finish();
+        let Finished { code, lines, handlers } = body.emitter.finish();
         let made = FunctionDefinition {
             name: name.into(),
             signature,
@@ -295,7 +297,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
             raw_registers: body.most.raws,
             code,
             blocks: Vec::new(),
-            handlers: Vec::new(),
+            handlers,
             lines,
         };
         let place = usize::try_from(place).unwrap_or(usize::MAX);

@@ -5,6 +5,7 @@ use alloc::format;
 use revenant_bytecode::Opcode;
 
 use super::Lowering;
+use super::exception::Exit;
 use super::function::Jumps;
 use crate::ast::{Case, Expression, ExpressionKind, For, Statement, StatementKind, Variable};
 use crate::diagnostic::Span;
@@ -41,11 +42,8 @@ impl<'s> Lowering<'_, 's, '_> {
             StatementKind::Return(value) => self.return_value(value.as_ref(), statement.span),
             StatementKind::Break => self.jump(statement.span, true),
             StatementKind::Continue => self.jump(statement.span, false),
-            StatementKind::Throw(_) | StatementKind::Try(_) => {
-                let message = "this version of the language has no exceptions yet";
-                let help = "return a value that says so";
-                self.diagnostics.error_with_help(statement.span, message, "not here", help);
-            }
+            StatementKind::Throw(value) => self.throw(value),
+            StatementKind::Try(parts) => self.attempt(parts, statement.span),
         }
     }
 
@@ -231,13 +229,13 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     fn jump(&mut self, span: Span, end: bool) {
-        let target = if end {
-            self.body.jumps.last().map(|jumps| jumps.end)
+        let place = if end {
+            self.body.jumps.len().checked_sub(1)
         } else {
-            self.body.jumps.iter().rev().find_map(|jumps| jumps.again)
+            self.body.jumps.iter().rposition(|jumps| jumps.again.is_some())
         };
-        match target {
-            Some(target) => self.body.branch(Opcode::Jump, 0, 0, target),
+        match place {
+            Some(place) => self.leave(if end { Exit::Break(place) } else { Exit::Continue(place) }),
             None => {
                 self.diagnostics.error(span, "this stands in no loop", "where should it go on?")
             }
@@ -248,9 +246,8 @@ impl<'s> Lowering<'_, 's, '_> {
         let expected = self.body.result;
         let tops = self.body.tops;
         match value {
-            None if self.body.constructor => self.constructor_end(span),
-            None if matches!(expected, Type::Void | Type::Mistake) => {
-                self.body.emitter.emit(Opcode::Return, 0, 0, 0);
+            None if self.body.constructor || matches!(expected, Type::Void | Type::Mistake) => {
+                self.leave(Exit::Return(None, span));
             }
             None => {
                 let message =
@@ -264,9 +261,7 @@ impl<'s> Lowering<'_, 's, '_> {
             }
             Some(value) => {
                 let value = self.coerced(value, expected, None);
-                let opcode =
-                    if expected.is_reference() { Opcode::ReturnRef } else { Opcode::ReturnRaw };
-                self.body.emitter.emit(opcode, value.register, 0, 0);
+                self.leave(Exit::Return(Some(value.register), span));
             }
         }
         self.body.tops = tops;

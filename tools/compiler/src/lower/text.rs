@@ -106,6 +106,9 @@ impl<'s> Lowering<'_, 's, '_> {
         let found = self.method(class, Role::Method, "toString").filter(|found| {
             found.callee.result == Type::TEXT && found.callee.parameters.is_empty()
         });
+        if found.is_none() && self.is_exception(class) {
+            return self.describe(value);
+        }
         let Some(found) = found else {
             let kind = self.show(value.kind);
             let message = format!("`{kind}` has no text");
