@@ -6,8 +6,8 @@ use crate::error::{MarkRefusal, RegionError, Unsound};
 use revenant_hal::{PAGE_SIZE, PageIndex};
 use revenant_store::DamagedBlock;
 
-/// The memory that a mark may use: an eighth for references on their way to other partitions, three eighths for bitmap pages, half for pages
-/// of the snapshot. Beside it stand the directory of blocks (5 bytes each, a byte a partition) and the classes met.
+/// The memory that a mark may use: an eighth for references on their way to other partitions, one for what is foreseen of objects, three eighths for
+/// bitmap pages, three for pages of the snapshot. Beside it stand the directory of blocks (5 bytes each, a byte a partition) and the classes met.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MarkBudget {
     bytes: usize,
@@ -30,7 +30,7 @@ impl MarkBudget {
     /// Frames that a mark wants to be given.
     #[must_use]
     pub const fn frames(self) -> usize {
-        self.bytes / 2 / PAGE_SIZE
+        self.bytes / 8 * 3 / PAGE_SIZE
     }
 
     /// Bitmap pages kept in memory.
@@ -41,6 +41,11 @@ impl MarkBudget {
     /// References that wait for their partition.
     pub(crate) const fn references(self) -> usize {
         self.bytes / 8 / 8
+    }
+
+    /// Bytes for what is foreseen.
+    pub(crate) const fn foreseen(self) -> usize {
+        self.bytes / 8
     }
 
     /// Blocks whose scanned bits wait until the marks that they caused are entered.

@@ -7,7 +7,8 @@
 //!     roots ----------> exchange buffer ---- sorted, entered --> [ grey = marked and not scanned ]
 //!                            ^                                        |
 //!                            |   references to other partitions       v
-//!                            '------------- partition, 1 to 4 MiB, worked on until nothing grey is left in it
+//!                            '------------- partition, 1 to 4 MiB, worked on until nothing grey is left in it;
+//!                                           what was not reached is foreseen: its page need not be read again
 //!   then: weak pairs (a second stage), start bits compared, complete --> verdict: the marks of each block
 //! ```
 //!
@@ -50,6 +51,7 @@ extern crate alloc;
 mod api;
 mod bytes;
 mod error;
+mod foreseen;
 mod heap;
 mod journal;
 mod mark;

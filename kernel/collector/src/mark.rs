@@ -11,6 +11,7 @@
 
 use crate::api::{MarkBudget, MarkOutcome, MarkStatistics, PlantedMark};
 use crate::error::{MarkRefusal, RegionError, Stop, Unsound};
+use crate::foreseen::Foreseen;
 use crate::heap::{Directory, Place, Walk};
 use crate::journal::Journal;
 use crate::name::MarkName;
@@ -72,6 +73,7 @@ pub struct Mark {
     pub(crate) journal: Journal,
     pub(crate) directory: Directory,
     pub(crate) classes: Classes,
+    pub(crate) foreseen: Foreseen,
     /// References whose marks wait, and whether they are in order.
     pub(crate) exchange: Vec<u64>,
     pub(crate) sorted: bool,
@@ -142,6 +144,7 @@ impl Mark {
             journal: Journal::new(region, name.words(), budget.bitmap_pages(), planted),
             directory: Directory::default(),
             classes: Classes::default(),
+            foreseen: Foreseen::new(budget.foreseen()),
             exchange: Vec::new(),
             sorted: true,
             scanned: BTreeMap::new(),

@@ -5,7 +5,7 @@
 //!
 //! Invariant: of an object that is scanned, every reference is marked or waits; of one that is scanned and not marked, every one is marked.
 
-use crate::bytes::{bit, index, set_bit};
+use crate::bytes::{bit, index, read_u64, set_bit};
 use crate::error::Stop;
 use crate::heap::{Directory, Place, block_address};
 use crate::journal::Journal;
@@ -85,9 +85,7 @@ impl Work {
             let found = mark.place(*target)?;
             match found {
                 Place::Small(near, _) if (first..first + count).contains(&near) => {
-                    let bits = mark.directory.bits(found);
-                    let weak = mark.is_weak();
-                    self.again |= mark.journal.mark(bits, weak)?;
+                    self.again |= mark.reach(*target, found)?;
                 }
                 _ => self.others.push(*target),
             }
@@ -100,9 +98,9 @@ impl Work {
         Ok(false)
     }
 
-    /// Objects that nobody has reached so far, on pages that are here, and whose references are all marked: should they be reached later, there
-    /// is nothing to look for in them, and their pages need not be read again. They count as scanned from now on. What is a free cell, or makes
-    /// no sense, or lacks a page, is left as it is.
+    /// Objects that nobody has reached so far, on pages that are here. If all that they refer to is marked, there is nothing to look for in them
+    /// should they be reached later: they count as scanned from now on. If there is little, it is kept in memory. Either way their pages need not be
+    /// read again. What is a free cell, or makes no sense, or lacks a page, is left as it is.
     fn foresee<F: FrameMemory + ?Sized>(
         &mut self,
         mark: &mut Mark,
@@ -124,13 +122,17 @@ impl Work {
                     Err(Stop::Page(_) | Stop::Unsound(_)) => continue,
                     Err(stop) => return Err(stop),
                 }
-                let all = self.targets.iter().all(|target| {
+                self.others.clear();
+                let unmarked = self.targets.iter().filter(|target| {
                     let found =
-                        mark.directory.place(*target).map(|place| mark.directory.bits(place));
-                    found.is_some_and(|bits| mark.journal.is_marked(bits) == Ok(true))
+                        mark.directory.place(**target).map(|place| mark.directory.bits(place));
+                    found.is_none_or(|bits| mark.journal.is_marked(bits) != Ok(true))
                 });
-                if all {
+                self.others.extend(unmarked);
+                if self.others.is_empty() {
                     set_bit(&mut mark.journal.change(bits.page)?.0, bits.scanned);
+                } else if let Some(address) = mark.directory.address(place) {
+                    mark.foreseen.keep(address, &self.others);
                 }
             }
         }
@@ -241,17 +243,18 @@ fn grey(
 ) -> Result<Option<usize>, Stop> {
     let place = BitPlace::small(ordinal, 0);
     let (page, _) = journal.page(place.page)?;
-    let (marked, scanned) = (place.marked / 8, place.scanned / 8);
-    for byte in from / 8..BLOCK_BYTES {
-        let done = page.0[scanned + byte] | waiting.map_or(0, |bits| bits[byte]);
-        let mut open = page.0[marked + byte] & !done;
-        if byte == from / 8 {
-            open &= u8::MAX << (from % 8);
+    for word in from / 64..BLOCK_BITS / 64 {
+        let at = |bits: usize| bits / 8 + 8 * word;
+        let done =
+            read_u64(&page.0, at(place.scanned)) | waiting.map_or(0, |bits| read_u64(bits, at(0)));
+        let mut open = read_u64(&page.0, at(place.marked)) & !done;
+        if word == from / 64 {
+            open &= u64::MAX << (from % 64);
         }
         while open != 0 {
-            let granule = byte * 8 + usize::try_from(open.trailing_zeros()).unwrap_or(0);
+            let granule = word * 64 + index(open.trailing_zeros().into());
             // The bit behind a marked one says how it was reached.
-            if !is_weak_bit(&page.0[marked..], granule) {
+            if !is_weak_bit(&page.0[place.marked / 8..], granule) {
                 return Ok(Some(granule));
             }
             open &= open - 1;

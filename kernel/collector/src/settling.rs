@@ -4,11 +4,13 @@
 //! alone. So nothing that is durable as scanned has a reference that is not durable as marked.
 
 use crate::api::PlantedMark;
-use crate::bytes::set_bit;
+use crate::bytes::{index, set_bit};
 use crate::error::Stop;
+use crate::foreseen;
 use crate::heap::Place;
 use crate::mark::{Ended, Mark, WEAK};
-use crate::region::Control;
+use crate::region::{BLOCK_BYTES, Control};
+use alloc::boxed::Box;
 
 /// Partitions after which a checkpoint is due. With those that one operation may add, work that a kill loses stays below 64.
 const PARTITIONS_A_CHECKPOINT: u64 = 48;
@@ -68,6 +70,25 @@ impl Mark {
         self.durable_phase == WEAK
     }
 
+    /// Marks an object; whether it is grey now. One whose references are known is not: they wait, and so does its scanned bit.
+    pub(crate) fn reach(&mut self, address: u64, place: Place) -> Result<bool, Stop> {
+        let weak = self.is_weak();
+        let is_grey = self.journal.mark(self.directory.bits(place), weak)?;
+        let Place::Small(ordinal, granule) = place else { return Ok(is_grey) };
+        let room = self.exchange.len() + foreseen::TARGETS <= self.budget.references()
+            && self.scanned.len() < self.budget.waiting_blocks();
+        if !is_grey || !room {
+            return Ok(is_grey);
+        }
+        let Some(targets) = self.foreseen.find(address) else { return Ok(true) };
+        self.exchange.extend(targets);
+        self.sorted = false;
+        let bits = self.scanned.entry(ordinal).or_insert_with(|| Box::new([0; BLOCK_BYTES]));
+        set_bit(&mut bits[..], index(granule.into()));
+        self.objects += 1;
+        Ok(false)
+    }
+
     /// Enters all marks that wait, then the scanned bits of the objects that caused them.
     pub(crate) fn settle(&mut self) -> Result<(), Stop> {
         if self.planted == PlantedMark::ScannedFirst {
@@ -79,13 +100,14 @@ impl Mark {
             self.sorted = true;
         }
         while let Some(address) = self.exchange.last().copied() {
-            let bits = self.directory.bits(self.place(address)?);
-            let weak = self.is_weak();
-            if self.journal.mark(bits, weak)? {
-                let partition = self.partition_of_page(bits.page);
+            let place = self.place(address)?;
+            let before = self.exchange.len();
+            if self.reach(address, place)? {
+                let partition = self.partition_of_page(self.directory.bits(place).page);
                 self.set_grey(partition);
             }
-            self.exchange.pop();
+            // What it refers to may stand behind it now.
+            self.exchange.swap_remove(before - 1);
         }
         self.enter_scanned()?;
         self.settled_cursor = self.cursor;

@@ -1,9 +1,11 @@
 //! The marked set is the tracer's, exactly.
 
 use crate::graphs::{expected, pages, random_world};
-use crate::rig::Rig;
+use crate::heaps::local;
+use crate::rig::{Driven, Rig};
 use crate::tracer::trace;
-use revenant_collector::{MarkBudget, MarkRefusal};
+use revenant_collector::{MarkBudget, MarkRefusal, PlantedMark};
+use revenant_sim::KeepNone;
 
 const SEEDS: u64 = 40;
 
@@ -34,6 +36,34 @@ fn what_is_marked_is_what_can_be_reached() {
     }
     println!("{garbage} objects were garbage, {weak} reached by weak references only");
     assert!(garbage > 1_000 && weak > 10, "the graphs have what this is about: {garbage}, {weak}");
+}
+
+/// Most of what a mark comes back for was foreseen here: in the region if all was known, else in memory, which a cut takes away.
+#[test]
+fn what_was_foreseen_is_marked_exactly() {
+    let world = local(60_000);
+    let wanted = expected(&world, &trace(world.space));
+    let mut rig = Rig::new(32_768, 9);
+    let epoch = rig.commit(&pages(&world));
+    rig.pin(Some(epoch));
+    let mut cuts = 0;
+    for writes in [u64::MAX, 100, 200, 300] {
+        let mut mark = rig.begin(TIGHT, PlantedMark::None).anew();
+        rig.cut_after = Some(rig.disk.operation_counts()[1].saturating_add(writes));
+        if matches!(rig.drive(&mut mark), Driven::Cut) {
+            cuts += 1;
+            let image = rig.cut(&mut KeepNone);
+            rig = Rig::on(image, 100 + u128::from(writes));
+        }
+        rig.cut_after = None;
+        // Goes on, or finds it complete.
+        let (mut verdict, _) = rig.mark(TIGHT);
+        for (block, words) in &wanted {
+            let marks = rig.marks(&mut verdict, *block);
+            assert_eq!(marks, Ok(*words), "cut after {writes} writes, block {block:#x}");
+        }
+    }
+    assert_eq!(cuts, 3);
 }
 
 #[test]

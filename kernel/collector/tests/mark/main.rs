@@ -8,6 +8,7 @@ mod damage;
 mod exact;
 mod figures;
 mod graphs;
+mod heaps;
 mod rig;
 mod tracer;
 #[path = "../../../../vm/tests/world/mod.rs"]
