@@ -52,6 +52,16 @@ fn programs_print_what_they_have_to() {
 }
 
 #[test]
+fn the_programs_of_are_we_fast_yet_find_what_is_published() {
+    let programs = programs(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/awfy"));
+    assert!(programs.len() >= 9);
+    for program in programs {
+        let said = run(&program);
+        assert!(said.ends_with(" true\nexit code 0\n"), "{}: {said}", program.display());
+    }
+}
+
+#[test]
 fn mistakes_are_drawn_with_their_lines_and_help() {
     for program in programs(&folder("mistakes")) {
         let source = fs::read_to_string(&program).expect("the program");
