@@ -3,22 +3,16 @@
 //! stopped two collections leave no garbage. Planted bugs are seen.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod mutators;
 mod sweep_oracle;
 mod world;
 
-use std::collections::BTreeMap;
-
-use revenant_bytecode::Builtin;
-use revenant_hal::{Epoch, ObjectAddress, PageBytes, PageIndex};
-use revenant_vm::counting::{self, class_at, frozen, grace};
-use revenant_vm::memory::AddressExt;
-use revenant_vm::object::array;
+use mutators::{Mutators, REGISTERS};
+use revenant_hal::{Epoch, PageBytes, PageIndex};
+use revenant_vm::counting::{self, grace};
 use revenant_vm::sweep::{self, Outcome, Planted, Statistics, Sweep};
-use sweep_oracle::{Roots, Tracer, Verdict};
+use sweep_oracle::{Tracer, Verdict, differ, is_too_many};
 use world::{Thread, World};
-
-const NULL: ObjectAddress = ObjectAddress(0);
-const REGISTERS: u64 = 6;
 
 /// Runs of a test: as the environment says, for long ones.
 fn runs(usual: u64) -> u64 {
@@ -44,8 +38,7 @@ struct Saved {
 
 struct Run<'a> {
     world: &'a World,
-    threads: Vec<Thread>,
-    random: u64,
+    mutators: Mutators<'a>,
     epoch: u64,
     /// The highest epoch of all branches.
     highest: u64,
@@ -65,8 +58,7 @@ impl<'a> Run<'a> {
     fn new(world: &'a World, threads: &[Thread], seed: u64) -> Self {
         Self {
             world,
-            threads: threads.to_vec(),
-            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            mutators: Mutators::new(world, threads, seed),
             epoch: 1,
             highest: 1,
             marks: 0,
@@ -81,111 +73,15 @@ impl<'a> Run<'a> {
     }
 
     fn below(&mut self, limit: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % limit
+        self.mutators.below(limit)
+    }
+
+    fn act(&mut self) {
+        self.mutators.act();
     }
 
     fn tracer(&self) -> Tracer {
         Tracer(self.world.space)
-    }
-
-    fn length(&self, subject: ObjectAddress) -> u64 {
-        let length = array::length(self.world.space, subject);
-        self.world.space.end_step();
-        length
-    }
-
-    fn class(&self, subject: ObjectAddress) -> u32 {
-        let class = self.world.space.load(subject);
-        self.world.space.end_step();
-        class
-    }
-
-    fn new_array(&mut self) -> ObjectAddress {
-        let length = match self.below(12) {
-            0 => 1_600 + self.below(3_000),
-            1 => 60 + self.below(300),
-            _ => self.below(40),
-        };
-        let class = class_at(self.world.space, Builtin::ObjectArray as u32);
-        self.world.space.end_step();
-        let made = array::allocate(self.world.space, self.world.allocator, class, length).unwrap();
-        self.world.space.end_step();
-        made
-    }
-
-    fn set_element(&mut self, subject: ObjectAddress, value: ObjectAddress) {
-        let length = self.length(subject);
-        if length > 0 {
-            // A few of them many times: counts stick.
-            let few = if self.below(2) == 0 { 40 } else { 4_000 };
-            let index = self.below(length.min(few));
-            let _ = array::set_reference(self.world.space, subject, index, value);
-            self.world.space.end_step();
-        }
-    }
-
-    fn act(&mut self) {
-        let which = usize::try_from(self.below(self.threads.len() as u64)).unwrap();
-        let thread = self.threads[which];
-        thread.run();
-        for _ in 0..=self.below(16) {
-            self.do_something(thread);
-        }
-    }
-
-    fn do_something(&mut self, thread: Thread) {
-        let (world, space) = (self.world, self.world.space);
-        let (target, source) = (self.below(REGISTERS), self.below(REGISTERS));
-        let subject = thread.register(source);
-        let class = if subject.is_null() { 0 } else { self.class(subject) };
-        match self.below(20) {
-            0..=3 => thread.set_register(target, world.new_node()),
-            4 => thread.set_register(target, self.new_array()),
-            5 => thread.set_register(target, subject),
-            6 => thread.set_register(target, NULL),
-            7 => world.set_root(target, subject),
-            8 => thread.set_register(target, world.root(source)),
-            9..=12 if class == world::NODE => {
-                let slot = self.below(2);
-                world.set_field(subject, slot, thread.register(target));
-            }
-            13 if class == world::NODE => {
-                let slot = self.below(2);
-                thread.set_register(target, world.field(subject, slot));
-            }
-            9..=13 if class == Builtin::ObjectArray as u32 => {
-                for _ in 0..=self.below(40) {
-                    self.set_element(subject, thread.register(target));
-                }
-            }
-            14 if class == world::NODE => {
-                let class = class_at(space, Builtin::WeakReference as u32);
-                space.end_step();
-                let made = counting::weak_reference(space, world.allocator, class, subject);
-                space.end_step();
-                thread.set_register(target, made.unwrap());
-            }
-            15 if class == Builtin::WeakReference as u32 => {
-                let read = counting::read_weak(space, subject);
-                space.end_step();
-                thread.set_register(target, read);
-            }
-            16 if thread.depth() < 12 => thread.push(2, REGISTERS),
-            17 if thread.depth() > 1 => thread.pop(),
-            18 if !subject.is_null() => {
-                let other = usize::try_from(self.below(self.threads.len() as u64)).unwrap();
-                let receiver = self.threads[other];
-                receiver.run();
-                let base = frozen::frame_base(space, receiver.object);
-                space.end_step();
-                counting::hand_over(space, base.plus(8 * target), subject);
-                space.end_step();
-            }
-            _ => {}
-        }
     }
 
     /// A flip, after which a copy of what it froze is kept; perhaps a mark of it.
@@ -341,20 +237,7 @@ impl<'a> Run<'a> {
     fn check_end(&mut self) {
         self.collect();
         self.collect();
-        let trace = self.tracer().trace(Roots::Programs);
-        let started = self.tracer().started();
-        let garbage: Vec<_> = started
-            .iter()
-            .filter(|address| !trace.strong.contains(address))
-            // The weak reference to an object goes with it at the latest, if its count has stuck.
-            .filter(|address| {
-                !self
-                    .tracer()
-                    .weak_target(**address)
-                    .is_some_and(|target| trace.strong.contains(&target))
-            })
-            .map(|address| (address, self.tracer().describe(*address)))
-            .collect();
+        let garbage = self.tracer().garbage();
         assert!(garbage.is_empty(), "garbage is left: {garbage:x?}");
         assert!(!sweep::is_unfinished(self.world.space));
         let report = counting::audit::audit(self.world.space);
@@ -365,23 +248,6 @@ impl<'a> Run<'a> {
             .collect();
         assert!(findings.is_empty(), "{findings:#?}");
     }
-}
-
-/// Whether a finding is that an object counts more than there is.
-fn is_too_many(finding: &str) -> bool {
-    let numbers = finding
-        .split_once(": count ")
-        .and_then(|(_, rest)| rest.strip_suffix(" references")?.split_once(", "));
-    numbers.is_some_and(|(counted, found)| {
-        counted.parse::<u64>().unwrap() > found.parse::<u64>().unwrap()
-    })
-}
-
-fn differ(before: &BTreeMap<u64, (u64, u64)>, after: &BTreeMap<u64, (u64, u64)>) -> String {
-    let gone: Vec<_> =
-        before.iter().filter(|(key, value)| after.get(key) != Some(value)).take(5).collect();
-    let new: Vec<_> = after.keys().filter(|key| !before.contains_key(key)).take(5).collect();
-    format!("gone or other {gone:x?}, new {new:x?}")
 }
 
 fn restore(world: &World, pages: &[(PageIndex, PageBytes)]) {

@@ -131,6 +131,19 @@ impl Tracer {
         (is_weak && stuck).then(|| self.word(address + 16))
     }
 
+    /// Objects that nothing can reach, with what they are. The weak reference to an object that lives goes with it at the latest, if its count
+    /// has stuck: that one is none.
+    pub(crate) fn garbage(self) -> Vec<(u64, String)> {
+        let living = self.trace(Roots::Programs).strong;
+        let is_kept = |address: &u64| {
+            living.contains(address)
+                || self.weak_target(*address).is_some_and(|target| living.contains(&target))
+        };
+        let started = self.started().into_iter();
+        let left = started.filter(|address| !is_kept(address));
+        left.map(|address| (address, self.describe(address))).collect()
+    }
+
     fn roots(self, roots: Roots) -> Vec<u64> {
         let mut found = Vec::new();
         for place in (root::DIRECTORY..root::REFERENCES_END).step_by(8) {
@@ -260,6 +273,27 @@ impl Tracer {
         }
         found
     }
+}
+
+/// Whether a finding is that an object counts more than there is.
+pub(crate) fn is_too_many(finding: &str) -> bool {
+    let numbers = finding
+        .split_once(": count ")
+        .and_then(|(_, rest)| rest.strip_suffix(" references")?.split_once(", "));
+    numbers.is_some_and(|(counted, found)| {
+        counted.parse::<u64>().unwrap() > found.parse::<u64>().unwrap()
+    })
+}
+
+/// What differs between two states of what lives.
+pub(crate) fn differ(
+    before: &BTreeMap<u64, (u64, u64)>,
+    after: &BTreeMap<u64, (u64, u64)>,
+) -> String {
+    let gone: Vec<_> =
+        before.iter().filter(|(key, value)| after.get(key) != Some(value)).take(5).collect();
+    let new: Vec<_> = after.keys().filter(|key| !before.contains_key(key)).take(5).collect();
+    format!("gone or other {gone:x?}, new {new:x?}")
 }
 
 /// The verdict of a mark made by the tracer.

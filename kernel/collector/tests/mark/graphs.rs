@@ -72,6 +72,12 @@ fn link(world: &World, random: &mut Random, from: (ObjectAddress, Kind), to: Obj
 /// A world with a random graph of so many objects.
 pub(crate) fn random_world(seed: u64, count: usize) -> World {
     let world = World::new();
+    populate(&world, seed, count);
+    world
+}
+
+/// Puts a random graph of so many objects into a world.
+pub(crate) fn populate(world: &World, seed: u64, count: usize) {
     let space = world.space;
     let mut random = Random::new(seed);
     let objects = class_at(space, Builtin::ObjectArray as u32);
@@ -80,14 +86,14 @@ pub(crate) fn random_world(seed: u64, count: usize) -> World {
     world.set_root(0, pool);
     let mut made = Vec::new();
     for place in 0..count {
-        let new = make(&world, &mut random);
+        let new = make(world, &mut random);
         assert!(array::set_reference(space, pool, place as u64, new.0));
         space.end_step();
         made.push(new);
     }
     for _ in 0..count * 2 {
         let (from, to) = (made[random.index(count)], made[random.index(count)]);
-        link(&world, &mut random, from, to.0);
+        link(world, &mut random, from, to.0);
     }
     // Weak references, some held by objects, some by nothing but the pool.
     let weak_class = class_at(space, Builtin::WeakReference as u32);
@@ -95,7 +101,7 @@ pub(crate) fn random_world(seed: u64, count: usize) -> World {
         let (from, to) = (made[random.index(count)], made[random.index(count)]);
         let weak = counting::weak_reference(space, world.allocator, weak_class, to.0).unwrap();
         space.end_step();
-        link(&world, &mut random, from, weak);
+        link(world, &mut random, from, weak);
     }
     for index in 1..1 + random.index(5) as u64 {
         world.set_root(index, made[random.index(count)].0);
@@ -114,7 +120,7 @@ pub(crate) fn random_world(seed: u64, count: usize) -> World {
     }
     // Counting stops somewhere.
     for _ in 0..random.index(40) {
-        let _ = make(&world, &mut random);
+        let _ = make(world, &mut random);
     }
     if random.index(2) == 0 {
         grace::close(space);
@@ -122,7 +128,6 @@ pub(crate) fn random_world(seed: u64, count: usize) -> World {
             let _ = grace::step(space).unwrap();
         }
     }
-    world
 }
 
 /// The pages that hold anything.

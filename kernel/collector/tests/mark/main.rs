@@ -9,7 +9,13 @@ mod exact;
 mod figures;
 mod graphs;
 mod heaps;
+mod machine;
+#[path = "../../../../vm/tests/mutators/mod.rs"]
+mod mutators;
+mod oracle;
 mod rig;
+#[path = "../../../../vm/tests/sweep_oracle/mod.rs"]
+mod sweep_oracle;
 mod tracer;
 #[path = "../../../../vm/tests/world/mod.rs"]
 mod world;

@@ -14,7 +14,7 @@ use revenant_store::{
 use revenant_vm::sweep::{MARK_WORDS, Marks, Verdicts};
 
 /// Frames of the store's writes; those of the mark come behind.
-const STORE_FRAMES: u32 = 64;
+pub(crate) const STORE_FRAMES: u32 = 64;
 const VM_ABI: u32 = 1;
 
 pub(crate) struct Rig {
@@ -34,23 +34,35 @@ pub(crate) enum Driven {
     Cut,
 }
 
-fn request(session: u128) -> OpenRequest {
+fn request(session: u128, from: OpenFrom) -> OpenRequest {
     let retention = Retention { last: 2, ..Retention::default() };
     OpenRequest {
         session: SessionId(session),
         vm_abi: VM_ABI,
         access: Access::ReadWrite,
-        from: OpenFrom::Newest,
-        options: StoreOptions { retention, ..StoreOptions::default() },
+        from,
+        options: StoreOptions {
+            retention,
+            failures_until_read_only: u32::MAX,
+            ..StoreOptions::default()
+        },
     }
 }
 
-fn open(disk: &mut SimDisk, frames: &mut SimFrames, session: u128, planted: Planted) -> Store {
-    let mut opening = Opening::new(request(session));
+pub(crate) fn open(
+    disk: &mut SimDisk,
+    frames: &mut SimFrames,
+    session: u128,
+    from: OpenFrom,
+    planted: Planted,
+) -> Option<Store> {
+    let mut opening = Opening::new(request(session, from));
     opening.plant(planted);
     loop {
         match opening.step(disk) {
-            OpenOutcome::Opened(store, _) => return *store,
+            OpenOutcome::Opened(store, _) => return Some(*store),
+            // The snapshot is not there any more.
+            OpenOutcome::Refused(_) if from != OpenFrom::Newest => return None,
             OpenOutcome::Refused(refusal) => panic!("the store is refused: {refusal:?}"),
             OpenOutcome::Again => {}
             OpenOutcome::Waiting => {
@@ -81,7 +93,7 @@ impl Rig {
                 }
             }
         }
-        let store = open(&mut disk, &mut frames, 1, Planted::None);
+        let store = open(&mut disk, &mut frames, 1, OpenFrom::Newest, Planted::None).unwrap();
         Self { disk, frames, store, cut_after: None, worst_loss: 0 }
     }
 
@@ -91,7 +103,7 @@ impl Rig {
             SimDiskOptions { seed: u64::try_from(session).unwrap(), ..SimDiskOptions::default() };
         let mut disk = SimDisk::new(image, options);
         let mut frames = SimFrames::new(STORE_FRAMES, 1);
-        let store = open(&mut disk, &mut frames, session, Planted::None);
+        let store = open(&mut disk, &mut frames, session, OpenFrom::Newest, Planted::None).unwrap();
         Self { disk, frames, store, cut_after: None, worst_loss: 0 }
     }
 
