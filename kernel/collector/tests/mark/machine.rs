@@ -10,9 +10,10 @@ use crate::world::World;
 use revenant_collector::schedule::{Mode, Order, Schedule, View};
 use revenant_collector::{Mark, MarkOutcome, PlantedMark, RegionError, Verdict};
 use revenant_hal::{
-    Disk, Epoch, FrameIndex, FrameMemory, Nanoseconds, PAGE_SIZE, PageBytes, PageIndex,
+    Disk, DiskOperation, Epoch, FrameIndex, FrameMemory, Nanoseconds, PAGE_SIZE, PageBytes,
+    PageIndex,
 };
-use revenant_sim::{Image, SimDisk, SimDiskOptions, SimFrames};
+use revenant_sim::{Fault, FaultEffect, FaultTarget, Image, SimDisk, SimDiskOptions, SimFrames};
 use revenant_store::{Copies, OpenFrom, Planted, Purpose, Store, StoreEvent};
 use revenant_vm::Prospect;
 use revenant_vm::counting;
@@ -104,6 +105,8 @@ pub(crate) struct Machine<'a> {
     /// Collections of older snapshots are not counted as whole ones.
     pub(crate) since: Epoch,
     bugs: Bugs,
+    /// Reads have failed since the start, or will.
+    reads_fail: bool,
     pub(crate) seen: Seen,
 }
 
@@ -147,6 +150,7 @@ impl<'a> Machine<'a> {
             saved,
             since: Epoch(0),
             bugs,
+            reads_fail: false,
             seen: Seen::default(),
             store,
         };
@@ -186,6 +190,13 @@ impl<'a> Machine<'a> {
                 _ => assert!(!self.last.is_empty()),
             }
         }
+    }
+
+    /// From now on reads fail.
+    pub(crate) fn fail_reads(&mut self, target: FaultTarget) {
+        let (operation, effect) = (DiskOperation::Read, FaultEffect::Fail);
+        self.disk.add_fault(Fault { operation, target, effect });
+        self.reads_fail = true;
     }
 
     /// A page of the heap as of the last flip.
@@ -379,7 +390,9 @@ impl<'a> Machine<'a> {
                 self.seen.incomplete += u32::from(matches!(other, MarkOutcome::Incomplete { .. }));
                 let expected = match other {
                     MarkOutcome::Incomplete { .. } | MarkOutcome::Refused(_) => true,
-                    MarkOutcome::Failed(error) => matches!(error, RegionError::Device(_)),
+                    // Of two control blocks the older is left if the other cannot be read: its sum is not that of the bitmaps.
+                    MarkOutcome::Failed(RegionError::Damaged) => self.reads_fail,
+                    MarkOutcome::Failed(RegionError::Device(_)) => true,
                     _ => false,
                 };
                 assert!(expected, "{other:?}");

@@ -9,10 +9,8 @@ use crate::rig::Rig;
 use crate::sweep_oracle::{Tracer, is_too_many};
 use crate::world::{Thread, World};
 use revenant_collector::PlantedMark;
-use revenant_hal::{DiskOperation, Epoch};
-use revenant_sim::{
-    CutPolicy, Fault, FaultEffect, FaultTarget, Image, KeepAll, KeepNone, Random, Seeded,
-};
+use revenant_hal::Epoch;
+use revenant_sim::{CutPolicy, FaultTarget, Image, KeepAll, KeepNone, Random, Seeded};
 use revenant_store::{OpenFrom, Planted};
 use revenant_vm::counting::doubt::Wish;
 use revenant_vm::counting::{self, audit, grace};
@@ -180,15 +178,13 @@ impl<'a> Run<'a> {
             (self.random.below(8), self.random.one_in(4), self.random.below(60));
         let one_in = 2 + self.random.below(40);
         let machine = self.machine();
-        let fail =
-            |target| Fault { operation: DiskOperation::Read, target, effect: FaultEffect::Fail };
         match which {
             0 => machine.wish.start = true,
             1 => machine.wish.stop = later,
             2 => machine.wish.pause = !machine.wish.pause && later,
             // Only the collector reads while programs run: object space is all in memory here.
-            3 => machine.disk.add_fault(fail(FaultTarget::Nth(nth))),
-            4 if later => machine.disk.add_fault(fail(FaultTarget::OneIn(one_in))),
+            3 => machine.fail_reads(FaultTarget::Nth(nth)),
+            4 if later => machine.fail_reads(FaultTarget::OneIn(one_in)),
             5 if later => machine.now += HOUR,
             _ => machine.disk.clear_faults(),
         }
