@@ -12,7 +12,7 @@ use revenant_machine::frames::FramePool;
 use revenant_machine::virtio::VirtioDisk;
 use revenant_machine::{cpu, heap};
 use revenant_store::{
-    Access, OpenFrom, OpenReport, OpenRequest, Retention, SessionId, Store, StoreOptions,
+    Access, OpenFrom, OpenReport, OpenRequest, RetentionOverride, SessionId, Store, StoreOptions,
 };
 
 /// Requests that the store keeps in flight at most, whatever the device allows: each takes kernel heap.
@@ -119,12 +119,12 @@ fn open_from(
         access: Access::ReadWrite,
         from,
         options: StoreOptions {
-            retention: Retention {
-                last: options.retain.max(1),
+            retention: RetentionOverride {
+                last: options.retain,
                 hourly: options.retain_hourly,
                 daily: options.retain_daily,
-                together: DELETED_TOGETHER,
             },
+            deleted_together: DELETED_TOGETHER,
             queue_depth: depth,
             cached_nodes: cache_bytes(heap::size_bytes()) / NODE_BYTES,
             changed_nodes: heap::size_bytes() / CHANGED_SHARE / NODE_BYTES,
@@ -147,5 +147,7 @@ fn open_from(
         report.tombstones,
         report.blocks_read
     );
+    let kept = store.retention().overridden(request.options.retention);
+    detail!("retention last={} hourly={} daily={}", kept.last.max(1), kept.hourly, kept.daily);
     Ok((store, report))
 }

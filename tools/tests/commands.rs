@@ -98,7 +98,7 @@ fn every_command_explains_itself() {
     for command in ["asm", "disasm", "verify", "run", "disk", "boot"] {
         assert!(succeeds(&[command, "--help"]).contains("Usage:"), "{command}");
     }
-    for command in ["create", "info", "check", "cat", "snapshots", "verify"] {
+    for command in ["create", "info", "check", "cat", "snapshots", "retention", "verify"] {
         assert!(succeeds(&["disk", command, "--help"]).contains("Usage:"), "{command}");
     }
 }
@@ -149,6 +149,44 @@ fn a_disk_with_a_program_is_made_listed_and_checked() {
         "{message}"
     );
     assert!(!Path::new(&other).exists());
+}
+
+/// Tools kept the last four: to pin one snapshot deleted others.
+#[test]
+fn a_tool_drops_no_snapshot_and_the_policy_says_which_will_go() {
+    let folder = Folder::new("retention");
+    let path = folder.path("kept.img");
+    let program = sample("hello.rasm");
+    let create = ["disk", "create", &path, "--size", "32M", "--module", &program];
+    let too_many = fails(&[&create[..], &["--keep-last", "90", "--keep-daily", "11"]].concat());
+    assert!(too_many.contains("from 1 to 100 snapshots can be kept"), "{too_many}");
+    assert!(!Path::new(&path).exists());
+    succeeds(&[&create[..], &["--keep-last", "5", "--keep-daily", "7"]].concat());
+    let info = succeeds(&["disk", "info", &path]);
+    assert!(info.contains("\nretention last=5 hourly=0 daily=7\n"), "{info}");
+    {
+        let mut image = Image::open(Path::new(&path), Mode::Write, VM_ABI).expect("it opens");
+        for round in 0..11 {
+            let page = revenant_hal::PageBytes([round; 4096]);
+            let changed = [(revenant_hal::PageIndex(1 << 33), revenant_store::Copies::One, page)];
+            image.snapshot(changed.into_iter()).expect("there is room");
+        }
+    }
+    let listed = succeeds(&["disk", "snapshots", &path]);
+    let epochs: Vec<&str> =
+        listed.lines().filter_map(|line| line.split(['=', ' ']).nth(1)).collect();
+    assert_eq!(epochs.len(), 12, "{listed}");
+    succeeds(&["disk", "pin", &path, "--snapshot", epochs[2]]);
+    let shown = succeeds(&["disk", "retention", &path, "--last", "3"]);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!((lines[0], lines.len()), ("retention last=3 hourly=0 daily=7", 13));
+    assert!(lines[3].ends_with(" pinned kept_by=pin"), "{shown}");
+    assert!(lines[9].ends_with(" goes") && lines[10].ends_with(" kept_by=last"), "{shown}");
+    assert!(lines[12].ends_with(" newest kept_by=last,day"), "{shown}");
+    assert_eq!(shown, succeeds(&["disk", "retention", &path]), "it stays said");
+    let refused = fails(&["disk", "retention", &path, "--last", "0"]);
+    assert!(refused.contains("the last one among them"), "{refused}");
+    assert!(succeeds(&["disk", "check", &path]).contains("problems=0"));
 }
 
 #[test]

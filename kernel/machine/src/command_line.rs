@@ -3,8 +3,8 @@
 //! | key | value | default | meaning |
 //! |---|---|---|---|
 //! | `snapshot_interval_ms` | number, at least 10 | 1000 | time from one flip to the next request |
-//! | `retain` | number | 8 | snapshots kept beside the newest |
-//! | `retain_hourly`, `retain_daily` | number | 0 | besides, the newest snapshot of each of the last so many hours, or days, that have one |
+//! | `retain` | number | the disk's | the last so many snapshots are kept, the newest among them (`revenant disk retention` sets what the disk says) |
+//! | `retain_hourly`, `retain_daily` | number | the disk's | besides, the newest snapshot of each of the last so many hours, or days, that have one |
 //! | `rollback` | `N@R` | none | resume snapshot N, if the store's restore generation is R (`revenant disk snapshots` prints the word) |
 //! | `generation` | `G@R` | none | open the older generation G of a damaged disk, if every block it reaches is whole and the store's restore generation is R (`revenant disk check` prints the word) |
 //! | `patience` | number | 3 | resumes in a row that ended in a recorded fault, after which the state is given up and what was before them resumed, however far they came; 0: never. A power cut is none |
@@ -41,12 +41,12 @@ const MIN_INTERVAL_MS: u64 = 10;
 pub struct Options {
     /// Milliseconds from one flip to the next request.
     pub snapshot_interval_ms: u64,
-    /// Snapshots kept beside the newest.
-    pub retain: u32,
+    /// The last so many snapshots are kept; none here and in the next two: what the disk says.
+    pub retain: Option<u32>,
     /// Hours of which the newest snapshot is kept.
-    pub retain_hourly: u32,
+    pub retain_hourly: Option<u32>,
     /// Days of which the newest snapshot is kept.
-    pub retain_daily: u32,
+    pub retain_daily: Option<u32>,
     /// The snapshot to go back to.
     pub rollback: Option<GoBack>,
     /// The generation of a damaged disk to go back to.
@@ -89,9 +89,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             snapshot_interval_ms: 1000,
-            retain: 8,
-            retain_hourly: 0,
-            retain_daily: 0,
+            retain: None,
+            retain_hourly: None,
+            retain_daily: None,
             rollback: None,
             generation: None,
             patience: 3,
@@ -206,9 +206,9 @@ impl Options {
                 &mut self.snapshot_interval_ms,
                 value.parse().ok().filter(|interval| *interval >= MIN_INTERVAL_MS),
             ),
-            "retain" => store(&mut self.retain, value.parse().ok()),
-            "retain_hourly" => store(&mut self.retain_hourly, value.parse().ok()),
-            "retain_daily" => store(&mut self.retain_daily, value.parse().ok()),
+            "retain" => store(&mut self.retain, value.parse().ok().map(Some)),
+            "retain_hourly" => store(&mut self.retain_hourly, value.parse().ok().map(Some)),
+            "retain_daily" => store(&mut self.retain_daily, value.parse().ok().map(Some)),
             "rollback" => store(&mut self.rollback, parse_going_back(value).map(Some)),
             "generation" => store(&mut self.generation, parse_going_back(value).map(Some)),
             "patience" => store(&mut self.patience, value.parse().ok()),
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(options.rollback, Some(GoBack { to: 12, restore_generation: 3 }));
         let (options_of_years, _) = parse("retain=3 retain_hourly=24 retain_daily=7 patience=0");
         let kept = (options_of_years.retain, options_of_years.retain_hourly);
-        assert_eq!((kept, options_of_years.retain_daily), ((3, 24), 7));
+        assert_eq!((kept, options_of_years.retain_daily), ((Some(3), Some(24)), Some(7)));
         assert_eq!((options_of_years.patience, options.patience), (0, 3));
         let (options_of_damaged, problems) = parse("generation=40@2");
         assert_eq!(
@@ -294,7 +294,7 @@ mod tests {
         );
         assert!(options.safe && options.exit_on_main);
         assert_eq!((options.test.as_deref(), options.bench), (Some("paging"), None));
-        assert_eq!(options.retain, Options::default().retain);
+        assert_eq!((options.retain, options.retain_daily), (None, None));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! Invariant: nothing here has behaviour; the state machines stand in `open`, `store` and `check`.
 
 use crate::error::{AbandonReason, DamagedBlock, ReadOnlyReason};
-use crate::snapshot::{BranchId, Retention};
+use crate::retention::RetentionOverride;
+use crate::snapshot::BranchId;
 use alloc::vec::Vec;
 use revenant_hal::{Epoch, Event, FrameIndex, Generation, Nanoseconds, PageIndex};
 
@@ -18,8 +19,12 @@ pub struct SessionId(pub u128);
 /// How a store behaves while it is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StoreOptions {
-    /// What is kept without being asked for.
-    pub retention: Retention,
+    /// What this session puts in the place of the store's policy of retention.
+    pub retention: RetentionOverride,
+    /// So many snapshots that nothing keeps are deleted together: what they free is noted in the same bitmaps, which are written
+    /// once for all of them; in a commit that changes nothing, up to one less than twice as many. So some stand longer than
+    /// they must, as long as there is space. 0 is taken as 1.
+    pub deleted_together: u32,
     /// So many abandoned snapshots in a row make the store read-only.
     pub failures_until_read_only: u32,
     /// Map nodes kept in RAM; each is 4 KiB and a little.
@@ -60,7 +65,8 @@ impl Default for TrimOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            retention: Retention::default(),
+            retention: RetentionOverride::default(),
+            deleted_together: 1,
             failures_until_read_only: 3,
             cached_nodes: 4096,
             changed_nodes: 4096,

@@ -343,6 +343,7 @@ impl Store {
             previous_free_root: old.free_root,
             allocated: self.allocator.next().count(),
             collector_pin: commit.requests.collector_pin_in(&snapshots, self.planted),
+            retention: commit.requests.retention,
             wall_time: commit.target.map_or(old.wall_time, |target| target.wall_time),
             snapshots,
             ..old.clone()

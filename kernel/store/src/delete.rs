@@ -18,6 +18,7 @@ use crate::commit::{Commit, Phase};
 use crate::error::AbandonReason;
 use crate::reference::{FANOUT, MAP_LEVELS, Node, Reference};
 use crate::reservation;
+use crate::retention::Retention;
 use crate::snapshot::{MAXIMUM_SNAPSHOTS, SnapshotTable};
 use crate::store::Store;
 use crate::tree::{Missing, Place, TreeKind, is_inside};
@@ -94,11 +95,12 @@ impl Store {
             pinned || epoch == newest || Some(epoch) == collector
         };
         let mut wanted: Vec<Epoch> = commit.requests.deletions.iter().copied().collect();
-        let retention = self.request.options.retention;
-        let expired = commit.table.expired(newest, retention);
+        let options = &self.request.options;
+        let stored = commit.requests.retention.unwrap_or(Retention::DEFAULT);
+        let expired = commit.table.expired(newest, stored.overridden(options.retention));
         // A commit that changes nothing else would write bitmaps for this alone.
         let idle = commit.data.updates.is_empty();
-        let together = retention.together.max(1) as usize;
+        let together = options.deleted_together.max(1) as usize;
         commit.expiring |= expired.len() >= if idle { 2 * together - 1 } else { together };
         if commit.expiring {
             wanted.extend(expired);

@@ -294,6 +294,11 @@ pub enum SnapshotError {
     Newest,
     /// The table of snapshots is full of pinned ones and branches.
     TooManyPins,
+    /// A policy of retention that keeps nothing, or more than there is room for.
+    Retention {
+        /// Snapshots that one may keep.
+        most: u32,
+    },
     /// The store writes nothing any more.
     ReadOnly(ReadOnlyReason),
     /// A snapshot is in the making; one at a time.
@@ -312,6 +317,9 @@ impl fmt::Display for SnapshotError {
             Self::TooManyPins => formatter
                 .write_str("the table of snapshots is full; unpin some, or release a branch"),
             Self::ReadOnly(reason) => write!(formatter, "read-only: {reason}"),
+            Self::Retention { most } => {
+                write!(formatter, "from 1 to {most} snapshots can be kept, the last one among them")
+            }
             Self::Busy => formatter.write_str("a snapshot is in the making"),
             Self::EpochNotNew(epoch) => write!(formatter, "epoch {epoch} is not new"),
         }

@@ -177,6 +177,7 @@ impl Formatting {
             previous_free_root: self.root,
             allocated: self.allocated,
             collector_pin: None,
+            retention: None,
             wall_time: Nanoseconds(0),
             snapshots: SnapshotTable::default(),
         }

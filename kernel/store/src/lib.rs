@@ -47,6 +47,7 @@ mod read;
 mod reference;
 mod requests;
 mod reservation;
+mod retention;
 mod ring;
 mod seal;
 mod snapshot;
@@ -78,7 +79,8 @@ pub use layout::{
 pub use open::{OpenOutcome, Opening};
 pub use problem::{CheckReport, MAXIMUM_PROBLEMS, Problem};
 pub use reference::{FANOUT, MAP_LEVELS, Node, Reference};
+pub use retention::{KeptBy, Retention, RetentionOverride};
 pub use ring::{Ring, RingOutcome, RingReader};
-pub use snapshot::{BranchId, MAXIMUM_SNAPSHOTS, Retention, Snapshot, SnapshotTable};
+pub use snapshot::{BranchId, MAXIMUM_SNAPSHOTS, Snapshot, SnapshotTable};
 pub use store::Store;
 pub use superblock::{CollectorPin, RawSlot, SlotContent, Superblock, encode_tombstone};

@@ -1,10 +1,11 @@
-//! Wishes about snapshots: pin, unpin, delete, release a branch, the collector's pin. They take effect with the next
+//! Wishes about snapshots: pin, unpin, delete, release a branch, the collector's pin, the policy of retention. They take effect with the next
 //! commit that succeeds, together, and stay wishes if it is given up.
 //!
 //! Invariant: nothing here changes the durable table.
 
 use crate::api::Planted;
 use crate::error::SnapshotError;
+use crate::retention::Retention;
 use crate::snapshot::{BranchId, SnapshotTable};
 use crate::store::Store;
 use crate::superblock::{CollectorPin, Superblock};
@@ -17,6 +18,8 @@ pub(crate) struct Requests {
     pins: BTreeMap<Epoch, bool>,
     pub(crate) deletions: BTreeSet<Epoch>,
     pub(crate) collector_pin: Option<CollectorPin>,
+    /// The store's policy from the next commit on; none if it never had one.
+    pub(crate) retention: Option<Retention>,
 }
 
 impl Requests {
@@ -25,6 +28,7 @@ impl Requests {
             pins: BTreeMap::new(),
             deletions: BTreeSet::new(),
             collector_pin: superblock.collector_pin,
+            retention: superblock.retention,
         }
     }
 

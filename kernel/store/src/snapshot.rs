@@ -1,10 +1,10 @@
-//! The table of snapshots: a tree by parent, with branches, pins and hidden members, and the rule of retention.
+//! The table of snapshots: a tree by parent, with branches, pins and hidden members.
 //!
 //! Invariants: epochs are unique in the table and grow from parent to child; the live state's own snapshot is always in
 //! the table and never hidden; a snapshot with more than one child is never freed, only hidden, because which of its
 //! blocks are still needed cannot be told from one child alone.
 //!
-//! Neighbours: `superblock` encodes the table into a slot; `delete` frees what a dropped snapshot alone held.
+//! Neighbours: `superblock` encodes the table into a slot; `retention` says which snapshots go; `delete` frees what a dropped snapshot alone held.
 
 use crate::reference::Reference;
 use alloc::{collections::BTreeSet, vec::Vec};
@@ -44,35 +44,11 @@ pub struct Snapshot {
     pub blocks_written: u64,
 }
 
-/// Which snapshots are kept without being asked for. The newest and the pinned ones always are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Retention {
-    /// The last so many on the live branch; at least 1.
-    pub last: u32,
-    /// The newest of each of the last so many hours that have one.
-    pub hourly: u32,
-    /// The newest of each of the last so many days that have one.
-    pub daily: u32,
-    /// So many that nothing keeps are deleted together: what they free is noted in the same bitmaps, which are written
-    /// once for all of them; in a commit that changes nothing, up to one less than twice as many. So some stand longer than
-    /// they must, as long as there is space. 0 is taken as 1.
-    pub together: u32,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { last: 4, hourly: 0, daily: 0, together: 1 }
-    }
-}
-
 /// All snapshots of a store, by epoch.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct SnapshotTable {
     entries: Vec<Snapshot>,
 }
-
-const HOUR_NANOSECONDS: u64 = 3_600_000_000_000;
-const DAY_NANOSECONDS: u64 = 24 * HOUR_NANOSECONDS;
 
 impl SnapshotTable {
     /// A table from entries that ascend by epoch and name only earlier parents; none otherwise, or if there are too many.
@@ -198,36 +174,6 @@ impl SnapshotTable {
         }
     }
 
-    /// The snapshots of the live line that nothing keeps, oldest first: not the newest, not pinned, beyond `retention`.
-    /// Other branches are kept until they are released.
-    #[must_use]
-    pub fn expired(&self, newest: Epoch, retention: Retention) -> Vec<Epoch> {
-        let line = self.line(newest);
-        let mut kept: BTreeSet<Epoch> =
-            line.iter().take(retention.last.max(1) as usize).copied().collect();
-        let periods = [(retention.hourly, HOUR_NANOSECONDS), (retention.daily, DAY_NANOSECONDS)];
-        for (count, length) in periods {
-            let mut seen = BTreeSet::new();
-            for epoch in &line {
-                let Some(entry) = self.get(*epoch) else { continue };
-                let fresh = !seen.contains(&(entry.wall_time.0 / length));
-                if fresh && seen.len() < count as usize {
-                    seen.insert(entry.wall_time.0 / length);
-                    kept.insert(*epoch);
-                }
-            }
-        }
-        let mut expired: Vec<Epoch> = line
-            .into_iter()
-            .filter(|epoch| {
-                let entry = self.get(*epoch);
-                !kept.contains(epoch) && entry.is_some_and(|entry| !entry.pinned && !entry.hidden)
-            })
-            .collect();
-        expired.reverse();
-        expired
-    }
-
     /// The oldest snapshot of the live line that may be dropped when space runs short: not pinned, not `newest`, and not a
     /// fork. Other branches are kept until somebody releases them.
     #[must_use]
@@ -254,24 +200,10 @@ mod tests {
             pinned: false,
             hidden: false,
             root: Reference::ZERO,
-            wall_time: Nanoseconds(epoch * HOUR_NANOSECONDS / 2),
+            wall_time: Nanoseconds(epoch),
             pages: 0,
             blocks_written: 0,
         }
-    }
-
-    #[test]
-    fn retention_keeps_the_last_the_hourly_and_the_pinned() {
-        let mut table = SnapshotTable::default();
-        for epoch in 1..=10 {
-            table.push(snapshot(epoch, epoch - 1));
-        }
-        table.get_mut(Epoch(1)).unwrap().pinned = true;
-        let retention = Retention { last: 2, hourly: 3, daily: 0, together: 1 };
-        // Kept: 10, 9; the newest of the hours 5 (10), 4 (9), 3 (7); pinned 1.
-        let expired = table.expired(Epoch(10), retention);
-        assert_eq!(expired, [2, 3, 4, 5, 6, 8].map(Epoch).to_vec());
-        assert_eq!(table.oldest_droppable(Epoch(10), Some(Epoch(2))), Some(Epoch(3)));
     }
 
     #[test]

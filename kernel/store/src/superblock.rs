@@ -10,6 +10,7 @@ use crate::layout::{FORMAT_VERSION, Layout, SLOT_BLOCKS};
 use crate::reference::{
     REFERENCE_BYTES, Reference, read_u32, read_u64, write_bytes, write_u32, write_u64,
 };
+use crate::retention::Retention;
 use crate::snapshot::{BranchId, MAXIMUM_SNAPSHOTS, Snapshot, SnapshotTable};
 use alloc::{boxed::Box, vec::Vec};
 use revenant_hal::{Checksum, Epoch, Generation, Nanoseconds, PAGE_SIZE, PAGE_SIZE_U64, PageBytes};
@@ -55,6 +56,9 @@ mod at {
     pub(super) const ROOT: usize = 216;
     pub(super) const COLLECTOR_START: usize = 248;
     pub(super) const COLLECTOR_LENGTH: usize = 256;
+    pub(super) const KEEP_LAST: usize = 264;
+    pub(super) const KEEP_HOURLY: usize = 268;
+    pub(super) const KEEP_DAILY: usize = 272;
 }
 
 /// The collector's pin: the full name of the snapshot that it marks (the store's id completes it).
@@ -101,6 +105,8 @@ pub struct Superblock {
     pub allocated: u64,
     /// What the collector marks.
     pub collector_pin: Option<CollectorPin>,
+    /// Which snapshots stay without being asked for; none if nobody ever said.
+    pub retention: Option<Retention>,
     /// When it was written.
     pub wall_time: Nanoseconds,
     /// All snapshots.
@@ -250,10 +256,19 @@ fn decode(blocks: &[Box<PageBytes>]) -> Option<Superblock> {
             branch: BranchId(read_u32(&flat, at::PIN_BRANCH)),
             root_checksum: Checksum(read_u64(&flat, at::PIN_CHECKSUM)),
         }),
+        retention: decode_retention(&flat),
         wall_time: Nanoseconds(read_u64(&flat, at::WALL_TIME)),
         snapshots,
     };
     superblock.is_consistent().then_some(superblock)
+}
+
+/// Any numbers are safe: with more than the table holds, as many stay as there is room for.
+fn decode_retention(flat: &[u8]) -> Option<Retention> {
+    let last = read_u32(flat, at::KEEP_LAST);
+    let hourly = read_u32(flat, at::KEEP_HOURLY);
+    let daily = read_u32(flat, at::KEEP_DAILY);
+    (last != 0).then_some(Retention { last, hourly, daily })
 }
 
 fn decode_entry(bytes: &[u8]) -> Snapshot {
@@ -321,6 +336,11 @@ impl Superblock {
             write_u64(&mut flat, at::PIN_EPOCH, pin.epoch.0);
             write_u32(&mut flat, at::PIN_BRANCH, pin.branch.0);
             write_u64(&mut flat, at::PIN_CHECKSUM, pin.root_checksum.0);
+        }
+        if let Some(retention) = self.retention {
+            write_u32(&mut flat, at::KEEP_LAST, retention.last);
+            write_u32(&mut flat, at::KEEP_HOURLY, retention.hourly);
+            write_u32(&mut flat, at::KEEP_DAILY, retention.daily);
         }
         write_u32(&mut flat, at::SNAPSHOTS, u32::try_from(entries.len()).unwrap_or(u32::MAX));
         write_u64(&mut flat, at::WALL_TIME, self.wall_time.0);
@@ -419,6 +439,7 @@ mod tests {
                 branch: BranchId(1),
                 root_checksum: Checksum(4),
             }),
+            retention: (snapshots > 1).then_some(Retention { last: 3, hourly: 24, daily: 7 }),
             wall_time: Nanoseconds(11),
             snapshots: table,
         }

@@ -11,7 +11,7 @@ use revenant_hal::{
 };
 use revenant_store::{
     Access, Copies, FormatOutcome, Formatting, OpenFrom, OpenOutcome, OpenRequest, Opening,
-    Retention, SessionId, StepOutcome, Store, StoreEvent, StoreId, StoreOptions,
+    RetentionOverride, SessionId, StepOutcome, Store, StoreEvent, StoreId, StoreOptions,
 };
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -93,7 +93,7 @@ impl Bench {
             }
         }
         let (access, from) = (Access::ReadWrite, OpenFrom::Newest);
-        let retention = Retention { last: 1, ..Retention::default() };
+        let retention = RetentionOverride::only_last(1);
         let options = StoreOptions { retention, ..StoreOptions::default() };
         let session = SessionId(1);
         let mut opening = Opening::new(OpenRequest { session, vm_abi: 1, access, from, options });

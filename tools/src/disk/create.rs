@@ -5,7 +5,7 @@
 
 use super::file_disk::sync_name;
 use super::image::{Image, SourcePage};
-use super::{ImageError, VM_ABI};
+use super::{ImageError, KeepArguments, VM_ABI};
 use crate::modules::{explain, load_all};
 use crate::run::HostEnvironment;
 use clap::Args;
@@ -37,6 +37,9 @@ pub struct CreateArguments {
     /// those of --program in their order; without, there is no limit
     #[arg(long = "quota", value_name = "SIZE", value_parser = parse_size)]
     pub quotas: Vec<u64>,
+    /// Which snapshots the disk keeps; `disk retention` changes it
+    #[command(flatten)]
+    pub keep: KeepArguments,
     /// Replace the image if it exists
     #[arg(long)]
     pub force: bool,
@@ -105,7 +108,8 @@ pub(super) fn create(arguments: &CreateArguments) -> Result<(), String> {
     let blocks = arguments.size / PAGE_SIZE_U64;
     let mut image =
         Image::create_empty(&arguments.image, blocks, arguments.force, VM_ABI).map_err(say)?;
-    fill(&mut image, arguments, &files, &further).inspect_err(|_| {
+    let kept = arguments.keep.apply(&mut image).map_err(|error| error.to_string());
+    kept.and_then(|()| fill(&mut image, arguments, &files, &further)).inspect_err(|_| {
         // A disk without a program is of no use; that it could not be removed adds nothing to the error.
         let _ = std::fs::remove_file(&arguments.image);
     })?;

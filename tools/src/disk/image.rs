@@ -12,8 +12,8 @@ use revenant_hal::{
 use revenant_store::{
     AbandonReason, Access, Check, CheckOutcome, CheckReport, Copies, DamagedBlock, FormatOutcome,
     Formatting, OpenFrom, OpenOutcome, OpenReport, OpenRequest, Opening, PageContent, Refusal,
-    Ring, RingOutcome, RingReader, SessionId, SnapshotError, StepOutcome, Store, StoreEvent,
-    StoreId, StoreOptions, Superblock,
+    RetentionOverride, Ring, RingOutcome, RingReader, SessionId, SnapshotError, StepOutcome, Store,
+    StoreEvent, StoreId, StoreOptions, Superblock,
 };
 use std::io::Read;
 use std::path::Path;
@@ -154,7 +154,12 @@ impl Image {
         from: OpenFrom,
     ) -> Result<Self, ImageError> {
         let mut frames = HostFrames::new(FRAMES);
-        let options = StoreOptions { cached_nodes: 1 << 16, ..StoreOptions::default() };
+        // A tool drops nothing but what it is told to: the policy is the machine's business.
+        let options = StoreOptions {
+            retention: RetentionOverride::KEEP_ALL,
+            cached_nodes: 1 << 16,
+            ..StoreOptions::default()
+        };
         let session = SessionId(random()?);
         let mut opening = Opening::new(OpenRequest { session, vm_abi, access, from, options });
         loop {

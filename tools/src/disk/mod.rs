@@ -12,6 +12,7 @@ mod frames;
 mod image;
 mod lay;
 mod pages;
+mod retention;
 mod ring;
 mod usage;
 mod verify;
@@ -24,6 +25,7 @@ pub use file_disk::{FileDisk, Mode, OpenError};
 pub use frames::HostFrames;
 pub use image::{Image, ImageError, SourcePage, check, format, random, read_ring};
 pub use pages::PagesArguments;
+pub use retention::{KeepArguments, RetentionArguments};
 pub use usage::{Kinds, Usage, usage};
 pub use verify::VerifyArguments;
 
@@ -53,8 +55,10 @@ pub enum DiskCommand {
     Digest(DigestArguments),
     /// Show superblocks, snapshots, sizes and what they share
     Info(StateArguments),
-    /// List snapshots, each with the word that rolls back to it
+    /// List snapshots, each with the word that rolls back to it, and why it stays
     Snapshots(StateArguments),
+    /// Show or set which snapshots the disk keeps, and why each one stays
+    Retention(RetentionArguments),
     /// Read every block, compare every checksum, and the allocator with what is reached
     Check(StateArguments),
     /// Verify all code on the disk again, and what its threads hold, for this version of the machine
@@ -113,6 +117,7 @@ pub fn run(command: &DiskCommand) -> ExitCode {
         DiskCommand::Verify(arguments) => return finish(verify::verify(arguments)),
         DiskCommand::Info(arguments) => (&arguments.image, info(arguments)),
         DiskCommand::Snapshots(arguments) => (&arguments.image, list(arguments)),
+        DiskCommand::Retention(arguments) => (&arguments.image, retention::retention(arguments)),
         DiskCommand::Check(arguments) => (&arguments.image, check_image(arguments)),
         DiskCommand::Pin(arguments) => {
             (&arguments.image, change(arguments, |image, epoch| image.store.pin(epoch)))
@@ -194,6 +199,7 @@ fn snapshot_line(snapshot: &Snapshot, superblock: &Superblock) -> String {
     if snapshot.hidden {
         words.push("hidden".into());
     }
+    words.push(retention::reasons(snapshot, superblock));
     words.join(" ")
 }
 
@@ -207,6 +213,7 @@ fn info(arguments: &StateArguments) -> Result<ExitCode, ImageError> {
     let (usage, kinds) = usage(image.disk(), &superblock);
     print_kinds(path, &superblock, kinds);
     print_quotas(&mut image, &superblock);
+    println!("{}", retention::policy_line(&superblock));
     println!("snapshots");
     for (snapshot, (_, usage)) in superblock.snapshots.entries().iter().zip(usage) {
         print!("  {} blocks={}", snapshot_line(snapshot, &superblock), usage.reached);

@@ -9,7 +9,8 @@ use revenant_hal::{
 use revenant_sim::{CutPolicy, Image, SimDisk, SimDiskOptions, SimFrames};
 use revenant_store::{
     Access, Copies, FormatOutcome, Formatting, OpenFrom, OpenOutcome, OpenRequest, Opening,
-    Planted, Purpose, Retention, SessionId, StepOutcome, Store, StoreEvent, StoreId, StoreOptions,
+    Planted, Purpose, RetentionOverride, SessionId, StepOutcome, Store, StoreEvent, StoreId,
+    StoreOptions,
 };
 use revenant_vm::sweep::{MARK_WORDS, Marks, Verdicts};
 
@@ -35,14 +36,13 @@ pub(crate) enum Driven {
 }
 
 fn request(session: u128, from: OpenFrom) -> OpenRequest {
-    let retention = Retention { last: 2, ..Retention::default() };
     OpenRequest {
         session: SessionId(session),
         vm_abi: VM_ABI,
         access: Access::ReadWrite,
         from,
         options: StoreOptions {
-            retention,
+            retention: RetentionOverride::only_last(2),
             failures_until_read_only: u32::MAX,
             ..StoreOptions::default()
         },

@@ -71,7 +71,7 @@ pub(super) fn run(machine: Machine) -> Result<ExitCode, String> {
     let name = options.bench.clone().unwrap_or_default();
     let (pages, rounds) = (options.pages, options.rounds.max(1));
     options.snapshot_interval_ms = NO_INTERVAL_MS;
-    options.retain = 1;
+    options.retain = Some(1);
     let count = frames.frame_count();
     let raw = match name.as_str() {
         "bandwidth" => bandwidth::choose_shape(&frames, clock, pages)?,

@@ -11,8 +11,8 @@ use revenant_sim::{Image, SimDisk, SimDiskOptions, SimFrames};
 use revenant_store::{
     AbandonReason, Access, Check, CheckOutcome, CheckReport, Copies, DamagedBlock, FormatOutcome,
     Formatting, OpenFrom, OpenOutcome, OpenReport, OpenRequest, Opening, PageContent, Planted,
-    Purpose, Refusal, Retention, SessionId, StepOutcome, Store, StoreEvent, StoreId, StoreOptions,
-    Superblock, TrimOptions,
+    Purpose, Refusal, Retention, RetentionOverride, SessionId, StepOutcome, Store, StoreEvent,
+    StoreId, StoreOptions, Superblock, TrimOptions,
 };
 use std::collections::BTreeMap;
 
@@ -36,8 +36,7 @@ pub(crate) fn content(number: u64) -> PageBytes {
 }
 
 pub(crate) fn options(last: u32) -> StoreOptions {
-    let retention = Retention { last, ..Retention::default() };
-    StoreOptions { retention, ..StoreOptions::default() }
+    StoreOptions { retention: RetentionOverride::only_last(last), ..StoreOptions::default() }
 }
 
 pub(crate) fn request(session: u128) -> OpenRequest {
@@ -64,6 +63,7 @@ pub(crate) fn telling(session: u128, last: u32) -> OpenRequest {
 pub(crate) struct Identity {
     pub(crate) live: (Epoch, Checksum),
     pub(crate) restore_generation: u64,
+    pub(crate) retention: Option<Retention>,
     /// Epoch, parent, root, pinned, hidden.
     pub(crate) snapshots: Vec<(Epoch, Epoch, Checksum, bool, bool)>,
 }
@@ -74,6 +74,7 @@ impl Identity {
         Self {
             live: (superblock.epoch, superblock.root.checksum),
             restore_generation: superblock.restore_generation,
+            retention: superblock.retention,
             snapshots: entries
                 .map(|s| (s.epoch, s.parent, s.root.checksum, s.pinned, s.hidden))
                 .collect(),

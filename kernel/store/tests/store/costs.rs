@@ -2,7 +2,9 @@
 
 use crate::common::{End, Machine, Pages, formatted, pages, request};
 use revenant_sim::Image;
-use revenant_store::{MAP_LEVELS, Node, OpenRequest, Reference, Retention, Store, StoreOptions};
+use revenant_store::{
+    MAP_LEVELS, Node, OpenRequest, Reference, RetentionOverride, Store, StoreOptions,
+};
 
 fn node(image: &Image, reference: Reference) -> Node {
     Node(Box::new(image.read(reference.block).clone()))
@@ -54,8 +56,8 @@ fn written(machine: &Machine, store: &Store) -> Written {
 #[test]
 fn one_changed_page_costs_sixteen_blocks_and_deletion_is_paid_for_together() {
     const TOGETHER: u32 = 5;
-    let retention = Retention { last: 1, together: TOGETHER, ..Retention::default() };
-    let options = StoreOptions { retention, ..StoreOptions::default() };
+    let retention = RetentionOverride::only_last(1);
+    let options = StoreOptions { retention, deleted_together: TOGETHER, ..StoreOptions::default() };
     let mut machine = formatted(1 << 20, 6);
     let (mut store, _) = machine.open(OpenRequest { options, ..request(1) }).unwrap();
     let heap: Pages = (0..2000).map(|page| (page, page + 1)).collect();

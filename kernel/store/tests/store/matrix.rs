@@ -15,7 +15,7 @@ use revenant_sim::{
     CutPolicy, DiskLog, Fault, FaultEffect, FaultTarget, Image, KeepAll, KeepNone, LogEntry, Order,
     Random, Replay, Scattered, Seeded, SimDiskOptions, cuts_to_try,
 };
-use revenant_store::{OpenFrom, OpenRequest, Planted, Refusal, Store};
+use revenant_store::{OpenFrom, OpenRequest, Planted, Refusal, Retention, Store};
 
 /// A state that a cut may leave: from `position` of the log on it is the least that may be found.
 struct Milestone {
@@ -160,7 +160,7 @@ impl Script {
     }
 }
 
-/// The script: retention of two, a pin, deletions, discards, pages written before their flip, a second session, a rollback, a branch and its release.
+/// The script: retention of two (the store's own policy changes beside it), a pin, deletions, discards, pages written before their flip, a second session, a rollback, a branch and its release.
 fn record(seed: u64, planted: Planted) -> Recorded {
     play(Script::new(disk_options(seed), planted))
 }
@@ -184,6 +184,7 @@ fn play(mut script: Script) -> Recorded {
     let victim = script.snapshot(&[(4, 6), (1000, 7)]);
     script.snapshot(&[(1, 13)]);
     script.store.delete(victim).expect("it exists");
+    script.store.set_retention(Retention { last: 5, hourly: 4, daily: 3 }).expect("it is possible");
     script.early(&[(62, 126)], &[(63, 127)]);
     script.commit_requests();
     script.reopen(OpenFrom::Newest);
@@ -194,6 +195,7 @@ fn play(mut script: Script) -> Recorded {
     script.snapshot(&[(6, 10), (1, 14)]);
     script.snapshot(&[(6, 15)]);
     script.store.unpin(pinned).expect("it exists");
+    script.store.set_retention(Retention { last: 2, hourly: 0, daily: 1 }).expect("it is possible");
     script.snapshot(&[(7, 16)]);
     script.store.release_branch(revenant_store::BranchId(1)).expect("it exists");
     script.commit_requests();

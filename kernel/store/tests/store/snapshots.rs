@@ -6,7 +6,7 @@ use crate::common::{
 use revenant_hal::{Epoch, FrameIndex, FrameMemory, PageBytes, PageIndex};
 use revenant_store::{
     BranchId, Lookup, OpenFrom, OpenReport, OpenRequest, PageContent, Planted, Purpose, Refusal,
-    SnapshotError, Store,
+    Retention, RetentionOverride, SnapshotError, Store, StoreOptions,
 };
 use std::collections::BTreeMap;
 
@@ -18,6 +18,7 @@ struct History {
     live: Pages,
     models: BTreeMap<Epoch, Pages>,
     sessions: u128,
+    override_retention: RetentionOverride,
 }
 
 impl History {
@@ -27,7 +28,9 @@ impl History {
         first.options = options(last);
         let (store, report) = machine.open(first).expect("it opens");
         let models = BTreeMap::from([(Epoch(0), Pages::new())]);
-        Self { machine, store, report, live: Pages::new(), models, sessions: 1 }
+        let override_retention = RetentionOverride::only_last(50);
+        let live = Pages::new();
+        Self { machine, store, report, live, models, sessions: 1, override_retention }
     }
 
     fn snapshot(&mut self, changes: &[(u64, u64)]) -> Epoch {
@@ -57,8 +60,8 @@ impl History {
         Ok(())
     }
 
-    fn store_options(&self) -> revenant_store::StoreOptions {
-        options(50)
+    fn store_options(&self) -> StoreOptions {
+        StoreOptions { retention: self.override_retention, ..StoreOptions::default() }
     }
 
     fn reopen(&mut self, from: OpenFrom) {
@@ -104,6 +107,39 @@ fn retention_keeps_the_last_and_the_pinned_and_frees_the_rest() {
     history.store.delete(pinned).unwrap();
     history.commit_requests();
     assert!(!history.epochs().contains(&pinned.0));
+    history.verify();
+}
+
+/// The policy goes with the disk: whoever opens it without a wish of its own follows it, and it is durable only with a commit.
+#[test]
+fn the_policy_stands_in_the_store_and_a_session_may_override_it() {
+    let mut history = History::new(19, 50);
+    assert_eq!(history.store.retention(), Retention::DEFAULT, "nobody ever said");
+    let epochs: Vec<u64> = (0..12).map(|i| history.snapshot(&[(i, i + 1)]).0).collect();
+    let policy = Retention { last: 3, hourly: 0, daily: 0 };
+    history.store.set_retention(policy).unwrap();
+    history.reopen(OpenFrom::Newest);
+    assert_eq!(history.store.retention(), Retention::DEFAULT, "no commit, no policy");
+    history.store.set_retention(policy).unwrap();
+    history.commit_requests();
+    assert_eq!(history.epochs(), epochs, "the session keeps fifty");
+    let most = Retention::MOST;
+    for wrong in [Retention { last: 0, ..policy }, Retention { hourly: most - 2, ..policy }] {
+        let refused = Err(SnapshotError::Retention { most });
+        assert_eq!(history.store.set_retention(wrong), refused);
+    }
+    history.override_retention = RetentionOverride::default();
+    history.reopen(OpenFrom::Newest);
+    assert_eq!(history.store.retention(), policy);
+    let newest = history.snapshot(&[(1, 100)]);
+    assert_eq!(history.epochs(), [epochs[10], epochs[11], newest.0]);
+    history.verify();
+    history.override_retention = RetentionOverride::KEEP_ALL;
+    history.reopen(OpenFrom::Newest);
+    for i in 0..9 {
+        history.snapshot(&[(i, i + 50)]);
+    }
+    assert_eq!(history.epochs().len(), 12);
     history.verify();
 }
 
