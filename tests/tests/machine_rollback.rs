@@ -144,20 +144,23 @@ fn a_rollback_happens_once_and_the_outside_witness_tells_it_from_a_resume() -> O
 #[ignore = "boots QEMU: make test"]
 fn after_three_failures_in_a_row_the_machine_goes_back_to_before_the_first() -> Outcome {
     let image = disk_with("demo", "failures.img", "256M", &[])?;
+    // Its own policy, so that what the test goes back to is still there; the command line says nothing.
+    revenant(&["disk", "retention", &image.to_string_lossy(), "--last", "64"])?;
     let mut machine = built_machine(Firmware::Bios)?;
-    machine.command_line = format!("retain=64 {INTERVAL}");
+    machine.command_line = INTERVAL.to_owned();
     machine.disks.push(Disk::new(&image));
     run("healthy", &machine, 6, |_| {})?;
     let (newest, first, _) = newest_and_word(&image)?;
     for (count, patience) in [(2, ""), (3, "patience=4"), (3, "")] {
         fail(&image, count, first)?;
-        machine.command_line = format!("{patience} retain=64 {INTERVAL}");
-        let (mut resumed, mut back) = (0, None);
+        machine.command_line = format!("{patience} {INTERVAL}");
+        let (mut resumed, mut back, mut kept) = (0, None, None);
         let running = run(&format!("failed-{count}{patience}"), &machine, 3, |line| {
             let parsed = line.parse();
             match parsed.word {
                 "resumed" => resumed = parsed.number("epoch").unwrap_or(0),
                 "step_back" => back = parsed.number("first"),
+                "retention" => kept = parsed.number("last"),
                 _ => {}
             }
         })?;
@@ -167,9 +170,9 @@ fn after_three_failures_in_a_row_the_machine_goes_back_to_before_the_first() -> 
         } else {
             resumed >= newest && back.is_none()
         };
-        if !as_expected {
+        if !as_expected || kept != Some(64) {
             return Err(running.complaint(&format!(
-                "{count} failures since {first}: resumed {resumed}, {back:?}"
+                "{count} failures since {first}: resumed {resumed}, {back:?}; kept {kept:?}"
             )));
         }
         check(&image)?;
