@@ -191,7 +191,8 @@ fn median(figures: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 /// Microseconds a block to delete the older of two snapshots of a heap, between which one page in eight was changed, all over it.
 fn deletion_of(heap: u64) -> Option<f64> {
     // The heap, what changed in two snapshots, as much again for maps and what waits for a commit.
-    let mut bench = Bench::new((heap * 2 + 16_384) as usize, RetentionOverride::KEEP_ALL)?;
+    let blocks = usize::try_from(heap * 2 + 16_384).ok()?;
+    let mut bench = Bench::new(blocks, RetentionOverride::KEEP_ALL)?;
     let mut older = bench.snapshot_of((0..heap).map(PageIndex))?;
     median((0..DELETIONS).map(|round| {
         // An odd factor: every page of the heap, in an order without order.
