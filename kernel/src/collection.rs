@@ -6,6 +6,7 @@
 
 use crate::event_loop::EventLoop;
 use crate::programs::Programs;
+use crate::space::Rewrite;
 use crate::{detail, log, space};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -133,6 +134,8 @@ pub(crate) struct Collection {
     begun: Nanoseconds,
     /// The longest time for which programs stood still for the sweep.
     longest_stop: u64,
+    /// The page that the mark could not read.
+    unreadable: PageIndex,
 }
 
 impl Collection {
@@ -147,7 +150,14 @@ impl Collection {
         };
         let schedule = Schedule::new(mode, now);
         let statistics = Statistics::default();
-        Self { schedule, programs_run: false, statistics, begun: now, longest_stop: 0 }
+        Self {
+            schedule,
+            programs_run: false,
+            statistics,
+            begun: now,
+            longest_stop: 0,
+            unreadable: PageIndex(0),
+        }
     }
 
     /// Notes whether programs had something to do, and passes that on.
@@ -195,6 +205,7 @@ impl<P: Programs> EventLoop<P> {
             }
             Order::Begin => self.begin_mark(),
             Order::Mark => self.go_on_marking(),
+            Order::Rewrite => self.rewrite(),
             Order::Sweep => self.go_on_sweeping(),
             Order::Note(note) => {
                 if self.attempt(|programs, _| programs.note_collection(note)).is_some() {
@@ -254,8 +265,33 @@ impl<P: Programs> EventLoop<P> {
                 self.collection.schedule.marked(figures.pages_read);
                 true
             }
+            MarkOutcome::Incomplete { page, damage } => {
+                log!("collect unreadable page={page} block={}", damage.block);
+                self.collection.unreadable = page;
+                self.collection.schedule.unreadable(self.world.clock.monotonic());
+                true
+            }
             other => {
                 self.give_collection_up(format_args!("{other:?}"));
+                true
+            }
+        }
+    }
+
+    /// Has the page that the snapshot has in vain written anew, from memory or from where it stands by now.
+    fn rewrite(&mut self) -> bool {
+        let page = self.collection.unreadable;
+        let now = self.world.clock.monotonic();
+        match space::with(|space| space.rewrite(page)) {
+            Rewrite::Waits => false,
+            Rewrite::Done(epoch) => {
+                log!("collect rewrites page={page} epoch={epoch}");
+                self.collection.schedule.rewritten(now, Some(epoch));
+                true
+            }
+            Rewrite::Impossible(reason) => {
+                log!("collect failed page={page} reason=\"{reason}\"");
+                self.collection.schedule.rewritten(now, None);
                 true
             }
         }

@@ -6,6 +6,8 @@
 
 mod collecting;
 
+pub(crate) use collecting::Rewrite;
+
 use crate::collection::Collector;
 use crate::report::State;
 use crate::{detail, last_words, log};

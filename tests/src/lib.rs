@@ -5,6 +5,7 @@
 //!   witness    did every thread go on exactly where its last snapshot stood?    pure, over log lines
 //!   harness    a running machine: start, wait for a line, cut its power
 //!   disks      disk images, made and checked by the `revenant` command
+//!   pages      where the pages of an image stand, and how to destroy them
 //!   figures    measurements, ratios, bars                             pure
 //!   flips      figures of the flip, from the program's lines and the kernel's      pure, over log lines
 //!   cuts       run, cut, resume, many times, under the witness                  the demo and the kill tests
@@ -23,5 +24,6 @@ pub mod flips;
 pub mod harness;
 pub mod log_line;
 pub mod machine_code;
+pub mod pages;
 pub mod tidy;
 pub mod witness;

@@ -8,7 +8,8 @@ use core::ops::Range;
 use core::time::Duration;
 use revenant_tests::disks::revenant;
 use revenant_tests::harness::{BOOT_LIMIT, Running, TimedLine, built_machine, scratch_file};
-use revenant_tools::qemu::{Disk, DiskFilter, EXIT_FAILURE, Firmware, Machine};
+use revenant_tests::pages::{Page, destroy, middle, pages, read_error};
+use revenant_tools::qemu::{Disk, EXIT_FAILURE, Firmware, Machine};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -19,60 +20,6 @@ type Outcome = Result<(), String>;
 /// Instructions of the function whose code is damaged: more than twenty pages of them.
 const VAST: usize = 12_000;
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// One page as `revenant disk pages` lists it.
-#[derive(Clone, Debug)]
-struct Page {
-    number: u64,
-    address: u64,
-    blocks: Vec<u64>,
-    holds: String,
-}
-
-fn parse_page(line: &str) -> Option<Page> {
-    let (fields, holds) = line.split_once(" holds ")?;
-    let field = |key: &str| fields.split(' ').find_map(|word| word.strip_prefix(key));
-    Some(Page {
-        number: field("page=")?.parse().ok()?,
-        address: u64::from_str_radix(field("address=0x")?, 16).ok()?,
-        blocks: field("blocks=")?
-            .split(',')
-            .map(|block| block.parse().ok())
-            .collect::<Option<_>>()?,
-        holds: holds.to_owned(),
-    })
-}
-
-fn pages(image: &Path) -> Result<Vec<Page>, String> {
-    let text = revenant(&["disk", "pages", &image.to_string_lossy()])?;
-    text.lines().map(|line| parse_page(line).ok_or_else(|| format!("what is {line:?}"))).collect()
-}
-
-/// The page in the middle of those that hold this.
-fn middle(pages: &[Page], holds: &str) -> Result<Page, String> {
-    let found: Vec<&Page> = pages.iter().filter(|page| page.holds == holds).collect();
-    found.get(found.len() / 2).map(|page| (*page).clone()).ok_or_else(|| format!("no {holds:?}"))
-}
-
-/// Overwrites every copy of a page with what is none.
-fn destroy(image: &Path, page: &Page) -> Outcome {
-    let file = fs::OpenOptions::new().write(true).open(image).map_err(|error| error.to_string())?;
-    for block in &page.blocks {
-        file.write_all_at(&[0xa5; 4096], block * 4096).map_err(|error| error.to_string())?;
-    }
-    Ok(())
-}
-
-/// What the device fails with where a page stands: the block's first sector, at every read.
-fn read_error(page: &Page) -> DiskFilter {
-    let sectors = page.blocks.iter().map(|block| block * 8).enumerate();
-    let rules = sectors.map(|(rule, sector)| {
-        format!(
-            "inject-error.{rule}.event=none,inject-error.{rule}.iotype=read,inject-error.{rule}.errno=5,inject-error.{rule}.sector={sector}"
-        )
-    });
-    DiskFilter::Fault(rules.collect::<Vec<_>>().join(","))
-}
 
 /// A disk with the program, and a machine for it.
 fn machine() -> Result<(PathBuf, Machine), String> {

@@ -4,6 +4,9 @@
 //!   Idle --pin--> Pinning --durable--> Marking --verdict--> Sweeping --its end durable--> Ending --> Unpinning --> Idle
 //!                                         |                     |
 //!                                         +----- stopped, or failed: what is under way is let go of ---> Leaving
+//!                                         |                                                                ^
+//!                                         +--a page cannot be read--> Rewriting --it is in memory, or ----+
+//!                                                                      stands elsewhere by now
 //! ```
 //!
 //! All of it outlives a cut: the pin stands in the superblock, the mark in its region, the sweep's cursor in object space. So a start
@@ -11,7 +14,9 @@
 //!
 //! Invariants: the pin goes when a durable snapshot has the end of the sweep, or the sweep was dropped, not before, so none is pinned in which
 //! a sweep is under way; a mark or verdict is let go of only when the disk has answered everything that it asked. After a failure nothing is
-//! begun for a minute, after each further one for twice as long, an hour at most; a collection that comes to its end makes that good.
+//! begun for a minute, after each further one for twice as long, an hour at most; a collection that comes to its end makes that good. A page
+//! that the marked snapshot has in vain, but the running machine has in memory or in another block, goes into the next snapshot, and a mark of
+//! that one begins at once (B24, B25); so many times without an end between, then that counts as a failure.
 //!
 //! Pure: who calls it looks at the world ([`View`]), does as it is told ([`Order`]), and says what came of it.
 
@@ -30,6 +35,8 @@ const REST_SHARE: u64 = 4;
 const LOOKS: Nanoseconds = Nanoseconds(50_000_000);
 /// After the first failure nothing is begun for so long.
 const FIRST_RETRY: Nanoseconds = Nanoseconds(60_000_000_000);
+/// Pages written anew after which a collection that has not come to its end counts as failed.
+const MOST_REWRITTEN: u32 = 64;
 /// However many have failed.
 const LAST_RETRY: Nanoseconds = Nanoseconds(3_600_000_000_000);
 
@@ -75,6 +82,8 @@ pub enum Order {
     Begin,
     /// A step of the mark: [`Schedule::marked`].
     Mark,
+    /// Have the page that the mark could not read written with the next snapshot: [`Schedule::rewritten`].
+    Rewrite,
     /// A slice of the sweep, or some: [`Schedule::swept`] when it has come to its end.
     Sweep,
     /// Note what the next one is judged by, and that a wish was granted: [`Schedule::noted`].
@@ -109,6 +118,8 @@ enum Stage {
     },
     Starting,
     Marking,
+    /// A page of the snapshot cannot be read; it is looked for in the running machine.
+    Rewriting,
     Sweeping,
     /// The sweep is over in this epoch's snapshot and in later ones.
     Ending(Epoch),
@@ -138,6 +149,9 @@ pub struct Schedule {
     tallies: Option<Tallies>,
     pages: u64,
     failures: u32,
+    /// The next mark begins as soon as this epoch's snapshot is durable; and pages written anew since the last collection that came to its end.
+    restart: Option<Epoch>,
+    rewritten: u32,
     /// What is to be written down as soon as it can.
     note: Note,
     released: bool,
@@ -160,6 +174,8 @@ impl Schedule {
             tallies: None,
             pages: 0,
             failures: 0,
+            restart: None,
+            rewritten: 0,
             note: Note::default(),
             released: true,
         }
@@ -207,6 +223,7 @@ impl Schedule {
                 let waits = view.programs_run && !view.short_of_space && view.now < self.may_mark;
                 if waits { Order::Rest } else { Order::Mark }
             }
+            Stage::Rewriting => Order::Rewrite,
             Stage::Sweeping => Order::Sweep,
             Stage::Ending(epoch) if view.durable < epoch => Order::Rest,
             Stage::Ending(_) | Stage::Leaving if !self.released => Order::Release,
@@ -230,6 +247,9 @@ impl Schedule {
         if wish.pause || wish.start {
             return wish.start && !wish.pause;
         }
+        if let Some(epoch) = self.restart {
+            return view.durable >= epoch;
+        }
         if view.now < self.not_before {
             return false;
         }
@@ -249,11 +269,15 @@ impl Schedule {
         self.prospect.wish.stop = false;
         self.note.granted.stop = true;
         self.stage = match self.stage {
-            Stage::Pinning { .. } | Stage::Starting | Stage::Marking => Stage::Leaving,
+            Stage::Pinning { .. } | Stage::Starting | Stage::Marking | Stage::Rewriting => {
+                Stage::Leaving
+            }
             Stage::Sweeping => Stage::Dropping,
+            // What was to begin anew does not.
+            _ if self.restart.is_some() => self.stage,
             _ => return,
         };
-        self.tallies = None;
+        (self.tallies, self.restart) = (None, None);
         self.not_before = Nanoseconds(now.0.saturating_add(FIRST_RETRY.0));
     }
 
@@ -279,6 +303,7 @@ impl Schedule {
         if done {
             self.stage = Stage::Pinning { epoch, last: epoch, commits: 0 };
             self.tallies = Some(self.prospect.tallies);
+            self.restart = None;
             self.note.granted.start = self.prospect.wish.start;
             self.prospect.wish.start = false;
         }
@@ -301,6 +326,26 @@ impl Schedule {
         self.may_mark = Nanoseconds(begin.0.saturating_add(spent * (1 + PROGRAMS_SHARE)));
     }
 
+    /// A page of the snapshot cannot be read: nothing is freed on the word of this mark.
+    pub fn unreadable(&mut self, now: Nanoseconds) {
+        if self.rewritten < MOST_REWRITTEN {
+            self.stage = Stage::Rewriting;
+        } else {
+            self.failed(now);
+        }
+    }
+
+    /// The running machine has the page, and it will be in the snapshot of this epoch; or it cannot be read there either.
+    pub fn rewritten(&mut self, now: Nanoseconds, epoch: Option<Epoch>) {
+        if epoch.is_none() {
+            return self.failed(now);
+        }
+        self.rewritten += 1;
+        (self.restart, self.tallies) = (epoch, None);
+        // A mark taken up again may have been swept by.
+        self.stage = Stage::Dropping;
+    }
+
     /// The mark is complete, and has read so many pages.
     pub fn marked(&mut self, pages: u64) {
         self.pages = pages;
@@ -315,7 +360,7 @@ impl Schedule {
             Some(tallies) => pace::learn(before, tallies, self.pages, Some(found)),
             None => Collected { pages: self.pages, ..*before },
         });
-        self.failures = 0;
+        (self.failures, self.rewritten) = (0, 0);
         self.rest_since = now;
         let spent = now.0.saturating_sub(self.begun_at.0);
         let rest = match self.mode {
@@ -330,6 +375,7 @@ impl Schedule {
     pub fn failed(&mut self, now: Nanoseconds) {
         let wait = FIRST_RETRY.0.checked_shl(self.failures).unwrap_or(u64::MAX).min(LAST_RETRY.0);
         self.failures = self.failures.saturating_add(1).min(16);
+        (self.restart, self.rewritten) = (None, 0);
         self.rest_since = now;
         self.not_before = Nanoseconds(now.0.saturating_add(wait));
         self.tallies = None;

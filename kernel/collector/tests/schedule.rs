@@ -42,6 +42,11 @@ struct World {
     begun: u32,
     swept: u32,
     failed: u32,
+    /// Of a mark that met a page it could not read: the epoch whose snapshot has it again.
+    rewritten: Option<u64>,
+    restarted: u32,
+    /// A page that no new block helps.
+    bad_page: bool,
     unfounded: Vec<String>,
 }
 
@@ -65,6 +70,9 @@ impl World {
             begun: 0,
             swept: 0,
             failed: 0,
+            rewritten: None,
+            restarted: 0,
+            bad_page: false,
             unfounded: Vec::new(),
         }
     }
@@ -93,6 +101,7 @@ impl World {
     fn restart(&mut self) {
         self.live = self.durable.clone();
         (self.wished, self.asked, self.marking, self.marked) = (None, 0, None, None);
+        self.rewritten = None;
         self.schedule = Schedule::new(self.mode, Nanoseconds(self.now));
     }
 
@@ -128,11 +137,25 @@ impl World {
             Order::Pin(epoch) => {
                 self.rule(self.live.sweeping.is_none(), "a pin while a sweep is under way");
                 self.rule(self.live.pinned.is_none(), "a pin beside a pin");
+                let has_page = self.rewritten.is_none_or(|rewritten| epoch.0 >= rewritten);
+                self.rule(has_page, "a new mark of a snapshot in which the page cannot be read");
+                self.restarted += u32::from(self.rewritten.take().is_some());
                 self.wished = Some(Some(epoch.0));
                 self.schedule.pinned(epoch, true);
             }
             Order::Begin => self.begin(now),
             Order::Mark => self.mark(now),
+            Order::Rewrite => match self.random.index(4) {
+                0 => {} // it is being read
+                1 if !self.bad_page => {
+                    self.failed += 1;
+                    self.schedule.rewritten(now, None);
+                }
+                _ => {
+                    self.rewritten = Some(self.epoch);
+                    self.schedule.rewritten(now, Some(Epoch(self.epoch)));
+                }
+            },
             Order::Sweep => self.sweep(now),
             Order::Note(note) => self.note(note, now),
             Order::Release => {
@@ -171,7 +194,13 @@ impl World {
         self.schedule.stepped(now, Nanoseconds(now.0 + MILLISECOND / 10));
         self.asked = self.requests();
         self.work_left = self.work_left.saturating_sub(1);
+        if self.bad_page {
+            return self.schedule.unreadable(now);
+        }
         if self.fails() {
+            if self.random.index(2) == 0 {
+                return self.schedule.unreadable(now);
+            }
             self.failed += 1;
             self.schedule.failed(now);
         } else if self.work_left == 0 {
@@ -231,7 +260,7 @@ const EVERY: Mode = Mode::Every(Nanoseconds(200 * MILLISECOND));
 
 #[test]
 fn pins_marks_and_sweeps_follow_each_other_whatever_comes() {
-    let (mut swept, mut failed) = (0, 0);
+    let (mut swept, mut failed, mut restarted) = (0, 0, 0);
     for seed in 0..300 {
         let mode = if seed % 2 == 0 { EVERY } else { Mode::Gain };
         let mut world = World::new(seed, mode);
@@ -252,6 +281,7 @@ fn pins_marks_and_sweeps_follow_each_other_whatever_comes() {
         world.sound(seed);
         swept += world.swept;
         failed += world.failed;
+        restarted += world.restarted;
         // Left alone, it comes to its end.
         world.failing = 0;
         world.live.prospect.wish = Wish { start: true, ..Wish::default() };
@@ -261,6 +291,7 @@ fn pins_marks_and_sweeps_follow_each_other_whatever_comes() {
         assert!(world.swept > before, "seed {seed}: nothing comes to an end any more");
     }
     assert!(swept > 300 && failed > 100, "{swept} swept, {failed} failed");
+    assert!(restarted > 30, "{restarted} marks of a snapshot with a page written anew");
 }
 
 #[test]
@@ -317,6 +348,20 @@ fn failures_are_ever_longer_apart_and_a_wish_does_not_wait() {
     assert!(world.swept > 0);
     assert!(!world.live.prospect.wish.start, "the wish was granted");
     world.sound(3);
+}
+
+/// Written anew, the page is read in the next snapshot, at once and not after a minute; but not for ever.
+#[test]
+fn a_page_that_is_written_anew_in_vain_ends_as_a_failure() {
+    let mut world = World::new(5, EVERY);
+    world.bad_page = true;
+    world.run(20_000);
+    assert_eq!((world.restarted, world.swept), (64, 0));
+    world.bad_page = false;
+    world.now += MINUTE;
+    world.run(2_000);
+    assert!(world.swept > 0);
+    world.sound(5);
 }
 
 #[test]

@@ -3,9 +3,34 @@
 use super::ObjectSpace;
 use crate::collection::Collector;
 use revenant_collector::{MarkOutcome, MarkRefusal, MarkStatistics, RegionError};
-use revenant_hal::Epoch;
+use revenant_hal::{Epoch, PageIndex};
+use revenant_pager::{FaultOutcome, Impossible, Memory};
+
+/// What became of [`ObjectSpace::rewrite`].
+pub(crate) enum Rewrite {
+    /// The page goes into the snapshot of this epoch.
+    Done(Epoch),
+    /// It is not here yet, or there is no room for it.
+    Waits,
+    /// It cannot be read.
+    Impossible(Impossible),
+}
 
 impl ObjectSpace {
+    /// Has a page written with the next snapshot as if a program had stored to it: to another block than it stands in now.
+    pub(crate) fn rewrite(&mut self, page: PageIndex) -> Rewrite {
+        let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
+        match self.pager.fault(page, true, &mut memory, &mut self.store) {
+            FaultOutcome::Served(_) => Rewrite::Done(self.pager.epoch()),
+            FaultOutcome::Wait(_) => Rewrite::Waits,
+            FaultOutcome::Impossible(reason) => {
+                // Whoever needs it tries for himself: a device that fails may work again.
+                self.pager.retry_damaged_page(page);
+                Rewrite::Impossible(reason)
+            }
+        }
+    }
+
     /// The snapshot that the newest superblock pins for the collector.
     pub(crate) fn collector_pin(&self) -> Option<Epoch> {
         self.store.superblock().collector_pin.map(|pin| pin.epoch)

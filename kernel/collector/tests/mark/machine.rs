@@ -79,6 +79,8 @@ pub(crate) struct Seen {
     /// A sweep was dropped: some counts may be too high.
     pub(crate) dropped: bool,
     pub(crate) incomplete: u32,
+    /// Pages that could not be read, written anew.
+    pub(crate) rewritten: u32,
     pub(crate) resumed_marks: u32,
     /// Starts by what they were and the phase that they came in.
     pub(crate) starts: BTreeSet<(&'static str, Phase)>,
@@ -105,6 +107,8 @@ pub(crate) struct Machine<'a> {
     /// Collections of older snapshots are not counted as whole ones.
     pub(crate) since: Epoch,
     bugs: Bugs,
+    /// The page that the mark could not read.
+    unreadable: PageIndex,
     /// Reads have failed since the start, or will.
     reads_fail: bool,
     pub(crate) seen: Seen,
@@ -150,6 +154,7 @@ impl<'a> Machine<'a> {
             saved,
             since: Epoch(0),
             bugs,
+            unreadable: PageIndex(0),
             reads_fail: false,
             seen: Seen::default(),
             store,
@@ -197,6 +202,13 @@ impl<'a> Machine<'a> {
         let (operation, effect) = (DiskOperation::Read, FaultEffect::Fail);
         self.disk.add_fault(Fault { operation, target, effect });
         self.reads_fail = true;
+    }
+
+    /// Has the page that could not be read written with the next snapshot.
+    fn rewrite(&mut self) {
+        // It differs from every page that there is.
+        self.last.insert(self.unreadable, Arc::new(PageBytes([0xDB; PAGE_SIZE])));
+        self.seen.rewritten += 1;
     }
 
     /// A page of the heap as of the last flip.
@@ -345,6 +357,11 @@ impl<'a> Machine<'a> {
             }
             Order::Begin => self.begin(now),
             Order::Mark => self.go_on_marking(now),
+            Order::Rewrite => {
+                // All of object space is in memory here.
+                self.rewrite();
+                self.schedule.rewritten(now, Some(self.store.running_epoch()));
+            }
             Order::Sweep => self.slice(now),
             Order::Note(note) => {
                 self.wish.start &= !note.granted.start;
@@ -387,9 +404,14 @@ impl<'a> Machine<'a> {
                 self.phase = Phase::Sweeping;
             }
             other => {
-                self.seen.incomplete += u32::from(matches!(other, MarkOutcome::Incomplete { .. }));
+                if let MarkOutcome::Incomplete { page, .. } = other {
+                    self.seen.incomplete += 1;
+                    self.unreadable = page;
+                    self.phase = Phase::Ending;
+                    return self.schedule.unreadable(now);
+                }
                 let expected = match other {
-                    MarkOutcome::Incomplete { .. } | MarkOutcome::Refused(_) => true,
+                    MarkOutcome::Refused(_) => true,
                     // Of two control blocks the older is left if the other cannot be read: its sum is not that of the bitmaps.
                     MarkOutcome::Failed(RegionError::Damaged) => self.reads_fail,
                     MarkOutcome::Failed(RegionError::Device(_)) => true,

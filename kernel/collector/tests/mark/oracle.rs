@@ -167,6 +167,7 @@ impl<'a> Run<'a> {
         self.seen.objects += seen.objects;
         self.seen.collections += seen.collections;
         self.seen.incomplete += seen.incomplete;
+        self.seen.rewritten += seen.rewritten;
         self.seen.resumed_marks += seen.resumed_marks;
         self.seen.dropped |= seen.dropped;
         self.seen.starts.extend(seen.starts);
@@ -269,11 +270,12 @@ fn runs(seeds: core::ops::Range<u64>) {
         all.objects += seen.objects;
         all.collections += seen.collections;
         all.incomplete += seen.incomplete;
+        all.rewritten += seen.rewritten;
         all.resumed_marks += seen.resumed_marks;
         all.starts.extend(seen.starts);
     }
     println!("{all:?}");
-    assert!(all.objects > 100 && all.incomplete > 10 && all.resumed_marks > 10, "{all:?}");
+    assert!(all.objects > 100 && all.rewritten > 10 && all.resumed_marks > 10, "{all:?}");
     for kind in ["cut", "rollback", "step back", "step back before"] {
         for phase in [
             Phase::Idle,
