@@ -98,7 +98,8 @@ fn every_command_explains_itself() {
     for command in ["asm", "disasm", "verify", "run", "disk", "boot"] {
         assert!(succeeds(&[command, "--help"]).contains("Usage:"), "{command}");
     }
-    for command in ["create", "info", "check", "cat", "snapshots", "retention", "verify"] {
+    for command in ["create", "info", "check", "cat", "snapshots", "report", "retention", "verify"]
+    {
         assert!(succeeds(&["disk", command, "--help"]).contains("Usage:"), "{command}");
     }
 }
@@ -136,6 +137,20 @@ fn a_disk_with_a_program_is_made_listed_and_checked() {
     assert!(cat("programs/[0]/namespace/hello").starts_with("Module hello"));
     let nowhere = fails(&["disk", "cat", &image, "--object", "programs/[7]"]);
     assert!(nowhere.contains("\"[7]\" is not there; expected [0]"), "{nowhere}");
+    let page = folder.path("hello.html");
+    succeeds(&["disk", "report", &image, "-o", &page]);
+    let html = std::fs::read_to_string(&page).expect("a page");
+    for part in ["where", "holders", "classes", "ages", "garbage", "map", "largest", "snapshots"] {
+        assert!(html.contains(&format!("<section id=\"{part}\"")), "{part}");
+    }
+    assert!(html.contains("<code>programs/[0]/namespace/hello</code>"), "{html}");
+    assert!(html.contains("There is none: something leads to every object."));
+    let outside = ["http://", "https://", "<script", "url(", "@import"];
+    assert!(outside.iter().all(|word| !html.contains(word)), "it needs nothing else");
+    let never = fails(&["disk", "report", &image, "--snapshot", "99", "-o", &page]);
+    assert!(never.contains("there is no snapshot 99"), "{never}");
+    let nowhere = fails(&["disk", "report", &image, "-o", &folder.path("no/where.html")]);
+    assert!(nowhere.contains("no/where.html: No such file"), "{nowhere}");
     let never = fails(&["disk", "cat", &image, "--snapshot", "99"]);
     assert!(never.contains("there is no snapshot 99"), "{never}");
     // A module that cannot be loaded leaves no disk behind.

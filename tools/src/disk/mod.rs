@@ -12,6 +12,7 @@ mod frames;
 mod image;
 mod lay;
 mod pages;
+mod report;
 mod retention;
 mod ring;
 mod usage;
@@ -25,6 +26,7 @@ pub use file_disk::{FileDisk, Mode, OpenError};
 pub use frames::HostFrames;
 pub use image::{Image, ImageError, SourcePage, check, format, random, read_ring};
 pub use pages::PagesArguments;
+pub use report::ReportArguments;
 pub use retention::{KeepArguments, RetentionArguments};
 pub use usage::{Kinds, Usage, usage};
 pub use verify::VerifyArguments;
@@ -51,6 +53,8 @@ pub enum DiskCommand {
     Cat(CatArguments),
     /// List a snapshot's pages: what each holds, and the blocks where it stands
     Pages(PagesArguments),
+    /// Make a page about what fills a snapshot: classes, ages, garbage, who holds what, a map
+    Report(ReportArguments),
     /// One number for everything that a snapshot holds
     Digest(DigestArguments),
     /// Show superblocks, snapshots, sizes and what they share
@@ -113,6 +117,7 @@ pub fn run(command: &DiskCommand) -> ExitCode {
         DiskCommand::Create(arguments) => return finish(create::create(arguments)),
         DiskCommand::Cat(arguments) => return finish(cat::cat(arguments)),
         DiskCommand::Pages(arguments) => return finish(pages::pages(arguments)),
+        DiskCommand::Report(arguments) => return finish(report::report(arguments)),
         DiskCommand::Digest(arguments) => return finish(digest::digest(arguments)),
         DiskCommand::Verify(arguments) => return finish(verify::verify(arguments)),
         DiskCommand::Info(arguments) => (&arguments.image, info(arguments)),

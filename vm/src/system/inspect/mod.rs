@@ -10,7 +10,7 @@
 //! ```text
 //!   node   places of the tree and their children        names    slots of built-in classes
 //!   typed  kinds of numbers, from modules' files        threads  frames and registers
-//!   page   what a page holds
+//!   page   what a page holds                            way      references as paths
 //! ```
 
 mod names;
@@ -18,6 +18,7 @@ mod node;
 mod page;
 mod threads;
 mod typed;
+mod way;
 
 use alloc::format;
 use alloc::string::String;
@@ -28,6 +29,7 @@ use node::{Child, Node};
 
 pub(in crate::system) use page::describe as describe_page;
 pub(in crate::system) use threads::records;
+pub use way::{NamedWay, class_name, name_way, title_of};
 
 /// Children of one place that are printed.
 const PRINTED_MAX: usize = 200;

@@ -68,16 +68,26 @@ pub(super) struct List {
     children: Vec<Child>,
     limit: usize,
     more: usize,
+    /// Only this object, and places that are no objects, are of interest.
+    wanted: Option<ObjectAddress>,
 }
 
 impl List {
     const fn new(limit: usize) -> Self {
-        Self { children: Vec::new(), limit, more: 0 }
+        Self { children: Vec::new(), limit, more: 0, wanted: None }
     }
 
     pub(super) fn push(&mut self, name: impl FnOnce() -> String, node: impl FnOnce() -> Node) {
         if self.children.len() < self.limit {
-            self.children.push(Child { name: name(), node: node() });
+            let node = node();
+            let passed_over = match &node {
+                Node::Object(object) => self.wanted.is_some_and(|wanted| wanted != *object),
+                Node::Value(_) => self.wanted.is_some(),
+                _ => false,
+            };
+            if !passed_over {
+                self.children.push(Child { name: name(), node });
+            }
         } else {
             self.more += 1;
         }
@@ -194,14 +204,34 @@ impl Node {
         limit: usize,
     ) -> Result<(Vec<Child>, usize), InspectError> {
         let mut list = List::new(limit);
+        self.list(space, &mut list)?;
+        Ok((list.children, list.more))
+    }
+
+    /// The first child that is `wanted`, or leads to it as a place that is no object: the names on the way.
+    pub(super) fn name_of(&self, space: Space, wanted: ObjectAddress) -> Option<String> {
+        let mut list = List { wanted: Some(wanted), ..List::new(SEARCHED_MAX) };
+        self.list(space, &mut list).ok()?;
+        let direct = list.children.iter().position(|child| child.node == Self::Object(wanted));
+        if let Some(place) = direct {
+            return Some(list.children.swap_remove(place).name);
+        }
+        // Places that are no objects stand at most three deep: a thread's frames, a frame, its registers.
+        list.children.iter().find_map(|child| {
+            let below = child.node.name_of(space, wanted)?;
+            Some(format!("{}/{below}", child.name))
+        })
+    }
+
+    fn list(&self, space: Space, list: &mut List) -> Result<(), InspectError> {
         match self {
             Self::Root => {
                 list.push(|| String::from("threads"), || Self::Threads);
                 list.slots(space, ROOT, names::ROOT);
             }
-            Self::Threads => threads(space, &mut list),
-            Self::Object(object) => object_children(space, *object, &mut list)?,
-            Self::Statics(module) => statics(space, *module, &mut list),
+            Self::Threads => threads(space, list),
+            Self::Object(object) => object_children(space, *object, list)?,
+            Self::Statics(module) => statics(space, *module, list),
             Self::Frames(thread) => {
                 let thread = *thread;
                 for (depth, (record, position)) in records(space, thread).into_iter().enumerate() {
@@ -209,10 +239,10 @@ impl Node {
                     list.push(|| format!("[{depth}]"), frame);
                 }
             }
-            Self::Frame { thread, record, .. } => registers(space, *thread, *record, &mut list),
+            Self::Frame { thread, record, .. } => registers(space, *thread, *record, list),
             Self::Value(_) => {}
         }
-        Ok((list.children, list.more))
+        Ok(())
     }
 
     /// The child with this name.
