@@ -1,6 +1,6 @@
 //! The exact collector in the machine: cycles.rasm beside this file makes more garbage in circles than the disk has room for, which
 //! counting never frees. Power is cut while a snapshot is marked, while the heap is swept, and when a sweep has just ended, by turns;
-//! the next start goes on with the same collection.
+//! the next start goes on with the same collection. And wishes.rasm has it stand still, which outlives a cut, go on, and begin.
 
 use core::time::Duration;
 use revenant_tests::disks::{check, revenant};
@@ -94,4 +94,62 @@ fn garbage_in_circles_is_collected_for_ever_across_cuts_at_any_stage() -> Outcom
         [] if witness.compared_steps() > 0 => Ok(()),
         findings => Err(format!("{} steps compared; {findings:?}", witness.compared_steps())),
     }
+}
+
+/// What a collector that is to stand still all the time would find to do: it begins again a tenth of a second after each end.
+const NO_REST: &str = "snapshot_interval_ms=150 retain=1 collect_every_ms=100";
+
+/// Runs until the program has said this; the collections that were begun meanwhile, and how many had come to their end when it said so.
+fn begun_until(running: &mut Running, text: &str) -> Result<(u32, u64), String> {
+    let (mut begun, mut swept) = (0, None);
+    running.wait_for(text, LIMIT, |line| {
+        begun += u32::from(line.text.starts_with("collect begins"));
+        if line.text.starts_with(text) {
+            swept = line.parse().number("sweeps");
+        }
+        swept.is_some()
+    })?;
+    Ok((begun, swept.unwrap_or(0)))
+}
+
+#[test]
+#[ignore = "boots QEMU: make test"]
+fn a_program_has_the_collector_stand_still_go_on_and_begin() -> Outcome {
+    let image = scratch_file("wishes.img")?;
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wishes.rasm");
+    let name = image.to_string_lossy();
+    revenant(&["disk", "create", &name, "--size", "192M", "--force", "--module", source])?;
+    let mut machine = built_machine(Firmware::Bios)?;
+    machine.command_line = NO_REST.to_owned();
+    machine.disks.push(Disk::new(&image));
+
+    let mut running = Running::start("wishes-first", &machine)?;
+    begun_until(&mut running, "wishes pauses sweeps=")?;
+    // What was begun before that stands still, and nothing else is begun.
+    let mut durable = 0;
+    let mut begun = 0;
+    running.wait_for("snapshots of a pause", LIMIT, |line| {
+        durable += u32::from(line.parse().word == "durable");
+        begun += u32::from(line.text.starts_with("collect begins"));
+        durable == 10
+    })?;
+    running.cut()?;
+
+    let mut running = Running::start("wishes-second", &machine)?;
+    let (resumed, swept) = begun_until(&mut running, "wishes is resumed")?;
+    let (paused, still) = begun_until(&mut running, "wishes resumes")?;
+    let (_, twice) = begun_until(&mut running, "wishes pauses again")?;
+    let (quiet, before) = begun_until(&mut running, "wishes starts")?;
+    let (started, done) = begun_until(&mut running, "wishes done")?;
+    let seen = format!(
+        "begun {begun}, {resumed} and {paused} in the pause, {quiet} in the second, {started} by a wish; ended {swept}, {still}, {twice}, {before}, {done}"
+    );
+    // A mark of before the cut is taken up, and goes no further; after the wish another may begin.
+    let stands = begun <= 1 && resumed <= 1 && paused == 0 && swept == still && quiet <= 1;
+    let goes = twice >= 2 && before <= twice + 1 && started >= 1 && done > before;
+    if !(stands && goes) {
+        return Err(running.complaint(&seen));
+    }
+    running.cut()?;
+    check(&image)
 }
