@@ -26,6 +26,8 @@ if command -v qemu-system-x86_64 >/dev/null; then ok QEMU "$(qemu-system-x86_64 
 else missing QEMU "apt-get install -y --no-install-recommends qemu-system-x86"; fi
 if [ -f /usr/share/OVMF/OVMF_CODE.fd ]; then ok "OVMF (UEFI firmware)" /usr/share/OVMF/OVMF_CODE.fd
 else missing "OVMF (UEFI firmware)" "apt-get install -y --no-install-recommends ovmf"; fi
+if command -v chromium >/dev/null; then ok Chromium "$(chromium --version 2>/dev/null)"
+else missing Chromium "apt-get install -y --no-install-recommends chromium fonts-dejavu-core"; fi
 echo "For 'make bench' and 'make gdb':"
 if command -v lua5.4 >/dev/null; then ok "Lua 5.4" "$(lua5.4 -v)"
 else optional "Lua 5.4" "apt-get install -y --no-install-recommends lua5.4"; fi

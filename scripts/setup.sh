@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what is missing for the machine tests, and only that. Says what it does. Never asks.
-#   Debian packages: QEMU, a C linker, OVMF (UEFI), Lua (a yardstick of `make bench`)
+#   Debian packages: QEMU, a C linker, OVMF (UEFI), Lua (a yardstick of `make bench`), Chromium (looks at the pages of reports)
 #   the compiler of TypeScript, pinned by tests/typescript/package-lock.json: the samples of the language have to pass it, too
 #   Rust for the kernel's target: two rustup components where rustup can download, else Debian's compiler
 set -euo pipefail
@@ -32,6 +32,9 @@ apt_install() {
 # QEMU under whatever name; packages only if the program is not there.
 command -v qemu-system-x86_64 >/dev/null || apt_install qemu-system-x86
 [ -f /usr/share/OVMF/OVMF_CODE.fd ] || apt_install ovmf
+# Only the tests need the browser: the rest goes on without it.
+command -v chromium >/dev/null || (apt_install chromium fonts-dejavu-core) \
+    || say "no Chromium: what looks at the pages of \`revenant disk report\` will fail in \`make test\`"
 command -v lua5.4 >/dev/null || apt_install lua5.4
 command -v cc >/dev/null || apt_install gcc libc6-dev
 

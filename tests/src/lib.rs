@@ -9,6 +9,7 @@
 //!   figures    measurements, ratios, bars                             pure
 //!   flips      figures of the flip, from the program's lines and the kernel's      pure, over log lines
 //!   cuts       run, cut, resume, many times, under the witness                  the demo and the kill tests
+//!   browser    a page in a browser: its picture, and what it says of itself
 //!   tidy       the rules of the house, checked over the source tree             pure, over files
 //! ```
 //!
@@ -16,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod bars;
+pub mod browser;
 pub mod collections;
 pub mod cuts;
 pub mod disks;
