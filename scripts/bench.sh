@@ -12,7 +12,7 @@ BEGIN=$SECONDS
 mkdir -p build/bench
 scripts/image.sh
 "${HOST_CARGO[@]}" build --quiet --release -p revenant-tools -p revenant-tests --bins
-METRICS=(build/bench/store.txt build/bench/programs.txt build/bench/allocation.txt build/bench/mark.txt)
+METRICS=(build/bench/store.txt build/bench/programs.txt build/bench/allocation.txt build/bench/mark.txt build/bench/language.txt)
 echo "bench: the store on the host" >&2
 target/release/revenant disk bench | tee build/bench/store.txt >&2
 echo "bench: programs on the host" >&2
@@ -21,6 +21,8 @@ echo "bench: allocation on the host" >&2
 "${HOST_CARGO[@]}" bench --quiet -p revenant-vm --bench allocation | tee build/bench/allocation.txt >&2
 echo "bench: marks on the host" >&2
 "${HOST_CARGO[@]}" bench --quiet -p revenant-collector --bench mark | tee build/bench/mark.txt >&2
+echo "bench: the language on the host" >&2
+"${HOST_CARGO[@]}" bench --quiet -p revenant-tools --bench language | tee build/bench/language.txt >&2
 if [ -n "$LINUX" ]; then
     echo "bench: Debian's kernel in the same machine" >&2
     scripts/linux-probe.sh | tee build/bench/linux.txt >&2

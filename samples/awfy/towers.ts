@@ -11,7 +11,7 @@ class Towers {
     private moved: i32 = 0;
 
     run(): i32 {
-        this.piles = new Array<Disk | null>(3);
+        this.piles = new Array<Disk | null>(3).fill(null);
         this.build(0, 13);
         this.moved = 0;
         this.move(13, 0, 1);
