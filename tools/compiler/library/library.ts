@@ -100,6 +100,47 @@ class Array<T> {
         return this.length;
     }
 
+    forEach(action: (value: T) => void): void {
+        for (const value of this) action(value);
+    }
+
+    filter(keep: (value: T) => bool): T[] {
+        const kept: T[] = [];
+        for (const value of this) if (keep(value)) kept.push(value);
+        return kept;
+    }
+
+    some(test: (value: T) => bool): bool {
+        return this.findIndex(test) >= 0;
+    }
+
+    every(test: (value: T) => bool): bool {
+        for (const value of this) if (!test(value)) return false;
+        return true;
+    }
+
+    findIndex(test: (value: T) => bool): i32 {
+        for (let i = 0; i < this.length; i++) if (test(this[i])) return i;
+        return -1;
+    }
+
+    // By merging runs of growing length: what compares equal keeps its order.
+    sort(compare: (a: T, b: T) => i32): T[] {
+        const length = this.length;
+        let from = this.slice(0, length);
+        let to = new Array<T>(length);
+        for (let width = 1; width < length; width *= 2) {
+            for (let start = 0; start < length; start += width * 2) {
+                mergeRuns(from, to, start, start + width, start + width * 2, compare);
+            }
+            const other = from;
+            from = to;
+            to = other;
+        }
+        copyElements(from.items, 0, this.items, 0, length);
+        return this;
+    }
+
     clear(): void {
         this.items = new RawArray<T>(0);
         this.length = 0;
@@ -117,4 +158,49 @@ class Array<T> {
 function outOfBounds(): void {
     const none = new Int32Array(0);
     none[0] = 0;
+}
+
+function mergeRuns<T>(
+    from: T[],
+    to: T[],
+    start: i32,
+    middle: i32,
+    end: i32,
+    compare: (a: T, b: T) => i32,
+): void {
+    const last = from.length;
+    const half = middle < last ? middle : last;
+    const limit = end < last ? end : last;
+    let left = start;
+    let right = half;
+    for (let at = start; at < limit; at++) {
+        if (left < half && (right >= limit || compare(from[left], from[right]) <= 0)) {
+            to[at] = from[left];
+            left++;
+        } else {
+            to[at] = from[right];
+            right++;
+        }
+    }
+}
+
+function Array_map<T, U>(list: T[], change: (value: T) => U): U[] {
+    const made: U[] = [];
+    for (const value of list) made.push(change(value));
+    return made;
+}
+
+function Array_reduce<T, U>(list: T[], join: (sum: U, value: T) => U, start: U): U {
+    let sum = start;
+    for (const value of list) sum = join(sum, value);
+    return sum;
+}
+
+// A variable that functions without names share with their surroundings.
+class Box<T> {
+    value: T;
+
+    constructor(value: T) {
+        this.value = value;
+    }
 }

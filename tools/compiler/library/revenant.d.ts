@@ -161,6 +161,14 @@ interface Array<T> {
     slice(start: i32, end: i32): T[];
     concat(other: T[]): T[];
     join(separator: string): string;
+    forEach(action: (value: T) => void): void;
+    map<U>(change: (value: T) => U): U[];
+    filter(keep: (value: T) => bool): T[];
+    reduce<U>(join: (sum: U, value: T) => U, start: U): U;
+    some(test: (value: T) => bool): bool;
+    every(test: (value: T) => bool): bool;
+    findIndex(test: (value: T) => bool): i32;
+    sort(compare: (a: T, b: T) => i32): T[];
     clear(): void;
     [Symbol.iterator](): IterableIterator<T>;
 }

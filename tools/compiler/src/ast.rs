@@ -105,6 +105,8 @@ pub(crate) struct Function<'s> {
     pub(crate) end: Span,
     /// Whether it belongs to the library.
     pub(crate) library: bool,
+    /// Whether functions without names stand in it.
+    pub(crate) lambdas: bool,
 }
 
 /// A type as written.
@@ -126,6 +128,21 @@ pub(crate) enum TypeKind<'s> {
     Function(Vec<TypeName<'s>>, Box<TypeName<'s>>),
     /// What could not be read; reported already.
     Mistake,
+}
+
+/// A function without a name.
+#[derive(Debug)]
+pub(crate) struct Lambda<'s> {
+    pub(crate) parameters: Vec<(Name<'s>, Option<TypeName<'s>>)>,
+    pub(crate) result: Option<TypeName<'s>>,
+    pub(crate) body: LambdaBody<'s>,
+    pub(crate) end: Span,
+}
+
+#[derive(Debug)]
+pub(crate) enum LambdaBody<'s> {
+    Expression(Expression<'s>),
+    Block(Vec<Statement<'s>>),
 }
 
 /// `let` or `const`.
@@ -238,6 +255,7 @@ pub(crate) enum ExpressionKind<'s> {
     InstanceOf(Box<Expression<'s>>, TypeName<'s>),
     /// What is given for the type parameters of a function.
     Instance(Box<Expression<'s>>, Vec<TypeName<'s>>),
+    Lambda(Box<Lambda<'s>>),
     /// What could not be read; reported already.
     Mistake,
 }
@@ -275,7 +293,7 @@ pub(crate) enum Binary {
 }
 
 impl<'s> Expression<'s> {
-    /// Visits the expressions right below it.
+    /// Visits the expressions right below it; not what stands in a function without a name.
     pub(crate) fn children(&self, mut visit: impl FnMut(&Self)) {
         use ExpressionKind as K;
         match &self.kind {
@@ -301,7 +319,7 @@ impl<'s> Expression<'s> {
                 values.iter().for_each(visit);
             }
             K::Number(_) | K::Text(_) | K::Bool(_) | K::Name(_) | K::Null | K::This | K::Super => {}
-            K::Mistake => {}
+            K::Lambda(_) | K::Mistake => {}
         }
     }
 

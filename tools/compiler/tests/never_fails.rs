@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use revenant_compiler::compile;
 
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 11] = [
     include_str!("../../../samples/hello.ts"),
     include_str!("../../tests/language/run/arrays.ts"),
     include_str!("../../tests/language/run/numbers.ts"),
@@ -16,6 +16,7 @@ const PROGRAMS: [&str; 10] = [
     include_str!("../../tests/language/run/null.ts"),
     include_str!("../../tests/language/run/generics.ts"),
     include_str!("../../tests/language/run/exceptions.ts"),
+    include_str!("../../tests/language/run/closures.ts"),
     include_str!("../library/library.ts"),
 ];
 
@@ -131,6 +132,7 @@ class C {
     set half(value: i32) { this.x = value * 2; }
 }
 class Refused extends Error { constructor(text: string, readonly code: i32) { super(text); } }
+function twice(f: (v: i32) => i32, v: i32): i32 { return f(f(v)); }
 class D extends C {
     y: i32;
     constructor(x: i32, text: string) { super(x); this.y = x; this.text = text; }
@@ -176,12 +178,18 @@ fn integer() -> impl Strategy<Value = String> {
         Just("(n !== null && n.next !== null ? n.next.x : C.count++)".to_owned()),
         Just("(n instanceof D ? n.y : o instanceof D && o.y > 2 ? o.y : 1)".to_owned()),
         Just("i32(E.B)".to_owned()),
+        Just("g(b)".to_owned()),
+        Just("l.map((v) => v + a).reduce((sum, v) => sum + v * b, 0)".to_owned()),
+        Just("l.findIndex((v) => v > o.x)".to_owned()),
+        Just("twice((v: i32) => g(v) - C.count, a)".to_owned()),
     ];
     leaf.prop_recursive(4, 24, 3, |inner| {
         let operator =
             prop::sample::select(vec!["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", ">>>"]);
         let comparison = prop::sample::select(vec!["<", "<=", ">", ">=", "===", "!=="]);
         prop_oneof![
+            inner.clone().prop_map(|value| format!("twice((a) => {value}, b)")),
+            inner.clone().prop_map(|value| format!("l.filter((b) => {value} > b).length")),
             (inner.clone(), operator, inner.clone()).prop_map(|(l, o, r)| format!("({l} {o} {r})")),
             inner.clone().prop_map(|value| format!("(-{value})")),
             inner.clone().prop_map(|value| format!("i32(f64({value}) * 0.5)")),
@@ -209,6 +217,9 @@ fn statement() -> impl Strategy<Value = String> {
         Just("a = l[b++]++ + o.add(1).x--;".to_owned()),
         integer().prop_map(|value| format!("if ({value} > 9) throw new Refused(s, a);")),
         Just("o = new D(b, s);".to_owned()),
+        integer().prop_map(|value| format!("g = (v) => v + {value};")),
+        integer().prop_map(|value| format!("g = (a: i32): i32 => {{ b++; return {value}; }};")),
+        integer().prop_map(|value| format!("l.sort((x, y) => x - y + {value});")),
         Just("switch (e) { case E.A: e = E.B; break; default: a++; }".to_owned()),
     ];
     leaf.prop_recursive(3, 16, 3, |inner| {
@@ -232,6 +243,11 @@ fn statement() -> impl Strategy<Value = String> {
             (inner.clone(), inner.clone(), integer()).prop_map(|(x, y, v)| format!(
                 "for (const v of l) {{ try {{ {x} if (v > a) break; if (v > 2) continue; n = null; return {v}; }} finally {{ {y} }} }}"
             )),
+            inner.clone().prop_map(|x| format!("g = (v: i32): i32 => {{ {x} return v; }};")),
+            inner.clone().prop_map(|x| {
+                format!("for (let i = 0; i < 3; i++) {{ {x} g = (v) => i + v; i += 0; }}")
+            }),
+            inner.clone().prop_map(|x| format!("{{ const k = (a: i32): i32 => {{ {x} return a; }}; a = k(b); }}")),
             inner.prop_map(|x| format!("for (let i = 0; i < 3; i++) {{ {x} continue; }}")),
         ]
     })
@@ -268,7 +284,7 @@ proptest! {
         let body = body.join("\n");
         let source = format!(
             "{CLASSES}\nfunction f(a: i32, b: i32): i32 {{ let s = \"x\"; const d = new Int32Array(8);\n\
-             let l: i32[] = [a, b, 3, 4]; let o = new C(a); let n: C | null = o; let e = E.A;\n{body}\nreturn a; }}\n\
+             let l: i32[] = [a, b, 3, 4]; let g: (v: i32) => i32 = (v) => v; let o = new C(a); let n: C | null = o; let e = E.A;\n{body}\nreturn a; }}\n\
              export function main(): i32 {{ return f(1, 2); }}"
         );
         prop_assert!(answers(&source), "{}\n{:?}", source, compile(&source, "r", "r.ts"));

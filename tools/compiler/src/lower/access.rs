@@ -152,6 +152,16 @@ impl<'s> Lowering<'_, 's, '_> {
         self.result(getter.callee.result)
     }
 
+    /// A field of an object that was evaluated.
+    pub(super) fn field_value(
+        &mut self,
+        object: Value,
+        class: ClassReference,
+        member: Name<'s>,
+    ) -> Value {
+        self.get(class, object, member, None)
+    }
+
     pub(super) fn load_slot(
         &mut self,
         kind: Type,

@@ -33,7 +33,7 @@ impl<'s> Lowering<'_, 's, '_> {
         span: Span,
         want: Option<u16>,
     ) -> Value {
-        if !self.check_count(1, arguments, span) {
+        if !self.check_count(1, arguments.len(), span) {
             return Value { kind, ..Value::MISTAKE };
         }
         let (Some(length), Some(referent)) = (arguments.first(), kind.referent()) else {

@@ -30,6 +30,7 @@ impl<'s> Lowering<'_, 's, '_> {
             return Value::MISTAKE;
         };
         let (kind, want) = match found {
+            Found::Local { kind, boxed: true, .. } => (kind, None),
             Found::Local { kind, register, .. } => (kind, Some(register)),
             Found::Global(global) => (global.kind, None),
         };
@@ -59,6 +60,10 @@ impl<'s> Lowering<'_, 's, '_> {
             self.learn_assigned(target, kind, given);
         }
         match found {
+            Found::Local { kind, register, boxed: true, .. } => {
+                self.store_slot(kind, value.register, register, 0);
+                value
+            }
             Found::Local { kind, register, .. } => {
                 self.move_to(kind, register, value.register);
                 Value { kind, register }

@@ -9,7 +9,7 @@ use revenant_bytecode::{Native, Opcode};
 use super::expression::Value;
 use super::library::{self, Entry, Means};
 use super::{CONSOLE, Callee, Lowering};
-use crate::ast::{Expression, ExpressionKind, Name, Role, TypeKind, TypeName};
+use crate::ast::{Expression, ExpressionKind, Name, Role, TypeName};
 use crate::diagnostic::Span;
 use crate::types::{Referent, Type};
 
@@ -62,8 +62,8 @@ impl<'s> Lowering<'_, 's, '_> {
             },
             ExpressionKind::Mistake => Value::MISTAKE,
             _ => {
-                self.diagnostics.error(callee.span, "this cannot be called", "is no function");
-                Value::MISTAKE
+                let value = self.expression(callee, None, None);
+                self.call_value(value, arguments, callee.span)
             }
         }
     }
@@ -74,17 +74,11 @@ impl<'s> Lowering<'_, 's, '_> {
         Value::MISTAKE
     }
 
-    pub(super) fn check_count(
-        &mut self,
-        expected: usize,
-        arguments: &[Expression<'s>],
-        span: Span,
-    ) -> bool {
-        let right = expected == arguments.len();
+    pub(super) fn check_count(&mut self, expected: usize, found: usize, span: Span) -> bool {
+        let right = expected == found;
         if !right {
             let plural = if expected == 1 { "" } else { "s" };
-            let message =
-                format!("expected {expected} argument{plural}, found {}", arguments.len());
+            let message = format!("expected {expected} argument{plural}, found {found}");
             self.diagnostics.error(span, message, "called here");
         }
         right
@@ -98,12 +92,38 @@ impl<'s> Lowering<'_, 's, '_> {
         arguments: &[Expression<'s>],
         span: Span,
     ) -> Value {
+        let variable = self.globals.contains_key(name)
+            || self.body.locals.iter().any(|local| local.name == name);
+        if variable && given.is_empty() {
+            let named = Expression { span: place, kind: ExpressionKind::Name(name) };
+            let value = self.expression(&named, None, None);
+            if !matches!(value.kind.referent(), Some(Referent::Function(_))) {
+                let message = format!("`{name}` is a variable and cannot be called");
+                self.diagnostics.error(place, message, "is no function");
+                return Value::MISTAKE;
+            }
+            return self.call_value(value, arguments, place);
+        }
+        let arguments: Vec<&Expression<'s>> = arguments.iter().collect();
+        let arguments = arguments.as_slice();
         let Some(callee) = self.callee_of(name, given, place, arguments) else {
             return Value::MISTAKE;
         };
+        self.call_function(&callee, arguments, span)
+    }
+
+    fn call_function(
+        &mut self,
+        callee: &Callee,
+        arguments: &[&Expression<'s>],
+        span: Span,
+    ) -> Value {
         let window = self.body.tops;
-        if !self.pass(&callee.parameters, arguments, span) {
+        if !self.check_count(callee.parameters.len(), arguments.len(), span) {
             return Value { kind: callee.result, ..Value::MISTAKE };
+        }
+        for (argument, kind) in arguments.iter().zip(&callee.parameters) {
+            self.argument(argument, *kind);
         }
         let fields = [window.references, window.raws, 0];
         self.body.emitter.emit_literal(Opcode::Call, fields, callee.index.into());
@@ -112,12 +132,12 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     /// The function of this name, for the types that are given or that the arguments have.
-    fn callee_of(
+    pub(super) fn callee_of(
         &mut self,
         name: &'s str,
         given: &[TypeName<'s>],
         place: Span,
-        arguments: &[Expression<'s>],
+        arguments: &[&Expression<'s>],
     ) -> Option<Callee> {
         let hidden = self.body.locals.iter().any(|local| local.name == name);
         let template = self.templates.get(name).copied().filter(|_| !hidden);
@@ -140,8 +160,16 @@ impl<'s> Lowering<'_, 's, '_> {
         };
         let types = types.filter(|types| types.len() == function.generics.len());
         let Some(types) = types else {
-            let message = format!("which `{name}` is not to be seen here");
-            let help = format!("write `{name}<i32>(...)`, for instance");
+            // The library's functions of lists are written as methods.
+            let method = name.strip_prefix("Array_");
+            let shown = method.unwrap_or(name);
+            let message = format!("which `{shown}` is not to be seen here");
+            let help = match method {
+                Some(_) => {
+                    "say what the function takes and returns: `(x: i32): string => ...`".into()
+                }
+                None => format!("write `{name}<i32>(...)`, for instance"),
+            };
             self.diagnostics.error_with_help(place, message, "of what types?", help);
             return None;
         };
@@ -149,87 +177,6 @@ impl<'s> Lowering<'_, 's, '_> {
             return None;
         }
         self.instance(template, types)
-    }
-
-    /// The types that type parameters have to have for these arguments.
-    pub(super) fn infer(
-        &mut self,
-        generics: &[Name<'s>],
-        parameters: &[(Name<'s>, Option<TypeName<'s>>)],
-        arguments: &[Expression<'s>],
-    ) -> Option<Vec<Type>> {
-        let mut found: Vec<Option<Type>> = generics.iter().map(|_| None).collect();
-        if generics.is_empty() {
-            return Some(Vec::new());
-        }
-        for ((_, declared), argument) in parameters.iter().zip(arguments) {
-            let Some(declared) = declared else { continue };
-            let kind = self.argument_type(argument);
-            self.unify(declared, kind, generics, &mut found);
-        }
-        found.into_iter().collect()
-    }
-
-    /// The type of an argument from which a type parameter is to be seen; makes the classes that it needs.
-    fn argument_type(&mut self, argument: &Expression<'s>) -> Type {
-        match &argument.kind {
-            ExpressionKind::List(values) => {
-                let element = match values.as_slice() {
-                    [first, ..] if matches!(first.kind, ExpressionKind::List(_)) => {
-                        Some(self.argument_type(first))
-                    }
-                    _ => self.common_type(values),
-                };
-                element.map_or(Type::Mistake, |element| self.list_of(element, argument.span))
-            }
-            ExpressionKind::New(name, arguments) => self.created_type(name, arguments, None),
-            _ => self.type_of(argument),
-        }
-    }
-
-    fn unify(
-        &self,
-        pattern: &TypeName<'s>,
-        kind: Type,
-        generics: &[Name<'s>],
-        found: &mut [Option<Type>],
-    ) {
-        if matches!(kind, Type::Mistake | Type::Void | Type::Null) {
-            return;
-        }
-        match &pattern.kind {
-            TypeKind::Named(name, given) => {
-                let place = generics.iter().position(|generic| generic.text == *name);
-                if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
-                    *slot = slot.or(Some(kind));
-                    return;
-                }
-                let Some(Referent::Class(class)) = kind.referent() else { return };
-                let Some(info) = self.classes.get(&class) else { return };
-                if self.class_templates.get(name) == Some(&info.template) {
-                    for (pattern, kind) in given.iter().zip(&info.arguments) {
-                        self.unify(pattern, *kind, generics, found);
-                    }
-                }
-            }
-            TypeKind::List(element) => {
-                if let Some(kind) = self.list_element(kind.without_null()) {
-                    self.unify(element, kind, generics, found);
-                }
-            }
-            TypeKind::Nullable(inner) => self.unify(inner, kind.without_null(), generics, found),
-            TypeKind::Function(parameters, result) => {
-                let Some(Referent::Function(place)) = kind.referent() else { return };
-                let Some((given, returned)) = self.function_types.get(usize::from(place)) else {
-                    return;
-                };
-                for (pattern, kind) in parameters.iter().zip(given) {
-                    self.unify(pattern, *kind, generics, found);
-                }
-                self.unify(result, *returned, generics, found);
-            }
-            TypeKind::Mistake => {}
-        }
     }
 
     /// `copyElements(from, start, to, at, count)`, of the library.
@@ -267,7 +214,7 @@ impl<'s> Lowering<'_, 's, '_> {
         span: Span,
     ) -> Value {
         let window = self.body.tops;
-        if !self.check_count(entry.parameters.len(), arguments, span) {
+        if !self.check_count(entry.parameters.len(), arguments.len(), span) {
             return Value { kind: entry.result, ..Value::MISTAKE };
         }
         if let Some(receiver) = receiver {
@@ -297,7 +244,7 @@ impl<'s> Lowering<'_, 's, '_> {
         span: Span,
         want: Option<u16>,
     ) -> Value {
-        if !self.check_count(1, arguments, span) {
+        if !self.check_count(1, arguments.len(), span) {
             return Value { kind, ..Value::MISTAKE };
         }
         let Some(argument) = arguments.first() else { return Value::MISTAKE };
@@ -334,7 +281,7 @@ impl<'s> Lowering<'_, 's, '_> {
         self.body.emitter.emit_wide(Opcode::StaticLoadRef, console, CONSOLE);
         self.body.emitter.emit(Opcode::NullCheck, console, console, 0);
         if member.text == "readLine" {
-            self.check_count(0, arguments, span);
+            self.check_count(0, arguments.len(), span);
             self.native(Native::ConsoleReadLine, window);
             self.body.tops = window;
             return self.result(Type::TEXT);
@@ -380,6 +327,13 @@ impl<'s> Lowering<'_, 's, '_> {
         if let Some(found) = self.static_call(object, member, arguments, span) {
             return found;
         }
+        if let Some(name) = self.list_function(object, member) {
+            let all: Vec<&Expression<'s>> = core::iter::once(object).chain(arguments).collect();
+            return match self.callee_of(name, &[], member.span, &all) {
+                Some(callee) => self.call_function(&callee, &all, span),
+                None => Value::MISTAKE,
+            };
+        }
         let value = self.expression(object, None, None);
         if value.kind == Type::Mistake {
             return value;
@@ -388,8 +342,12 @@ impl<'s> Lowering<'_, 's, '_> {
             let found = self.method(class, Role::Method, member.text);
             return match found.filter(|found| !found.modifiers.is_static) {
                 Some(found) => self.call_method(value, class, member, &found, arguments, span),
+                None if self.function_field(class, member) => {
+                    let callee = self.field_value(value, class, member);
+                    self.call_value(callee, arguments, span)
+                }
                 None if member.text == "toString" && self.is_exception(class) => {
-                    self.check_count(0, arguments, span);
+                    self.check_count(0, arguments.len(), span);
                     let tops = self.body.tops;
                     self.describe(value);
                     self.body.tops = tops;
@@ -404,7 +362,7 @@ impl<'s> Lowering<'_, 's, '_> {
         if matches!(value.kind, Type::Nullable(_) | Type::Null) {
             return self.may_be_null(value.kind, object.span);
         }
-        if member.text == "toString" && self.check_count(0, arguments, span) {
+        if member.text == "toString" && self.check_count(0, arguments.len(), span) {
             let tops = self.body.tops;
             self.text_of(value, object);
             self.body.tops = tops;
@@ -417,6 +375,21 @@ impl<'s> Lowering<'_, 's, '_> {
                 self.no_member(&owner, member)
             }
         }
+    }
+
+    /// For a method of `T[]` with a type parameter of its own, the function of the library that takes the list first.
+    pub(super) fn list_function(
+        &mut self,
+        object: &Expression<'s>,
+        member: Name<'s>,
+    ) -> Option<&'s str> {
+        let name = match member.text {
+            "map" => "Array_map",
+            "reduce" => "Array_reduce",
+            _ => return None,
+        };
+        let kind = self.argument_type(object);
+        self.list_element(kind.without_null()).map(|_| name)
     }
 
     /// `Class.method(arguments)`; None if it is none.

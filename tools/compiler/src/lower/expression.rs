@@ -236,6 +236,7 @@ impl<'s> Lowering<'_, 's, '_> {
                 self.diagnostics.error(inner.span, "this is not called", "here");
                 Value::MISTAKE
             }
+            ExpressionKind::Lambda(lambda) => self.lambda(lambda, expected, span),
             ExpressionKind::Mistake => Value::MISTAKE,
         }
     }
@@ -320,6 +321,9 @@ impl<'s> Lowering<'_, 's, '_> {
 
     fn name(&mut self, name: &str, span: Span) -> Value {
         match self.find(name, span) {
+            Some(Found::Local { kind, register, boxed: true, .. }) => {
+                self.load_slot(kind, register, 0, None)
+            }
             Some(Found::Local { kind, register, .. }) => Value { kind, register },
             Some(Found::Global(global)) => self.load_global(global),
             None => Value::MISTAKE,
@@ -328,7 +332,10 @@ impl<'s> Lowering<'_, 's, '_> {
 
     fn this(&mut self, span: Span) -> Value {
         match self.body.this {
-            Some(class) => Value { kind: Type::Object(Referent::Class(class)), register: 0 },
+            Some(class) => {
+                let register = self.body.this_register;
+                Value { kind: Type::Object(Referent::Class(class)), register }
+            }
             None => {
                 let message = "there is no `this` here";
                 let help = "it is the object of a method or a constructor";
@@ -425,7 +432,8 @@ impl<'s> Lowering<'_, 's, '_> {
             None => self.expression(then, hint, None),
         };
         if first.kind.is_reference() && hint.is_none_or(|kind| !kind.is_reference()) {
-            first.kind = self.common(first.kind, self.type_of(other));
+            let second = self.type_of(other);
+            first.kind = self.common(first.kind, second);
         }
         self.body.tops = tops;
         let target = self.target(first.kind, want);

@@ -311,7 +311,7 @@ impl<'s> Lowering<'_, 's, '_> {
     ) -> (u16, Option<Path<'s>>) {
         let ExpressionKind::Name(name) = value.kind else { return (found.register, None) };
         let local = self.body.locals.iter().rev().find(|local| local.name == name);
-        match local.filter(|local| local.register == found.register).copied() {
+        match local.filter(|local| local.register == found.register && !local.boxed).copied() {
             None => (found.register, None),
             Some(local) if self.body.has_room() => (found.register, Some(local.path())),
             Some(_) => (self.keep(found).register, None),

@@ -3,8 +3,9 @@
 //! Registers are handed out like a stack, one for each file: parameters and variables from below, intermediate values above them. A
 //! call's window begins at the top, so arguments are computed where the callee finds them.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use revenant_bytecode::{ClassReference, Opcode, RAW_REGISTERS_MAX, REFERENCE_REGISTERS_MAX};
@@ -31,7 +32,9 @@ pub(super) struct Local<'s> {
     pub(super) name: &'s str,
     pub(super) kind: Type,
     pub(super) register: u16,
-    constant: bool,
+    pub(super) constant: bool,
+    /// Whether the register holds a box with the variable in it, because a function without a name shares it.
+    pub(super) boxed: bool,
     /// Unlike any other of the function, for what is known about it.
     pub(super) number: u32,
 }
@@ -59,6 +62,11 @@ pub(super) struct Body<'s> {
     /// The class that the function belongs to, and the class of `this`, which is in the first register.
     pub(super) class: Option<ClassReference>,
     pub(super) this: Option<ClassReference>,
+    pub(super) this_register: u16,
+    /// Names of variables that functions without names share with their surroundings while someone assigns to them.
+    pub(super) shared: Rc<BTreeSet<&'s str>>,
+    /// Whether the type of the result is that of the first value returned.
+    pub(super) infers: bool,
     pub(super) bindings: Bindings<'s>,
     /// Whether the text is the library's.
     pub(super) library: bool,
@@ -88,6 +96,9 @@ impl Default for Body<'_> {
             jumps: Vec::new(),
             class: None,
             this: None,
+            this_register: 0,
+            shared: Rc::default(),
+            infers: false,
             bindings: Bindings::default(),
             library: false,
             constructor: false,
@@ -112,6 +123,26 @@ impl<'s> Body<'s> {
     pub(super) fn leave(&mut self, (bindings, library): (Bindings<'s>, bool)) {
         self.bindings = bindings;
         self.library = library;
+    }
+
+    /// A variable of the surroundings, which stands in this register or in the box there.
+    pub(super) fn declare_captured(
+        &mut self,
+        name: &'s str,
+        kind: Type,
+        register: u16,
+        [boxed, constant]: [bool; 2],
+    ) {
+        let number = self.numbers;
+        self.numbers = number.wrapping_add(1);
+        self.locals.push(Local { name, kind, register, constant, boxed, number });
+    }
+
+    /// A name that has a type as long as someone looks at types only.
+    pub(super) fn declare_looked_at(&mut self, name: &'s str, kind: Type) {
+        let number = u32::MAX;
+        let (register, constant, boxed) = (0, true, false);
+        self.locals.push(Local { name, kind, register, constant, boxed, number });
     }
 
     /// Where an index that is out of bounds leads.
@@ -143,7 +174,7 @@ impl<'s> Body<'s> {
 /// What a name stands for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Found {
-    Local { kind: Type, register: u16, constant: bool },
+    Local { kind: Type, register: u16, constant: bool, boxed: bool },
     Global(Global),
 }
 
@@ -162,7 +193,10 @@ impl<'s> Lowering<'_, 's, '_> {
         }
         let number = self.body.numbers;
         self.body.numbers = number.wrapping_add(1);
-        self.body.locals.push(Local { name: name.text, kind, register, constant, number });
+        let boxed = self.body.shared.contains(name.text);
+        let register = if boxed { self.boxed(kind, register) } else { register };
+        let name = name.text;
+        self.body.locals.push(Local { name, kind, register, constant, boxed, number });
     }
 
     /// Walks something in a scope of its own.
@@ -177,8 +211,8 @@ impl<'s> Lowering<'_, 's, '_> {
 
     pub(super) fn find(&mut self, name: &str, span: Span) -> Option<Found> {
         if let Some(local) = self.body.locals.iter().rev().find(|local| local.name == name) {
-            let Local { kind, register, constant, .. } = *local;
-            return Some(Found::Local { kind, register, constant });
+            let Local { kind, register, constant, boxed, .. } = *local;
+            return Some(Found::Local { kind, register, constant, boxed });
         }
         if let Some(global) = self.globals.get(name) {
             return Some(Found::Global(*global));

@@ -1,6 +1,7 @@
 //! The type of an expression before it is walked, for literals that take the type of what stands beside them.
 //!
-//! Looks, reports nothing, emits nothing; in time linear in the expression. Where there is a mistake any answer will do: the
+//! Looks and emits nothing, but makes the functions and classes that a call of a generic one needs; in time linear in the expression. Where
+//! there is a mistake any answer will do: the
 //! walk finds it.
 
 use alloc::vec::Vec;
@@ -10,11 +11,11 @@ use revenant_bytecode::ClassReference;
 use super::Lowering;
 use super::expression::literal_type;
 use super::library;
-use crate::ast::{Binary, Expression, ExpressionKind, Role, TypeKind, TypeName, Unary};
+use crate::ast::{Binary, Expression, ExpressionKind, Name, Role, TypeKind, TypeName, Unary};
 use crate::types::{Referent, Type};
 
 impl<'s> Lowering<'_, 's, '_> {
-    pub(super) fn type_of(&self, value: &Expression<'s>) -> Type {
+    pub(super) fn type_of(&mut self, value: &Expression<'s>) -> Type {
         match &value.kind {
             ExpressionKind::Number(_) => literal_type(value),
             ExpressionKind::Text(_) | ExpressionKind::Template(..) => Type::TEXT,
@@ -34,7 +35,14 @@ impl<'s> Lowering<'_, 's, '_> {
                 let [_, then, other] = &**parts;
                 self.type_of(if then.is_literal() { other } else { then })
             }
-            ExpressionKind::Call(callee, _) => self.type_of_call(callee),
+            ExpressionKind::Call(callee, arguments) => {
+                if let ExpressionKind::Member(object, member) = &callee.kind
+                    && let Some(name) = self.list_function(object, *member)
+                {
+                    return self.type_of_list_call(name, object, *member, arguments);
+                }
+                self.type_of_call(callee)
+            }
             ExpressionKind::Member(object, member) => {
                 let kind = self.type_of_member(object, member.text);
                 let known = self.path(value).and_then(|path| self.body.known(&path));
@@ -69,13 +77,15 @@ impl<'s> Lowering<'_, 's, '_> {
                 let element = values.first().map_or(Type::Mistake, |value| self.type_of(value));
                 self.known_list(element)
             }
-            ExpressionKind::Super | ExpressionKind::Instance(..) => Type::Mistake,
+            ExpressionKind::Super | ExpressionKind::Lambda(_) | ExpressionKind::Instance(..) => {
+                Type::Mistake
+            }
             ExpressionKind::Mistake => Type::Mistake,
         }
     }
 
     fn type_of_both(
-        &self,
+        &mut self,
         operator: Binary,
         left: &Expression<'s>,
         right: &Expression<'s>,
@@ -103,7 +113,7 @@ impl<'s> Lowering<'_, 's, '_> {
         self.path(value).and_then(|path| self.body.known(&path)).unwrap_or(kind)
     }
 
-    fn type_of_member(&self, object: &Expression<'s>, member: &str) -> Type {
+    fn type_of_member(&mut self, object: &Expression<'s>, member: &str) -> Type {
         if let ExpressionKind::Name(name) = object.kind
             && !self.body.locals.iter().any(|local| local.name == name)
         {
@@ -159,11 +169,27 @@ impl<'s> Lowering<'_, 's, '_> {
         known.map_or(Type::Mistake, |class| Type::Object(Referent::Class(*class)))
     }
 
-    fn type_of_call(&self, callee: &Expression<'s>) -> Type {
+    /// The type of `list.map(...)` and its like, which are functions with types of their own.
+    pub(super) fn type_of_list_call(
+        &mut self,
+        name: &'s str,
+        object: &Expression<'s>,
+        member: Name<'s>,
+        arguments: &[Expression<'s>],
+    ) -> Type {
+        let all: Vec<&Expression<'s>> = core::iter::once(object).chain(arguments).collect();
+        let callee = self.callee_of(name, &[], member.span, &all);
+        callee.map_or(Type::Mistake, |callee| callee.result)
+    }
+
+    fn type_of_call(&mut self, callee: &Expression<'s>) -> Type {
         match &callee.kind {
             ExpressionKind::Name(name) => match (Type::named(name), library::function(name)) {
                 (Some(kind), _) if kind.is_number() => kind,
                 (_, Some(entry)) => entry.result,
+                _ if self.result_of_value(callee).is_some() => {
+                    self.result_of_value(callee).unwrap_or(Type::Mistake)
+                }
                 _ => {
                     let key = self.templates.get(name).map(|place| (*place, Vec::new()));
                     let known = key.and_then(|key| self.functions.get(&key));
@@ -179,7 +205,17 @@ impl<'s> Lowering<'_, 's, '_> {
         }
     }
 
-    fn type_of_method(&self, object: &Expression<'s>, member: &str) -> Type {
+    /// What a function that is a value returns.
+    fn result_of_value(&mut self, callee: &Expression<'s>) -> Option<Type> {
+        match self.type_of(callee).without_null() {
+            Type::Object(Referent::Function(place)) => {
+                self.function_types.get(usize::from(place)).map(|(_, result)| *result)
+            }
+            _ => None,
+        }
+    }
+
+    fn type_of_method(&mut self, object: &Expression<'s>, member: &str) -> Type {
         let class = match object.kind {
             ExpressionKind::Name(name) if self.class_templates.contains_key(name) => {
                 let place = self.class_templates.get(name).copied();

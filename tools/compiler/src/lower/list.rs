@@ -69,7 +69,7 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     /// The type that all of these have or become.
-    pub(super) fn common_type(&self, values: &[Expression<'s>]) -> Option<Type> {
+    pub(super) fn common_type(&mut self, values: &[Expression<'s>]) -> Option<Type> {
         let mut found: Option<Type> = None;
         for value in values {
             let kind = self.type_of(value);

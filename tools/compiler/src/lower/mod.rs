@@ -11,6 +11,7 @@ mod access;
 mod array;
 mod assign;
 mod call;
+mod closure;
 mod condition;
 mod declare;
 mod define;
@@ -18,6 +19,7 @@ mod exception;
 mod expression;
 mod facts;
 mod function;
+mod infer;
 mod kind;
 mod layout;
 mod library;
@@ -38,7 +40,7 @@ use revenant_bytecode::{
     Signature, ValueType,
 };
 
-use crate::ast::{Function, Program, Variable};
+use crate::ast::{Function, Name, Program, TypeName, Variable};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::emit::Finished;
 use crate::types::Type;
@@ -214,6 +216,9 @@ impl<'p, 's> Lowering<'p, 's, '_> {
             constructor: work.constructs.is_some(),
             ..Body::default()
         };
+        if function.lambdas {
+            self.body.shared = closure::shared(&function.body).into();
+        }
         self.mark_line(function.name.span);
         let mut machine = Vec::new();
         if let Some(class) = work.class.filter(|_| !work.is_static) {
@@ -222,13 +227,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
             self.body.this = Some(class);
             machine.extend(this.value());
         }
-        for ((name, _), kind) in function.parameters.iter().zip(&callee.parameters) {
-            if *kind == Type::Void {
-                self.diagnostics.error(name.span, "a parameter cannot be `void`", "has no value");
-            }
-            let register = self.body.allocate(*kind);
-            self.declare_local(*name, *kind, register, false);
-        }
+        self.parameters(&function.parameters, &callee.parameters);
         // A constructor that nobody wrote has no names for what it hands on.
         for kind in callee.parameters.iter().skip(function.parameters.len()) {
             self.body.allocate(*kind);
@@ -247,6 +246,20 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         };
         let results = result.and_then(Type::value).into_iter().collect();
         self.finish(callee.index, &work.name, machine, results, function.name.span);
+    }
+
+    /// Parameters stand in the first registers; those that are shared move into their boxes after that.
+    fn parameters(&mut self, names: &[(Name<'s>, Option<TypeName<'s>>)], kinds: &[Type]) {
+        let mut registers = Vec::new();
+        for ((name, _), kind) in names.iter().zip(kinds) {
+            if *kind == Type::Void {
+                self.diagnostics.error(name.span, "a parameter cannot be `void`", "has no value");
+            }
+            registers.push((*name, *kind, self.body.allocate(*kind)));
+        }
+        for (name, kind, register) in registers {
+            self.declare_local(name, kind, register, false);
+        }
     }
 
     /// The way out of a function's last brace.

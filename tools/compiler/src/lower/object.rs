@@ -67,7 +67,8 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         }
         let constructor = tree.methods.iter().find(|method| method.role == Role::Constructor);
         let found = constructor.and_then(|constructor| {
-            self.infer(&tree.generics, &constructor.function.parameters, arguments)
+            let arguments: Vec<&Expression<'s>> = arguments.iter().collect();
+            self.infer(&tree.generics, &constructor.function.parameters, &arguments)
         });
         match found {
             Some(types) => Type::Object(Referent::Class(self.instantiate(place, types, name.span))),
@@ -142,7 +143,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
 
     /// The message of an exception: all that a constructor of the machine's exceptions takes.
     fn exception_message(&mut self, object: u16, arguments: &[Expression<'s>], span: Span) {
-        if self.check_count(1, arguments, span)
+        if self.check_count(1, arguments.len(), span)
             && let Some(message) = arguments.first()
         {
             let message = self.coerced(message, Type::TEXT, None);
@@ -157,7 +158,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         arguments: &[Expression<'s>],
         span: Span,
     ) -> bool {
-        if !self.check_count(parameters.len(), arguments, span) {
+        if !self.check_count(parameters.len(), arguments.len(), span) {
             return false;
         }
         for (argument, kind) in arguments.iter().zip(parameters) {
@@ -368,7 +369,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         }
         found.table = None;
         let kind = Type::Object(Referent::Class(above));
-        let this = Value { kind, register: 0 };
+        let this = Value { kind, register: self.body.this_register };
         self.call_method(this, above, member, &found, arguments, span)
     }
 }

@@ -141,7 +141,7 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     /// A place in the module for a class that is laid out later.
-    fn reserve_class(&mut self, name: &str) -> ClassReference {
+    pub(super) fn reserve_class(&mut self, name: &str) -> ClassReference {
         let reference = ClassReference(index(self.module.classes.len()));
         self.module.classes.push(ClassDefinition {
             name: name.into(),

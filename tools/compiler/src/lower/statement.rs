@@ -184,6 +184,7 @@ impl<'s> Lowering<'_, 's, '_> {
         self.body.bind(top);
         self.round(&parts.body, Jumps { end, again: Some(again) });
         self.body.bind(again);
+        self.fresh_boxes(&parts.start);
         if let Some(step) = &parts.step {
             self.mark_line(step.span);
             self.effect(step);
@@ -242,7 +243,7 @@ impl<'s> Lowering<'_, 's, '_> {
         }
     }
 
-    fn return_value(&mut self, value: Option<&Expression<'s>>, span: Span) {
+    pub(super) fn return_value(&mut self, value: Option<&Expression<'s>>, span: Span) {
         let expected = self.body.result;
         let tops = self.body.tops;
         match value {
@@ -253,6 +254,13 @@ impl<'s> Lowering<'_, 's, '_> {
                 let message =
                     format!("this function returns a value of type `{}`", self.show(expected));
                 self.diagnostics.error(span, message, "returns none");
+            }
+            Some(value) if self.body.infers => {
+                let value = self.expression(value, None, None);
+                self.body.infers = false;
+                self.body.result = value.kind;
+                let register = Some(value.register).filter(|_| value.kind != Type::Void);
+                self.leave(Exit::Return(register, span));
             }
             Some(value) if expected == Type::Void => {
                 let message = "this function returns nothing";

@@ -20,7 +20,7 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     /// Whether an expression is a text, as far as addition has to know.
-    pub(super) fn is_text(&self, value: &Expression<'s>) -> bool {
+    pub(super) fn is_text(&mut self, value: &Expression<'s>) -> bool {
         self.type_of(value) == Type::TEXT
     }
 

@@ -203,9 +203,11 @@ impl<'s> Parser<'s, '_> {
         }
         let parameters = self.parameters();
         let result = self.annotation();
+        let before = self.lambdas;
         let (body, end) = self.method_body(bodiless);
-        let library = self.library;
-        Function { name, exported: false, generics, parameters, result, body, end, library }
+        let (library, lambdas) = (self.library, self.lambdas != before);
+        let exported = false;
+        Function { name, exported, generics, parameters, result, body, end, library, lambdas }
     }
 
     fn method_body(&mut self, bodiless: bool) -> (Vec<crate::ast::Statement<'s>>, Span) {
@@ -249,6 +251,7 @@ impl<'s> Parser<'s, '_> {
             }
         }
         self.expect(")");
+        let before = self.lambdas;
         let (body, end) = self.method_body(false);
         let library = self.library;
         let function = Function {
@@ -260,6 +263,7 @@ impl<'s> Parser<'s, '_> {
             body,
             end,
             library,
+            lambdas: self.lambdas != before,
         };
         if class.is_interface || class.methods.iter().any(|m| m.role == Role::Constructor) {
             let message = "a class has one constructor, an interface none";
@@ -286,6 +290,7 @@ impl<'s> Parser<'s, '_> {
             body: Vec::new(),
             end: class.name.span,
             library: self.library,
+            lambdas: false,
         };
         let (role, modifiers) = (Role::Constructor, PLAIN);
         let properties = Vec::new();

@@ -4,7 +4,9 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Parser;
-use crate::ast::{Binary, Expression, ExpressionKind, Name, TypeKind, TypeName, Unary};
+use crate::ast::{
+    Binary, Expression, ExpressionKind, Lambda, LambdaBody, Name, TypeKind, TypeName, Unary,
+};
 use crate::diagnostic::Span;
 use crate::lexer::Kind;
 
@@ -370,24 +372,25 @@ impl<'s> Parser<'s, '_> {
 
     fn lambda(&mut self) -> Expression<'s> {
         let start = self.peek().span;
-        if self.text() == "(" {
-            self.parameters();
-            self.annotation();
+        self.lambdas = self.lambdas.saturating_add(1);
+        let (parameters, result) = if self.text() == "(" {
+            let parameters = self.parameters();
+            (parameters, self.annotation())
         } else {
-            self.bump();
-        }
+            let name = self.name("a parameter");
+            (name.map(|name| (name, None)).into_iter().collect(), None)
+        };
         self.expect("=>");
-        if self.accept("{") {
-            self.statements();
+        let body = if self.accept("{") {
+            let body = self.statements();
             self.expect("}");
+            LambdaBody::Block(body)
         } else {
-            self.assignment();
-        }
-        let span = start.to(self.last_span());
-        let message = "this version of the language has no closures yet";
-        let help = "write a function at the top of the file";
-        self.diagnostics.error_with_help(span, message, "here", help);
-        Expression { span, kind: ExpressionKind::Mistake }
+            LambdaBody::Expression(self.assignment())
+        };
+        let end = self.last_span();
+        let lambda = Lambda { parameters, result, body, end };
+        Expression { span: start.to(end), kind: ExpressionKind::Lambda(Box::new(lambda)) }
     }
 
     fn word(&mut self) -> Expression<'s> {

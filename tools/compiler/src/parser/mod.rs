@@ -62,7 +62,7 @@ pub(crate) fn parse<'s>(
     diagnostics: &mut Diagnostics,
 ) -> Program<'s> {
     let tokens = tokens(source, diagnostics);
-    let mut parser = Parser { source, tokens, at: 0, depth: 0, library, diagnostics };
+    let mut parser = Parser { source, tokens, at: 0, depth: 0, library, lambdas: 0, diagnostics };
     parser.program()
 }
 
@@ -73,6 +73,8 @@ pub(crate) struct Parser<'s, 'd> {
     depth: u32,
     /// Whether this is the library's own text.
     library: bool,
+    /// How many functions without names have been read.
+    lambdas: u32,
     diagnostics: &'d mut Diagnostics,
 }
 
@@ -167,11 +169,12 @@ impl<'s> Parser<'s, '_> {
             self.skip_to_item();
             return None;
         }
+        let before = self.lambdas;
         let body = self.statements();
         let end = self.peek().span;
         self.expect("}");
-        let library = self.library;
-        Some(Function { name, exported, generics, parameters, result, body, end, library })
+        let (library, lambdas) = (self.library, self.lambdas != before);
+        Some(Function { name, exported, generics, parameters, result, body, end, library, lambdas })
     }
 
     /// `(a: T, b: U)`.
