@@ -181,6 +181,12 @@ fn integer() -> impl Strategy<Value = String> {
         Just("g(b)".to_owned()),
         Just("l.map((v) => v + a).reduce((sum, v) => sum + v * b, 0)".to_owned()),
         Just("l.findIndex((v) => v > o.x)".to_owned()),
+        Just("l.findIndex((v) => { a += v; return v === b; })".to_owned()),
+        Just("g(l.map((v) => v + b).length)".to_owned()),
+        Just(
+            "l.map((v) => `${v}${a}`).map((t) => i32(t.length)).reduce((sum, v) => sum + v, b)"
+                .to_owned()
+        ),
         Just("twice((v: i32) => g(v) - C.count, a)".to_owned()),
     ];
     leaf.prop_recursive(4, 24, 3, |inner| {
@@ -309,6 +315,9 @@ fn what_is_too_deep_is_refused_and_what_is_long_is_not() {
     {
         deep(open, close);
     }
+    let chain = ".map((x) => x + 1)".repeat(45);
+    let source = format!("export function main(): i32 {{ return [1]{chain}.length; }}");
+    assert!(answers(&source), "a chain, each link of which is asked for its type");
     let long = "a += 1;\n".repeat(50_000);
     let source = format!(
         "export function main(): i32 {{ let a = 0;\nwhile (a < 9) {{ {long} }} return a; }}"

@@ -106,7 +106,7 @@ impl<'s> Lowering<'_, 's, '_> {
         }
         let arguments: Vec<&Expression<'s>> = arguments.iter().collect();
         let arguments = arguments.as_slice();
-        let Some(callee) = self.callee_of(name, given, place, arguments) else {
+        let Some(callee) = self.callee_of(name, given, place, arguments, None) else {
             return Value::MISTAKE;
         };
         self.call_function(&callee, arguments, span)
@@ -138,6 +138,7 @@ impl<'s> Lowering<'_, 's, '_> {
         given: &[TypeName<'s>],
         place: Span,
         arguments: &[&Expression<'s>],
+        first: Option<Type>,
     ) -> Option<Callee> {
         let hidden = self.body.locals.iter().any(|local| local.name == name);
         let template = self.templates.get(name).copied().filter(|_| !hidden);
@@ -154,7 +155,7 @@ impl<'s> Lowering<'_, 's, '_> {
             return None;
         };
         let types: Option<Vec<Type>> = if given.is_empty() {
-            self.infer(&function.generics, &function.parameters, arguments)
+            self.infer(&function.generics, &function.parameters, arguments, first)
         } else {
             Some(given.iter().map(|name| self.declared(name)).collect())
         };
@@ -327,9 +328,9 @@ impl<'s> Lowering<'_, 's, '_> {
         if let Some(found) = self.static_call(object, member, arguments, span) {
             return found;
         }
-        if let Some(name) = self.list_function(object, member) {
+        if let Some((name, list)) = self.list_function(object, member) {
             let all: Vec<&Expression<'s>> = core::iter::once(object).chain(arguments).collect();
-            return match self.callee_of(name, &[], member.span, &all) {
+            return match self.callee_of(name, &[], member.span, &all, Some(list)) {
                 Some(callee) => self.call_function(&callee, &all, span),
                 None => Value::MISTAKE,
             };
@@ -382,14 +383,14 @@ impl<'s> Lowering<'_, 's, '_> {
         &mut self,
         object: &Expression<'s>,
         member: Name<'s>,
-    ) -> Option<&'s str> {
+    ) -> Option<(&'s str, Type)> {
         let name = match member.text {
             "map" => "Array_map",
             "reduce" => "Array_reduce",
             _ => return None,
         };
         let kind = self.argument_type(object);
-        self.list_element(kind.without_null()).map(|_| name)
+        self.list_element(kind.without_null()).map(|_| (name, kind))
     }
 
     /// `Class.method(arguments)`; None if it is none.

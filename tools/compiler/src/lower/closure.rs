@@ -5,6 +5,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use revenant_bytecode::{Builtin, ClassReference, Field, Opcode, ValueType};
@@ -240,6 +241,17 @@ impl<'s> Lowering<'_, 's, '_> {
         }
     }
 
+    /// What lives in boxes: as around the function, and what others in it share, which may stand where there is nothing around.
+    fn shared_in(&self, lambda: &Lambda<'s>) -> Rc<BTreeSet<&'s str>> {
+        let mut names = Names::default();
+        names.lambda(lambda);
+        let mut own = names.inside.intersection(&names.assigned).copied().peekable();
+        if own.peek().is_none() {
+            return self.body.shared.clone();
+        }
+        Rc::new(self.body.shared.iter().copied().chain(own).collect())
+    }
+
     /// Walks the function into its place; the type of its result.
     #[expect(clippy::too_many_arguments, reason = "a function's parts")]
     fn lambda_function(
@@ -253,12 +265,12 @@ impl<'s> Lowering<'_, 's, '_> {
         span: Span,
     ) -> Type {
         let inner = Body {
+            shared: self.shared_in(lambda),
             result: result.unwrap_or(Type::Void),
             infers: result.is_none(),
             class: self.body.class,
             bindings: self.body.bindings.clone(),
             library: self.body.library,
-            shared: self.body.shared.clone(),
             ..Body::default()
         };
         let outer = core::mem::replace(&mut self.body, inner);

@@ -8,12 +8,14 @@ use crate::ast::{Expression, ExpressionKind, Lambda, Name, TypeKind, TypeName};
 use crate::types::{Referent, Type};
 
 impl<'s> Lowering<'_, 's, '_> {
-    /// The types that type parameters have to have for these arguments.
+    /// The types that type parameters have to have for these arguments. The first one's may be known, which saves looking
+    /// again at each link of a chain.
     pub(super) fn infer(
         &mut self,
         generics: &[Name<'s>],
         parameters: &[(Name<'s>, Option<TypeName<'s>>)],
         arguments: &[&Expression<'s>],
+        first: Option<Type>,
     ) -> Option<Vec<Type>> {
         let mut found: Vec<Option<Type>> = generics.iter().map(|_| None).collect();
         if generics.is_empty() {
@@ -21,7 +23,7 @@ impl<'s> Lowering<'_, 's, '_> {
         }
         // What functions without names take is seen from the other arguments.
         for lambdas in [false, true] {
-            for ((_, declared), argument) in parameters.iter().zip(arguments) {
+            for (place, ((_, declared), argument)) in parameters.iter().zip(arguments).enumerate() {
                 let Some(declared) = declared else { continue };
                 let kind = match &argument.kind {
                     ExpressionKind::Lambda(lambda) if lambdas => {
@@ -29,7 +31,10 @@ impl<'s> Lowering<'_, 's, '_> {
                     }
                     ExpressionKind::Lambda(_) => continue,
                     _ if lambdas => continue,
-                    _ => self.argument_type(argument),
+                    _ => match first.filter(|_| place == 0) {
+                        Some(kind) => kind,
+                        None => self.argument_type(argument),
+                    },
                 };
                 self.unify(declared, kind, generics, &mut found);
             }
@@ -99,7 +104,7 @@ impl<'s> Lowering<'_, 's, '_> {
             ExpressionKind::Call(callee, arguments) => match &callee.kind {
                 ExpressionKind::Name(name) if self.templates.contains_key(name) => {
                     let all: Vec<&Expression<'s>> = arguments.iter().collect();
-                    let callee = self.callee_of(name, &[], callee.span, &all);
+                    let callee = self.callee_of(name, &[], callee.span, &all, None);
                     callee.map_or(Type::Mistake, |callee| callee.result)
                 }
                 _ => self.type_of(argument),

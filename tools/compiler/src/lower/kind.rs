@@ -11,7 +11,7 @@ use revenant_bytecode::ClassReference;
 use super::Lowering;
 use super::expression::literal_type;
 use super::library;
-use crate::ast::{Binary, Expression, ExpressionKind, Name, Role, TypeKind, TypeName, Unary};
+use crate::ast::{Binary, Expression, ExpressionKind, Role, TypeKind, TypeName, Unary};
 use crate::types::{Referent, Type};
 
 impl<'s> Lowering<'_, 's, '_> {
@@ -37,9 +37,12 @@ impl<'s> Lowering<'_, 's, '_> {
             }
             ExpressionKind::Call(callee, arguments) => {
                 if let ExpressionKind::Member(object, member) = &callee.kind
-                    && let Some(name) = self.list_function(object, *member)
+                    && let Some((name, list)) = self.list_function(object, *member)
                 {
-                    return self.type_of_list_call(name, object, *member, arguments);
+                    let all: Vec<&Expression<'s>> =
+                        core::iter::once(&**object).chain(arguments).collect();
+                    let callee = self.callee_of(name, &[], member.span, &all, Some(list));
+                    return callee.map_or(Type::Mistake, |callee| callee.result);
                 }
                 self.type_of_call(callee)
             }
@@ -133,6 +136,7 @@ impl<'s> Lowering<'_, 's, '_> {
         // What is known here may be known only behind a condition: null is not looked at.
         match self.type_of(object).without_null() {
             Type::Object(Referent::Class(class)) => self.type_of_field(class, member),
+            Type::Mistake => Type::Mistake,
             _ => Type::I64,
         }
     }
@@ -167,19 +171,6 @@ impl<'s> Lowering<'_, 's, '_> {
         let key = place.map(|place| (place, Vec::from([element])));
         let known = key.and_then(|key| self.class_instances.get(&key));
         known.map_or(Type::Mistake, |class| Type::Object(Referent::Class(*class)))
-    }
-
-    /// The type of `list.map(...)` and its like, which are functions with types of their own.
-    pub(super) fn type_of_list_call(
-        &mut self,
-        name: &'s str,
-        object: &Expression<'s>,
-        member: Name<'s>,
-        arguments: &[Expression<'s>],
-    ) -> Type {
-        let all: Vec<&Expression<'s>> = core::iter::once(object).chain(arguments).collect();
-        let callee = self.callee_of(name, &[], member.span, &all);
-        callee.map_or(Type::Mistake, |callee| callee.result)
     }
 
     fn type_of_call(&mut self, callee: &Expression<'s>) -> Type {
@@ -233,6 +224,10 @@ impl<'s> Lowering<'_, 's, '_> {
             }
             next = info.superclass;
         }
-        library::text_method(member).map_or(Type::TEXT, |entry| entry.result)
+        match library::text_method(member) {
+            Some(entry) if class.is_none() => entry.result,
+            None if member == "toString" => Type::TEXT,
+            _ => Type::Mistake,
+        }
     }
 }

@@ -238,7 +238,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         } else {
             self.statements(&function.body);
         }
-        self.function_end(callee.result, function.end, &work.name);
+        self.function_end(callee.result, function.end, &alloc::format!("`{}`", work.name));
         let result = if work.constructs.is_some() {
             work.class.map(|class| Type::Object(crate::types::Referent::Class(class)))
         } else {
@@ -274,7 +274,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
             self.body.emitter.emit(Opcode::Return, 0, 0, 0);
         } else {
             if result != Type::Mistake {
-                let message = alloc::format!("`{name}` does not return a value on every path");
+                let message = alloc::format!("{name} does not return a value on every path");
                 self.diagnostics.error(end, message, "reached without a `return`");
             }
             self.body.emitter.emit(Opcode::Unreachable, 0, 0, 0);

@@ -68,7 +68,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         let constructor = tree.methods.iter().find(|method| method.role == Role::Constructor);
         let found = constructor.and_then(|constructor| {
             let arguments: Vec<&Expression<'s>> = arguments.iter().collect();
-            self.infer(&tree.generics, &constructor.function.parameters, &arguments)
+            self.infer(&tree.generics, &constructor.function.parameters, &arguments, None)
         });
         match found {
             Some(types) => Type::Object(Referent::Class(self.instantiate(place, types, name.span))),

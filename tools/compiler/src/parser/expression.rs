@@ -365,9 +365,23 @@ impl<'s> Parser<'s, '_> {
     fn is_lambda(&self) -> bool {
         match (self.ahead(1).kind, self.ahead(2).kind) {
             (Kind::Mark(")"), _) | (Kind::Name, Kind::Mark(":" | ",")) => true,
-            (Kind::Name, Kind::Mark(")")) => self.ahead(3).kind == Kind::Mark("=>"),
+            (Kind::Name, Kind::Mark(")")) => match self.ahead(3).kind {
+                Kind::Mark("=>") => true,
+                Kind::Mark(":") => self.is_result(),
+                _ => false,
+            },
             _ => false,
         }
+    }
+
+    /// Whether a type and `=>` follow `(x):`, which begins the other half of a `?:` as well.
+    fn is_result(&self) -> bool {
+        (4..20)
+            .map(|place| self.ahead(place).kind)
+            .find(|kind| {
+                !matches!(kind, Kind::Name | Kind::Mark("<" | ">" | "[" | "]" | "|" | ","))
+            })
+            .is_some_and(|kind| kind == Kind::Mark("=>"))
     }
 
     fn lambda(&mut self) -> Expression<'s> {

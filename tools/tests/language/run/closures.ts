@@ -34,7 +34,47 @@ function apply(n: i32, f: ((x: i32) => i32) | null): i32 {
 
 let twice: (x: i32) => i32 = (x) => x * 2;
 
+class Tally {
+    sum: i32 = 0;
+    start: () => () => i32 = () => {
+        let own = 0;
+        return () => {
+            own++;
+            this.sum += own;
+            return own;
+        };
+    };
+}
+
+const twoSteps: () => i32 = () => {
+    let n = 0;
+    const step = (): void => {
+        n++;
+    };
+    step();
+    step();
+    return n;
+};
+
 export function main(): void {
+    const tally = new Tally();
+    const step = tally.start();
+    step();
+    step();
+    console.log(step(), tally.sum, twoSteps());
+    const doubled = [1, 2, 3].map((x): i32 => {
+        const y = x * 2;
+        return y;
+    });
+    console.log(doubled.join(","), 1 + doubled.map((x) => x + 1).length);
+    for (const v of doubled) {
+        let q = v;
+        const add = () => {
+            q += 10;
+        };
+        add();
+        console.log(q);
+    }
     const next = counter(5);
     const other = counter(50);
     console.log(next(), next(), other(), next());
