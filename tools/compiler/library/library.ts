@@ -1,5 +1,5 @@
-// The library's own classes, compiled with every program as far as it uses them. `RawArray`, `copyElements` and `EMPTY` (zero, or null for
-// places that hold nothing) are known here only. The compiler reaches into `Array`: elements in the first slot, their number in the second.
+// The library's own classes, compiled with every program as far as it uses them. `RawArray`, `copyElements`, `hashOf` and `EMPTY` (zero, or
+// null for places that hold nothing) are known here only. The compiler reaches into `Array`: elements in the first slot, their number in the second.
 
 class Array<T> {
     private items: RawArray<T>;
@@ -203,4 +203,173 @@ class Box<T> {
     constructor(value: T) {
         this.value = value;
     }
+}
+
+// Entries in the order of their insertion, and a table of their places plus one, at most half full: 0 where there is none. A removed
+// entry keeps its place, with a hash that no key has, until the table is made anew.
+class Map<K, V> {
+    private table: Int32Array;
+    private hashes: Int32Array;
+    private entryKeys: RawArray<K>;
+    private entryValues: RawArray<V>;
+    private used: i32 = 0;
+    readonly size: i32 = 0;
+
+    constructor() {
+        this.table = new Int32Array(16);
+        this.hashes = new Int32Array(8);
+        this.entryKeys = new RawArray<K>(8);
+        this.entryValues = new RawArray<V>(8);
+    }
+
+    has(key: K): bool {
+        return this.place(key, hashOf(key)) >= 0;
+    }
+
+    get(key: K): V {
+        return this.entryValues[this.place(key, hashOf(key))];
+    }
+
+    getOr(key: K, other: V): V {
+        const place = this.place(key, hashOf(key));
+        return place < 0 ? other : this.entryValues[place];
+    }
+
+    set(key: K, value: V): void {
+        const hash = hashOf(key);
+        const place = this.place(key, hash);
+        if (place >= 0) {
+            this.entryValues[place] = value;
+            return;
+        }
+        if (this.used >= i32(this.hashes.length)) this.rebuild();
+        this.append(key, value, hash);
+    }
+
+    delete(key: K): bool {
+        const place = this.place(key, hashOf(key));
+        if (place < 0) return false;
+        this.hashes[place] = -1;
+        this.entryKeys[place] = EMPTY;
+        this.entryValues[place] = EMPTY;
+        this.size = this.size - 1;
+        return true;
+    }
+
+    clear(): void {
+        this.used = 0;
+        this.size = 0;
+        this.rebuild();
+    }
+
+    keys(): K[] {
+        const keys: K[] = [];
+        for (let i = 0; i < this.used; i++) if (this.hashes[i] >= 0) keys.push(this.entryKeys[i]);
+        return keys;
+    }
+
+    values(): V[] {
+        const values: V[] = [];
+        for (let i = 0; i < this.used; i++) if (this.hashes[i] >= 0) values.push(this.entryValues[i]);
+        return values;
+    }
+
+    // What is there at the beginning: the action may change the map.
+    forEach(action: (value: V, key: K) => void): void {
+        const keys = this.keys();
+        const values = this.values();
+        for (let i = 0; i < keys.length; i++) action(values[i], keys[i]);
+    }
+
+    private place(key: K, hash: i32): i32 {
+        const table = this.table;
+        const mask = i32(table.length) - 1;
+        let at = hash & mask;
+        while (true) {
+            const place = table[at] - 1;
+            if (place < 0) return -1;
+            if (this.hashes[place] === hash && this.entryKeys[place] === key) return place;
+            at = (at + 1) & mask;
+        }
+    }
+
+    private append(key: K, value: V, hash: i32): void {
+        const place = this.used;
+        this.hashes[place] = hash;
+        this.entryKeys[place] = key;
+        this.entryValues[place] = value;
+        const table = this.table;
+        const mask = i32(table.length) - 1;
+        let at = hash & mask;
+        while (table[at] !== 0) at = (at + 1) & mask;
+        table[at] = place + 1;
+        this.used = place + 1;
+        this.size = this.size + 1;
+    }
+
+    // Room for as many again as there are, without those that were removed.
+    private rebuild(): void {
+        const used = this.used;
+        const hashes = this.hashes;
+        const keys = this.entryKeys;
+        const values = this.entryValues;
+        let room = 8;
+        while (room < this.size * 2) room *= 2;
+        this.table = new Int32Array(room * 2);
+        this.hashes = new Int32Array(room);
+        this.entryKeys = new RawArray<K>(room);
+        this.entryValues = new RawArray<V>(room);
+        this.used = 0;
+        this.size = 0;
+        for (let i = 0; i < used; i++) if (hashes[i] >= 0) this.append(keys[i], values[i], hashes[i]);
+    }
+}
+
+class Set<T> {
+    private map: Map<T, bool>;
+
+    constructor() {
+        this.map = new Map<T, bool>();
+    }
+
+    get size(): i32 {
+        return this.map.size;
+    }
+
+    has(value: T): bool {
+        return this.map.has(value);
+    }
+
+    // Whether it is new.
+    add(value: T): bool {
+        const before = this.map.size;
+        this.map.set(value, true);
+        return this.map.size > before;
+    }
+
+    delete(value: T): bool {
+        return this.map.delete(value);
+    }
+
+    clear(): void {
+        this.map.clear();
+    }
+
+    values(): T[] {
+        return this.map.keys();
+    }
+
+    forEach(action: (value: T) => void): void {
+        this.map.keys().forEach(action);
+    }
+}
+
+// 31 bits that depend on all of a number's.
+function spreadHash(hash: i64): i32 {
+    return i32((hash * 6364136223846793005) >>> 33);
+}
+
+// Adding 0 makes one of both zeros, which are equal.
+function hashOfFloat(value: f64): i64 {
+    return `${value + 0.0}`.hash();
 }

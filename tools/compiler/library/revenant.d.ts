@@ -174,6 +174,30 @@ interface Array<T> {
 }
 declare const Array: { new <T>(length: i32): T[] };
 
+declare class Map<K, V> {
+    constructor();
+    readonly size: i32;
+    has(key: K): bool;
+    get(key: K): V;
+    getOr(key: K, other: V): V;
+    set(key: K, value: V): void;
+    delete(key: K): bool;
+    clear(): void;
+    keys(): K[];
+    values(): V[];
+    forEach(action: (value: V, key: K) => void): void;
+}
+declare class Set<T> {
+    constructor();
+    readonly size: i32;
+    has(value: T): bool;
+    add(value: T): bool;
+    delete(value: T): bool;
+    clear(): void;
+    values(): T[];
+    forEach(action: (value: T) => void): void;
+}
+
 // What `for (const x of values)` asks for in TypeScript; programs do not name these.
 interface SymbolConstructor {
     readonly iterator: unique symbol;

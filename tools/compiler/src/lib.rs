@@ -49,8 +49,10 @@ pub fn compile(source: &str, name: &str, file: &str) -> Result<VerifiedModule, V
     }
     let mut program = parser::parse(source, false, &mut diagnostics);
     let mut library = parser::parse(LIBRARY, true, &mut diagnostics);
-    program.functions.append(&mut library.functions);
-    program.classes.append(&mut library.classes);
+    // The library comes first: what has one of its names is shown where the program declares it.
+    library.functions.append(&mut program.functions);
+    library.classes.append(&mut program.classes);
+    (program.functions, program.classes) = (library.functions, library.classes);
     let mut module = lower::lower(&program, source, &mut diagnostics);
     if !diagnostics.is_empty() {
         return Err(diagnostics.into_list());

@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use revenant_compiler::compile;
 
-const PROGRAMS: [&str; 11] = [
+const PROGRAMS: [&str; 12] = [
     include_str!("../../../samples/hello.ts"),
     include_str!("../../tests/language/run/arrays.ts"),
     include_str!("../../tests/language/run/numbers.ts"),
@@ -17,6 +17,7 @@ const PROGRAMS: [&str; 11] = [
     include_str!("../../tests/language/run/generics.ts"),
     include_str!("../../tests/language/run/exceptions.ts"),
     include_str!("../../tests/language/run/closures.ts"),
+    include_str!("../../tests/language/run/maps.ts"),
     include_str!("../library/library.ts"),
 ];
 
@@ -183,6 +184,8 @@ fn integer() -> impl Strategy<Value = String> {
         Just("l.findIndex((v) => v > o.x)".to_owned()),
         Just("l.findIndex((v) => { a += v; return v === b; })".to_owned()),
         Just("g(l.map((v) => v + b).length)".to_owned()),
+        Just("k.getOr(s, a)".to_owned()),
+        Just("(u.add(o) ? k.size : i32(u.delete(o)))".to_owned()),
         Just(
             "l.map((v) => `${v}${a}`).map((t) => i32(t.length)).reduce((sum, v) => sum + v, b)"
                 .to_owned()
@@ -223,6 +226,9 @@ fn statement() -> impl Strategy<Value = String> {
         Just("a = l[b++]++ + o.add(1).x--;".to_owned()),
         integer().prop_map(|value| format!("if ({value} > 9) throw new Refused(s, a);")),
         Just("o = new D(b, s);".to_owned()),
+        integer().prop_map(|value| format!("k.set(s, {value});")),
+        integer()
+            .prop_map(|value| format!("k.forEach((v, t) => {{ a += v; s = t; b = {value}; }});")),
         integer().prop_map(|value| format!("g = (v) => v + {value};")),
         integer().prop_map(|value| format!("g = (a: i32): i32 => {{ b++; return {value}; }};")),
         integer().prop_map(|value| format!("l.sort((x, y) => x - y + {value});")),
@@ -290,7 +296,8 @@ proptest! {
         let body = body.join("\n");
         let source = format!(
             "{CLASSES}\nfunction f(a: i32, b: i32): i32 {{ let s = \"x\"; const d = new Int32Array(8);\n\
-             let l: i32[] = [a, b, 3, 4]; let g: (v: i32) => i32 = (v) => v; let o = new C(a); let n: C | null = o; let e = E.A;\n{body}\nreturn a; }}\n\
+             let l: i32[] = [a, b, 3, 4]; let g: (v: i32) => i32 = (v) => v; let o = new C(a); let n: C | null = o; let e = E.A;\n\
+             const k = new Map<string, i32>(); const u = new Set<C>();\n{body}\nreturn a; }}\n\
              export function main(): i32 {{ return f(1, 2); }}"
         );
         prop_assert!(answers(&source), "{}\n{:?}", source, compile(&source, "r", "r.ts"));

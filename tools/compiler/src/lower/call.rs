@@ -29,6 +29,9 @@ impl<'s> Lowering<'_, 's, '_> {
                 if *name == "copyElements" && self.body.library {
                     return self.copy_elements(arguments);
                 }
+                if *name == "hashOf" && self.body.library {
+                    return self.hash_of(arguments, span);
+                }
                 if let Some(entry) = library::function(name) {
                     return self.library_call(entry, None, arguments, span);
                 }
@@ -197,6 +200,34 @@ impl<'s> Lowering<'_, 's, '_> {
         }
         self.body.tops = window;
         Value { kind: Type::Void, register: 0 }
+    }
+
+    /// `hashOf(key)`, of the library: of a text its bytes', of a number its own, of an object one that it keeps.
+    fn hash_of(&mut self, arguments: &[Expression<'s>], span: Span) -> Value {
+        let [key] = arguments else { return Value::MISTAKE };
+        let kind = self.type_of(key);
+        let window = self.body.tops;
+        if kind.is_reference() {
+            self.argument(key, kind);
+            let register = window.references;
+            self.body.emitter.emit(Opcode::NullCheck, register, register, 0);
+            let text = kind.without_null() == Type::TEXT;
+            self.native(if text { Native::StringHash } else { Native::ObjectHash }, window);
+        } else if matches!(kind, Type::F32 | Type::F64) {
+            if let Some(callee) = self.callee_of("hashOfFloat", &[], span, &[], None) {
+                self.call_function(&callee, &[key], span);
+            }
+        } else {
+            let register = self.body.allocate(Type::I64);
+            let number = self.conversion_call(Type::I64, arguments, span, Some(register));
+            self.move_to(Type::I64, register, number.register);
+        }
+        self.body.tops = window;
+        if let Some(callee) = self.callee_of("spreadHash", &[], span, &[], None) {
+            let fields = [window.references, window.raws, 0];
+            self.body.emitter.emit_literal(Opcode::Call, fields, callee.index.into());
+        }
+        self.result(Type::I32)
     }
 
     /// The result of a call, at the beginning of its window.
