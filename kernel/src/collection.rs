@@ -9,8 +9,10 @@ use crate::programs::Programs;
 use crate::space::Rewrite;
 use crate::{detail, log, space};
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
+use revenant_collector::account;
 use revenant_collector::schedule::{Mode, Order, Schedule, View};
 use revenant_collector::{Mark, MarkBudget, MarkOutcome, MarkRefusal, Verdict};
 use revenant_hal::{Clock, Disk, DiskCompletion, Epoch, FrameIndex, Nanoseconds, PageIndex};
@@ -134,6 +136,10 @@ pub(crate) struct Collection {
     begun: Nanoseconds,
     /// The longest time for which programs stood still for the sweep.
     longest_stop: u64,
+    /// What the mark under way, or the last one, has to say.
+    marked: String,
+    /// An account that is to be kept.
+    account: Option<String>,
     /// The page that the mark could not read.
     unreadable: PageIndex,
 }
@@ -156,6 +162,8 @@ impl Collection {
             statistics,
             begun: now,
             longest_stop: 0,
+            marked: String::new(),
+            account: None,
             unreadable: PageIndex(0),
         }
     }
@@ -208,7 +216,9 @@ impl<P: Programs> EventLoop<P> {
             Order::Rewrite => self.rewrite(),
             Order::Sweep => self.go_on_sweeping(),
             Order::Note(note) => {
-                if self.attempt(|programs, _| programs.note_collection(note)).is_some() {
+                if self.keep_account()
+                    && self.attempt(|programs, _| programs.note_collection(note)).is_some()
+                {
                     self.collection.schedule.noted(now);
                 }
                 false
@@ -250,7 +260,9 @@ impl<P: Programs> EventLoop<P> {
             // The store passes on what the mark asked for.
             MarkOutcome::Waiting => space::with(|space| space.collector().begins_to_wait()),
             MarkOutcome::Complete => {
-                let Some(figures) = space::with(|space| space.conclude_mark()) else {
+                let epoch = space::with(|space| space.collector_pin()).unwrap_or(Epoch(0));
+                let concluded = space::with(|space| space.conclude_mark());
+                let Some((figures, survivors)) = concluded else {
                     self.give_collection_up(format_args!("the snapshot is not pinned any more"));
                     return true;
                 };
@@ -262,6 +274,8 @@ impl<P: Programs> EventLoop<P> {
                     figures.checkpoints,
                     (self.world.clock.monotonic().0 - self.collection.begun.0) / 1000
                 );
+                self.collection.marked = account::marked(epoch, &figures, survivors.as_ref());
+                detail!("collect statistics {}", self.collection.marked);
                 self.collection.schedule.marked(figures.pages_read);
                 true
             }
@@ -375,8 +389,27 @@ impl<P: Programs> EventLoop<P> {
             left.objects,
             self.collection.longest_stop
         );
+        let account = account::swept(&self.collection.marked, &self.collection.statistics);
+        self.collection.account = Some(account);
         let now = self.world.clock.monotonic();
         self.collection.schedule.swept(now, self.world.epoch, bytes);
+    }
+
+    /// Writes the account of the last collection into object space, if there is one; whether nothing is left to be kept. A cut before the
+    /// next flip takes it back.
+    fn keep_account(&mut self) -> bool {
+        let Some(text) = self.collection.account.take() else { return true };
+        match self.attempt(|programs, world| programs.keep_account(&text, world)).flatten() {
+            None => {
+                self.collection.account = Some(text);
+                false
+            }
+            Some(Ok(())) => true,
+            Some(Err(error)) => {
+                log!("collect unaccounted reason=\"{error:?}\"");
+                true
+            }
+        }
     }
 
     /// Nothing more is freed on the word of this mark.

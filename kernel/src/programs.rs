@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use revenant_collector::schedule::Note;
 use revenant_hal::PageIndex;
 use revenant_machine::attention;
+use revenant_vm::heap::AllocationError;
 use revenant_vm::sweep::{Slice, Verdicts};
 use revenant_vm::{
     PageVerdict, Prospect, Quota, Requests, StepOutcome, SystemStep, ThreadId, Turn, Vm,
@@ -64,6 +65,14 @@ pub(crate) trait Programs {
     }
     /// *Attempt.* Writes down what the next collection is judged by, and which wishes were met.
     fn note_collection(&mut self, _note: Note) {}
+    /// *Attempt.* Keeps the account of a collection; none if that has to wait.
+    fn keep_account(
+        &mut self,
+        _text: &str,
+        _world: &mut World,
+    ) -> Option<Result<(), AllocationError>> {
+        Some(Ok(()))
+    }
     /// *Attempt.* Groups, that of the system included.
     fn groups(&mut self) -> u32 {
         0
@@ -143,6 +152,14 @@ impl Programs for Vm {
         if let Some(collected) = note.collected {
             self.set_collected(collected);
         }
+    }
+
+    fn keep_account(
+        &mut self,
+        text: &str,
+        world: &mut World,
+    ) -> Option<Result<(), AllocationError>> {
+        Self::keep_account(self, text, world)
     }
 
     fn groups(&mut self) -> u32 {

@@ -94,6 +94,8 @@ pub struct MarkStatistics {
     pub checkpoints: u64,
     /// Bitmap pages in use.
     pub bitmap_pages: u64,
+    /// Whether it went on from a checkpoint of an earlier session.
+    pub taken_up: bool,
 }
 
 /// Faults that tests plant to see them caught. Never set outside tests.

@@ -129,6 +129,11 @@ impl Directory {
         index(self.cell_bytes(ordinal).unwrap_or(BLOCK) / GRANULE)
     }
 
+    /// The size class of a block.
+    pub(crate) fn size_class(&self, ordinal: u32) -> usize {
+        self.small.get(index(ordinal.into())).map_or(usize::MAX, |run| run.detail.into())
+    }
+
     fn cell_bytes(&self, ordinal: u32) -> Option<u64> {
         let class = self.small.get(index(ordinal.into()))?.detail;
         block::SIZE_CLASSES.get(usize::from(class)).map(|granules| u64::from(*granules) * GRANULE)

@@ -48,6 +48,7 @@
 
 extern crate alloc;
 
+pub mod account;
 mod api;
 mod bytes;
 mod error;
@@ -66,6 +67,7 @@ mod requests;
 mod roots;
 pub mod schedule;
 mod settling;
+mod survivors;
 mod verdict;
 
 pub use api::{MarkBudget, MarkOutcome, MarkStatistics, PlantedMark};
@@ -73,4 +75,5 @@ pub use error::{MarkRefusal, RegionError, Unsound};
 pub use mark::Mark;
 pub use name::MarkName;
 pub use region::Region;
+pub use survivors::{BySize, Survivors};
 pub use verdict::Verdict;

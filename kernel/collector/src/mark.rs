@@ -22,6 +22,7 @@ use crate::region::{BLOCK_BYTES, Region};
 use crate::requests;
 use crate::roots::{self, Arena, Roots};
 use crate::settling::ROOM;
+use crate::survivors::Survivors;
 use crate::verdict::Verdict;
 use alloc::{
     boxed::Box,
@@ -92,10 +93,13 @@ pub struct Mark {
     pub(crate) partitions: u64,
     pub(crate) settled_partitions: u64,
     pub(crate) confirmed: u64,
+    /// What lives in the blocks compared so far.
+    pub(crate) survivors: Box<Survivors>,
     pub(crate) torn: Option<(u64, u64)>,
     pub(crate) objects: u64,
     pub(crate) planted: PlantedMark,
     anew: bool,
+    taken_up: bool,
     ended: Option<MarkOutcome>,
 }
 
@@ -158,10 +162,12 @@ impl Mark {
             partitions: 0,
             settled_partitions: 0,
             confirmed: 0,
+            survivors: Box::default(),
             torn: None,
             objects: 0,
             planted,
             anew: false,
+            taken_up: false,
             ended: None,
         })
     }
@@ -188,7 +194,16 @@ impl Mark {
             durable_partitions: self.journal.control().map_or(0, |control| control.partitions),
             checkpoints: self.journal.checkpoints,
             bitmap_pages: self.directory.pages().into(),
+            taken_up: self.taken_up,
         }
+    }
+
+    /// What a complete mark has found alive; none of one that is not, or that was begun by a kernel which did not count.
+    #[must_use]
+    pub fn survivors(&self) -> Option<Survivors> {
+        let all = self.directory.small().saturating_add(self.directory.large());
+        let complete = matches!(self.ended, Some(MarkOutcome::Complete));
+        (complete && self.survivors.blocks == all).then_some(*self.survivors)
     }
 
     /// Whether a completion of the disk belongs to a mark or its verdict.
@@ -351,6 +366,8 @@ impl Mark {
                 self.partitions = control.partitions;
                 self.settled_partitions = control.partitions;
                 self.confirmed = control.confirmed;
+                *self.survivors = control.survivors;
+                self.taken_up = true;
                 self.phase = Phase::Survey(0, 0);
             }
             Some(_) => return Err(Ended::Failed(RegionError::Damaged)),

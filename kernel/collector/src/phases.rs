@@ -8,9 +8,11 @@ use crate::mark::{COMPLETE, CONFIRMING, Ended, MARKING, Mark, Phase};
 use crate::pages::Reader;
 use crate::partition;
 use crate::roots::{Arena, Entry, Root, Roots};
+use crate::survivors::SIZES;
 use revenant_hal::FrameMemory;
+use revenant_vm::heap::metadata::Metadata;
 use revenant_vm::memory::layout::system::counting;
-use revenant_vm::memory::layout::{BLOCK, GRANULE, area, object};
+use revenant_vm::memory::layout::{BLOCK, GRANULE, PAGE, area, block, object};
 
 /// Blocks compared with their start bits after which a checkpoint is due.
 const CONFIRMED_A_CHECKPOINT: u64 = 1024;
@@ -87,7 +89,7 @@ impl Mark {
         Ok(())
     }
 
-    /// Every marked granule of the next block has a start bit: nothing was marked where no object is.
+    /// Every marked granule of the next block has a start bit: nothing was marked where no object is. What lives there is added up.
     pub(crate) fn confirm<F: FrameMemory + ?Sized>(
         &mut self,
         next: u64,
@@ -105,18 +107,33 @@ impl Mark {
         let (journal, directory) = (&mut self.journal, &self.directory);
         let mut reader = Reader { pages: &mut self.pages, frames };
         let ordinal = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        // Into a copy: an operation that lacks something is made again.
+        let mut survivors = *self.survivors;
         if next < small {
             let ordinal = ordinal(next);
+            let (size, cell) = (directory.size_class(ordinal), directory.granules_of_cell(ordinal));
+            let (mut granules, mut pages) = (0_u64, 0_u32);
             for granule in partition::marked(journal, directory, ordinal)? {
-                let place = Place::Small(ordinal, granule);
-                starts(&mut reader, directory, place)?;
+                let found = starts(&mut reader, directory, Place::Small(ordinal, granule))?;
+                survivors.object(size, found.count(), found.is_sticky());
+                granules += cell as u64;
+                let page = |granule: u64| granule * GRANULE / PAGE;
+                let last = u64::from(granule) + cell as u64 - 1;
+                (page(granule.into())..=page(last)).for_each(|page| pages |= 1 << page.min(31));
             }
+            survivors.block(granules, pages.count_ones());
         } else {
             let place = Place::Large(ordinal(next - small));
+            let mut bytes = 0;
             if journal.is_marked(directory.bits(place))? {
-                starts(&mut reader, directory, place)?;
+                let found = starts(&mut reader, directory, place)?;
+                survivors.object(SIZES - 1, found.count(), found.is_sticky());
+                let address = directory.address(place).unwrap_or(0);
+                bytes = reader.u64(address - object::LARGE_OFFSET + block::HEADER_EXTENT)?;
             }
+            survivors.large(bytes);
         }
+        *self.survivors = survivors;
         self.phase = Phase::Confirm(next + 1);
         if (next + 1).is_multiple_of(CONFIRMED_A_CHECKPOINT) {
             self.confirmed = next + 1;
@@ -131,15 +148,15 @@ fn metadata<F: FrameMemory + ?Sized>(reader: &mut Reader<'_, F>, address: u64) -
     reader.u8(address / BLOCK * BLOCK + address % BLOCK / GRANULE)
 }
 
-/// An error if no object starts there.
+/// The metadata byte of an object; an error if none starts there.
 fn starts<F: FrameMemory + ?Sized>(
     reader: &mut Reader<'_, F>,
     directory: &Directory,
     place: Place,
-) -> Result<(), Stop> {
+) -> Result<Metadata, Stop> {
     let address = directory.address(place).unwrap_or(0);
-    let found = metadata(reader, address)? & object::META_START != 0;
-    if found { Ok(()) } else { Err(Stop::Unsound(Unsound::NoStart { address })) }
+    let found = Metadata(metadata(reader, address)?);
+    if found.starts() { Ok(found) } else { Err(Stop::Unsound(Unsound::NoStart { address })) }
 }
 
 /// The object of an entry that is not stale: its metadata says that it stands there.

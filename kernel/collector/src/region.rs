@@ -5,6 +5,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use crate::bytes::{read_u32, read_u64, write_u32, write_u64};
+use crate::survivors::Survivors;
 use alloc::{boxed::Box, vec::Vec};
 use revenant_hal::{BlockIndex, PageBytes};
 use revenant_store::{Layout, checksum};
@@ -47,6 +48,7 @@ mod at {
     pub(super) const CURSOR_SLOT: usize = 96;
     pub(super) const CONFIRMED: usize = 104;
     pub(super) const PARTITIONS: usize = 112;
+    pub(super) const SURVIVORS: usize = 120;
 }
 
 /// Where the parts of the region stand.
@@ -219,6 +221,8 @@ pub(crate) struct Control {
     /// Blocks whose marks were compared with the start bits.
     pub(crate) confirmed: u64,
     pub(crate) partitions: u64,
+    /// What lives in the blocks that were compared.
+    pub(crate) survivors: Survivors,
 }
 
 impl Control {
@@ -234,6 +238,7 @@ impl Control {
         write_u64(&mut page.0, at::CURSOR_SLOT, self.cursor_slot);
         write_u64(&mut page.0, at::CONFIRMED, self.confirmed);
         write_u64(&mut page.0, at::PARTITIONS, self.partitions);
+        self.survivors.encode(&mut page.0, at::SURVIVORS);
         seal(&mut page, CONTROL_MAGIC, name, self.sequence);
         page
     }
@@ -253,6 +258,7 @@ impl Control {
             cursor_slot: read_u64(bytes, at::CURSOR_SLOT),
             confirmed: read_u64(bytes, at::CONFIRMED),
             partitions: read_u64(bytes, at::PARTITIONS),
+            survivors: Survivors::decode(bytes, at::SURVIVORS),
         })
     }
 }

@@ -27,6 +27,7 @@ impl Mark {
             cursor_slot: self.settled_cursor.1,
             confirmed: self.confirmed,
             partitions: self.settled_partitions,
+            survivors: *self.survivors,
             ..Control::default()
         }
     }

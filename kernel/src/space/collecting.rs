@@ -2,7 +2,7 @@
 
 use super::ObjectSpace;
 use crate::collection::Collector;
-use revenant_collector::{MarkOutcome, MarkRefusal, MarkStatistics, RegionError};
+use revenant_collector::{MarkOutcome, MarkRefusal, MarkStatistics, RegionError, Survivors};
 use revenant_hal::{Epoch, PageIndex};
 use revenant_pager::{FaultOutcome, Impossible, Memory};
 
@@ -63,9 +63,10 @@ impl ObjectSpace {
         }
     }
 
-    /// Turns a complete mark into its verdict; the mark's figures, if it still counts.
-    pub(crate) fn conclude_mark(&mut self) -> Option<MarkStatistics> {
-        let figures = self.collector.mark()?.statistics();
+    /// Turns a complete mark into its verdict; the mark's figures and what it found alive, if it still counts.
+    pub(crate) fn conclude_mark(&mut self) -> Option<(MarkStatistics, Option<Survivors>)> {
+        let mark = self.collector.mark()?;
+        let figures = (mark.statistics(), mark.survivors());
         self.collector.conclude(self.store.superblock()).then_some(figures)
     }
 

@@ -164,6 +164,8 @@ pub(crate) const EVENT_SIZE: u64 = PAYLOAD + 16;
 
 /// Root page: all interned signatures, an `ObjectArray` by increasing text, replaced as a whole; reference.
 pub(crate) const ROOT_SIGNATURES: u64 = crate::memory::layout::system::root::SPARE_REFERENCES;
+/// Root page: accounts of the last collections, an `ObjectArray` of strings, the newest last, replaced as a whole; null before the first; reference.
+pub(crate) const ROOT_COLLECTIONS: u64 = ROOT_SIGNATURES + 8;
 
 /// Exception: message or null, reference.
 pub(crate) const EXCEPTION_MESSAGE: u64 = PAYLOAD;

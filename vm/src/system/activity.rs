@@ -15,6 +15,8 @@ pub(super) enum Activity {
     Judgement,
     /// The sweep of what a mark has found: likewise.
     Sweep,
+    /// Keeping the account of a collection: likewise.
+    Account,
     /// A thread's slice.
     Thread(u64),
 }
@@ -24,6 +26,7 @@ const TIMERS: u64 = 1;
 const ROUND: u64 = 2;
 const JUDGEMENT: u64 = 3;
 const SWEEP: u64 = 4;
+const ACCOUNT: u64 = 5;
 
 /// Who is at work now: 0, one of these, or the thread's address. An attempt may be abandoned at any access to object space, which the compiler
 /// does not know: to it, a plain store before a slice is dead if another follows the slice, and it leaves it out. So this is an
@@ -39,6 +42,7 @@ impl CurrentActivity {
             Activity::Round => ROUND,
             Activity::Judgement => JUDGEMENT,
             Activity::Sweep => SWEEP,
+            Activity::Account => ACCOUNT,
             Activity::Thread(thread) => thread,
         };
         self.0.store(number, Ordering::Relaxed);
@@ -52,6 +56,7 @@ impl CurrentActivity {
             ROUND => Activity::Round,
             JUDGEMENT => Activity::Judgement,
             SWEEP => Activity::Sweep,
+            ACCOUNT => Activity::Account,
             thread => Activity::Thread(thread),
         }
     }

@@ -56,6 +56,10 @@ pub(super) fn judge(vm: &mut Vm, page: PageIndex) -> PageVerdict {
             sweep::skip(space, place);
             return PageVerdict::BlockStuck;
         }
+        Activity::Account => {
+            vm.account_damaged = Some(place);
+            return PageVerdict::BlockStuck;
+        }
         Activity::Judgement => return PageVerdict::StepBack,
     };
     let thread = ObjectAddress(thread);

@@ -19,6 +19,7 @@
 //!   }
 //! ```
 
+mod accounts;
 mod activity;
 mod again;
 mod creation;

@@ -65,6 +65,8 @@ pub struct Vm {
     report_due: bool,
     pub(super) mark: Mark,
     pub(super) sweep: Sweep,
+    /// What the account that is being kept needs and cannot have.
+    pub(super) account_damaged: Option<ObjectAddress>,
     discards: Discards,
 }
 
@@ -112,6 +114,7 @@ impl Vm {
             report_due: false,
             mark: Mark::None,
             sweep: Sweep::new(),
+            account_damaged: None,
             discards: Discards::new(),
         }
     }

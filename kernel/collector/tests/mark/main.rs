@@ -14,6 +14,7 @@ mod machine;
 mod mutators;
 mod oracle;
 mod rig;
+mod survivors;
 #[path = "../../../../vm/tests/sweep_oracle/mod.rs"]
 mod sweep_oracle;
 mod tracer;

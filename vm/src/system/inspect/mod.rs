@@ -45,7 +45,7 @@ pub(super) fn describe(space: Space, path: &str) -> Result<String, InspectError>
     for component in path.split('/').filter(|component| !component.is_empty()) {
         node = step(space, node, component)?;
     }
-    let mut text = node.title(space)?;
+    let mut text = node.whole_title(space)?;
     let (children, more) = node.children(space, PRINTED_MAX)?;
     for child in &children {
         text += &format!("\n  {}: {}", child.name, summary(space, child)?);

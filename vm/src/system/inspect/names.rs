@@ -31,6 +31,7 @@ pub(super) const ROOT: &[NamedSlot] = &[
     ("console_session", root::CONSOLE_SESSION, Reference),
     ("restart_event", root::RESTART_EVENT, Reference),
     ("signatures", loader::ROOT_SIGNATURES, Reference),
+    ("collections", loader::ROOT_COLLECTIONS, Reference),
     ("restart_generation", root::RESTART_GENERATION, Number),
     ("machine_clock", root::MACHINE_CLOCK, Number),
 ];

@@ -34,6 +34,8 @@ use crate::system::InspectError;
 
 /// Bytes of a text that a title shows.
 const TEXT_MAX: u64 = 200;
+/// Bytes of a text that stands for itself.
+const WHOLE_TEXT_MAX: u64 = 1 << 16;
 /// Entries of a map, or frames, that a search by name looks at.
 pub(super) const SEARCHED_MAX: usize = 1 << 20;
 
@@ -151,13 +153,13 @@ pub(super) fn reference(space: Space, object: ObjectAddress, offset: u64) -> Obj
 }
 
 /// The beginning of a string, quoted.
-fn quoted(space: Space, text: ObjectAddress) -> String {
+fn quoted(space: Space, text: ObjectAddress, most: u64) -> String {
     let length = string::length(space, text);
-    let shown = usize::try_from(length.min(TEXT_MAX)).unwrap_or(0);
+    let shown = usize::try_from(length.min(most)).unwrap_or(0);
     let mut bytes = alloc::vec![0; shown];
     space.read(string::byte_address(text, 0), &mut bytes);
     let start = String::from_utf8_lossy(&bytes).into_owned();
-    if length > TEXT_MAX { format!("{start:?}... ({length} bytes)") } else { format!("{start:?}") }
+    if length > most { format!("{start:?}... ({length} bytes)") } else { format!("{start:?}") }
 }
 
 /// A function as traces call it.
@@ -195,6 +197,19 @@ impl Node {
             }
             Self::Value(text) => Ok(text.clone()),
         }
+    }
+
+    /// The title of the place that a path leads to: a string is all there.
+    pub(super) fn whole_title(&self, space: Space) -> Result<String, InspectError> {
+        let title = self.title(space)?;
+        Ok(match self {
+            Self::Object(object)
+                if !object.is_null() && builtin(space, *object) == Some(Builtin::String) =>
+            {
+                quoted(space, *object, WHOLE_TEXT_MAX)
+            }
+            _ => title,
+        })
     }
 
     /// The first `limit` children, and how many more there are.
@@ -308,7 +323,7 @@ pub(super) fn object_title(space: Space, object: ObjectAddress) -> Result<String
     let name = text_of(space, reference(space, class, NAME));
     let value = space.load::<u64>(object.plus(BOX_VALUE));
     Ok(match builtin(space, object) {
-        Some(Builtin::String) => quoted(space, object),
+        Some(Builtin::String) => quoted(space, object, TEXT_MAX),
         Some(Builtin::Long) => format!("Long {}", number(value)),
         Some(Builtin::Double) => format!("Double {}", f64::from_bits(value)),
         Some(Builtin::Vector) => format!("Vector of {}", vector::length(space, object)),
