@@ -140,7 +140,17 @@ fn a_disk_with_a_program_is_made_listed_and_checked() {
     let page = folder.path("hello.html");
     succeeds(&["disk", "report", &image, "-o", &page]);
     let html = std::fs::read_to_string(&page).expect("a page");
-    for part in ["where", "holders", "classes", "ages", "garbage", "map", "largest", "snapshots"] {
+    for part in [
+        "where",
+        "holders",
+        "classes",
+        "ages",
+        "garbage",
+        "collections",
+        "map",
+        "largest",
+        "snapshots",
+    ] {
         assert!(html.contains(&format!("<section id=\"{part}\"")), "{part}");
     }
     assert!(html.contains("<code>programs/[0]/namespace/hello</code>"), "{html}");

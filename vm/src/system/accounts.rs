@@ -4,6 +4,8 @@
 //! Invariant: the root names the array before or the one after, never one in the making. An attempt that ends in between leaves objects that
 //! nobody names, which counting frees.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::sync::atomic::AtomicBool;
 
 use revenant_bytecode::Builtin;
@@ -12,6 +14,7 @@ use revenant_hal::ObjectAddress;
 use crate::counting::store_reference;
 use crate::heap::{self, AllocationError, Allocator};
 use crate::loader::layout::ROOT_COLLECTIONS;
+use crate::loader::text_of;
 use crate::memory::layout::area;
 use crate::memory::layout::object::{PAYLOAD, STRING_BYTES};
 use crate::memory::{AddressExt, Space};
@@ -51,6 +54,17 @@ impl Vm {
         self.leave();
         Some(kept)
     }
+}
+
+/// The accounts in object space, the oldest first; for the host.
+#[must_use]
+pub fn accounts(space: Space) -> Vec<String> {
+    let kept = ObjectAddress(space.load(ObjectAddress(area::ROOT).plus(ROOT_COLLECTIONS)));
+    if kept.is_null() {
+        return Vec::new();
+    }
+    let count = array::length(space, kept).min(KEPT);
+    (0..count).map(|place| text_of(space, array::reference(space, kept, place))).collect()
 }
 
 fn keep(space: Space, text: &str) -> Result<(), AllocationError> {

@@ -40,6 +40,7 @@ mod vm;
 mod waits;
 mod wake;
 
+pub use accounts::accounts;
 pub use again::{VerifiedAgain, Verifier};
 pub use creation::{Creation, Quota};
 pub use environment::{Discarded, DiskSpace, Environment};

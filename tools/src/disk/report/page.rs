@@ -28,6 +28,7 @@ pub(super) fn page(report: &Report<'_>) -> String {
     html += &tables::classes(report);
     html += &ages(report);
     html += &garbage(report);
+    html += &tables::collections(report);
     html += &map(report);
     html += &tables::largest(report);
     html += &fragmentation(report);

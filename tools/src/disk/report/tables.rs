@@ -6,8 +6,8 @@ use super::graph::State;
 use super::page::{class_cells, section, table};
 use super::pictures;
 use super::text::{bytes, count, cut, date, escape, percent};
-use revenant_vm::class_name;
 use revenant_vm::memory::layout::PAGE;
+use revenant_vm::{accounts, class_name};
 
 /// Classes that the table names; the others stand in one line.
 const CLASSES: usize = 40;
@@ -86,6 +86,57 @@ pub(super) fn largest(report: &Report<'_>) -> String {
     let heads = ["-Object", "Takes", "Age", "State"];
     let words = "Single objects, without what they refer to.";
     section("largest", "Largest objects", words, &table("Objects by bytes", &heads, &rows))
+}
+
+/// What the last collections found, as the kernel keeps it in object space.
+pub(super) fn collections(report: &Report<'_>) -> String {
+    let accounts = accounts(report.space);
+    if accounts.is_empty() {
+        let words = "There is no account of a collection in this snapshot.";
+        return section("collections", "Collections", words, "");
+    }
+    let row = |account: &String| {
+        let word = |key: &str| {
+            let mut words = account.split(' ').filter_map(|word| word.split_once('='));
+            words.find(|(found, _)| *found == key).map_or("", |(_, value)| value)
+        };
+        let number = |key| word(key).parse::<u64>().ok();
+        let count = |key| number(key).map_or_else(String::new, count);
+        let bytes = |key| number(key).map_or_else(String::new, bytes);
+        // Class index, objects, bytes: the first has most bytes.
+        let first = word("classes").split(',').next().unwrap_or("").split(':').next();
+        let class = first.and_then(|class| class.parse().ok());
+        let class = class.map_or_else(String::new, |class| class_name(report.space, class));
+        format!(
+            "<th scope=\"row\" class=\"name\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>",
+            count("epoch"),
+            count("objects"),
+            bytes("bytes"),
+            escape(&cut(word("in_degree"), NAME_MAX)),
+            count("freed"),
+            bytes("freed_bytes"),
+            count("circles"),
+            escape(&cut(&class, NAME_MAX))
+        )
+    };
+    let rows: Vec<String> = accounts.iter().map(row).collect();
+    let heads = [
+        "-Snapshot marked",
+        "Live objects",
+        "Live bytes",
+        "References to one",
+        "Freed",
+        "Bytes",
+        "In circles",
+        "Most of them of class",
+    ];
+    let words = "What the machine itself found and freed, as it keeps it in object space: the last sixteen collections.";
+    section(
+        "collections",
+        "Collections",
+        words,
+        &table("Collections, the newest last", &heads, &rows),
+    )
 }
 
 /// Snapshots of the image and what they share.

@@ -107,6 +107,23 @@ fn garbage_in_circles_is_told_from_what_hangs_from_it_and_everything_adds_up() {
 }
 
 #[test]
+fn accounts_of_collections_are_shown_whatever_they_say() {
+    let (host, mut vm) = ran("tests/tests/cycles.rasm", 1_000);
+    let whole = "epoch=41 objects=2375 bytes=4096 in_degree=1.44 freed=1024 freed_bytes=2048 circles=1000 classes=8:512:99,256:1:2";
+    for text in
+        [whole, "", "epoch== classes=<b>:,, in_degree=<script>", "objects=99999999999999999999"]
+    {
+        let kept = vm.keep_account(text, &mut Script::new(EPOCH));
+        assert_eq!(kept, Some(Ok(())));
+    }
+    let (census, traced, figures) = taken(host.space(), &pages(&host));
+    let html = drawn(host.space(), &census, &traced, figures);
+    let row = "41</th><td>2,375</td><td>4.0 KiB</td><td>1.44</td><td>1,024</td><td>2.0 KiB</td><td>1,000</td><td>LongArray</td>";
+    assert!(html.contains(row), "{html}");
+    assert!(html.contains("<td>&lt;script&gt;</td>") && !html.contains("<script"));
+}
+
+#[test]
 fn a_subtree_is_what_goes_when_its_holder_goes() {
     let (host, _vm) = ran("tests/tests/cycles.rasm", 20_000);
     let (census, traced, figures) = taken(host.space(), &pages(&host));
