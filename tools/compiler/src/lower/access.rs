@@ -6,6 +6,7 @@ use revenant_bytecode::{Builtin, ClassReference, Native, Opcode};
 
 use super::Lowering;
 use super::expression::Value;
+use super::facts::Assigned;
 use super::layout::{FieldInfo, Place};
 use crate::ast::{Access, Binary, Expression, ExpressionKind, Name, Role};
 use crate::diagnostic::Span;
@@ -246,7 +247,7 @@ impl<'s> Lowering<'_, 's, '_> {
         };
         self.store_slot(field.kind, value.register, held.register, slot);
         let path = self.path(target);
-        self.body.forget(member.text, path.as_ref());
+        self.body.forget(Assigned::Field(member.text), path.as_ref());
         self.learn_assigned(target, field.kind, given);
         if own {
             self.body.set(member.text);

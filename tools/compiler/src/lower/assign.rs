@@ -5,6 +5,7 @@ use alloc::format;
 use revenant_bytecode::Opcode;
 
 use super::expression::Value;
+use super::facts::Assigned;
 use super::function::Found;
 use super::{Global, Lowering};
 use crate::ast::{Binary, Expression, ExpressionKind};
@@ -56,7 +57,7 @@ impl<'s> Lowering<'_, 's, '_> {
             }
         };
         if let ExpressionKind::Name(name) = target.kind {
-            self.body.forget(name, None);
+            self.body.forget(Assigned::Variable(name), None);
             self.learn_assigned(target, kind, given);
         }
         match found {

@@ -48,6 +48,13 @@ enum Root<'s> {
     Global(&'s str),
 }
 
+/// What something is assigned to: fields by their name alone, of whatever object.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Assigned<'s> {
+    Variable(&'s str),
+    Field(&'s str),
+}
+
 /// What is known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts<'s> {
@@ -68,12 +75,12 @@ impl<'s> Facts<'s> {
 }
 
 /// What a loop assigns to: names of variables and of members.
-fn assigned<'s>(value: &Expression<'s>, names: &mut Vec<&'s str>) {
+fn assigned<'s>(value: &Expression<'s>, names: &mut Vec<Assigned<'s>>) {
     if let ExpressionKind::Assign(_, target, _) | ExpressionKind::Update(_, target, _) = &value.kind
     {
         match &target.kind {
-            ExpressionKind::Name(name) => names.push(name),
-            ExpressionKind::Member(_, name) => names.push(name.text),
+            ExpressionKind::Name(name) => names.push(Assigned::Variable(name)),
+            ExpressionKind::Member(_, name) => names.push(Assigned::Field(name.text)),
             _ => {}
         }
     }
@@ -236,16 +243,18 @@ impl<'s> Body<'s> {
 
     /// Something is assigned to: what was known about it, and about what was reached through it, is no more.
     /// What leads to the place itself (`to`) stays.
-    pub(super) fn forget(&mut self, name: &str, to: Option<&Path<'s>>) {
+    pub(super) fn forget(&mut self, what: Assigned<'s>, to: Option<&Path<'s>>) {
         self.facts.known.retain(|(path, _)| {
             if to.is_some_and(|to| path.leads_to(to)) {
                 return true;
             }
-            let root = match path.root {
-                Root::This => "",
-                Root::Local(name, _) | Root::Global(name) => name,
-            };
-            root != name && !path.members.contains(&name)
+            match (what, path.root) {
+                (Assigned::Field(name), _) => !path.members.contains(&name),
+                (Assigned::Variable(_), Root::This) => true,
+                (Assigned::Variable(name), Root::Local(root, _) | Root::Global(root)) => {
+                    root != name
+                }
+            }
         });
     }
 
@@ -273,14 +282,16 @@ impl<'s> Lowering<'_, 's, '_> {
         for body in bodies {
             each_expression(body, &mut |value| assigned(value, &mut names));
         }
-        for name in names {
-            let local = self.body.locals.iter().rev().find(|local| local.name == name).copied();
-            if let Some(local) = local
+        for what in names {
+            let locals = self.body.locals.iter().rev();
+            let named =
+                |local: &&Local<'s>| matches!(what, Assigned::Variable(name) if local.name == name);
+            if let Some(local) = locals.clone().find(named).copied()
                 && self.body.is_null(&local.path())
             {
                 self.restore(local.register, local.kind);
             }
-            self.body.forget(name, None);
+            self.body.forget(what, None);
         }
     }
 

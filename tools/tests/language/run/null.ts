@@ -33,9 +33,21 @@ function bytes(node: Node | null): i64 {
     return node?.name?.length ?? -1;
 }
 
+// Takes the second out; a variable with the name of a field that is assigned to stays what it is.
+function cut(first: Node): i32 {
+    const next = first.next;
+    if (next === null) return 0;
+    first.next = next.next;
+    return next.value;
+}
+
 let kept: Node | null = null;
 
 export function main(): void {
+    const three = new Node(7, null);
+    three.next = new Node(8, null);
+    three.next.next = new Node(9, null);
+    console.log(cut(three), length(three), cut(three), cut(three));
     const list = new Node(1, "one");
     list.next = new Node(2, null);
     list.next.next = new Node(3, "three");
