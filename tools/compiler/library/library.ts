@@ -46,7 +46,9 @@ class Array<T> {
     }
 
     fill(value: T): T[] {
-        for (let i = 0; i < this.length; i++) this.items[i] = value;
+        const items = this.items;
+        const length = this.length;
+        for (let i = 0; i < length; i++) items[i] = value;
         return this;
     }
 

@@ -229,6 +229,9 @@ fn statement() -> impl Strategy<Value = String> {
         integer().prop_map(|value| format!("k.set(s, {value});")),
         integer()
             .prop_map(|value| format!("k.forEach((v, t) => {{ a += v; s = t; b = {value}; }});")),
+        Just("for (let i = 0; i < l.length; i++) { l[i] = l[a & 3] + i; d[i & 7]++; }".to_owned()),
+        Just("while (l[b & 3] > a) { for (const v of l) l[v & 1] -= b; b++; l = [a]; }".to_owned()),
+        Just("do { const k = l[0]; for (let i: i64 = 0; i < 4; i++) l[i] += k; a--; } while (a > l[1]);".to_owned()),
         integer().prop_map(|value| format!("g = (v) => v + {value};")),
         integer().prop_map(|value| format!("g = (a: i32): i32 => {{ b++; return {value}; }};")),
         integer().prop_map(|value| format!("l.sort((x, y) => x - y + {value});")),

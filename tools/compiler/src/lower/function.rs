@@ -82,6 +82,8 @@ pub(super) struct Body<'s> {
     /// Where the chains of `?.` that are being walked end.
     pub(super) chains: Vec<Label>,
     pub(super) numbers: u32,
+    /// Lists whose parts were looked up before a loop.
+    pub(super) hoisted: Vec<super::hoist::Hoisted>,
 }
 
 impl Default for Body<'_> {
@@ -109,6 +111,7 @@ impl Default for Body<'_> {
             handlers: 0,
             chains: Vec::new(),
             numbers: 0,
+            hoisted: Vec::new(),
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::emit::Label;
 use crate::types::{Referent, Type};
 
 /// The slots of a list.
-const ITEMS: u16 = 0;
-const LENGTH: u16 = 1;
+pub(super) const ITEMS: u16 = 0;
+pub(super) const LENGTH: u16 = 1;
 
 impl<'s> Lowering<'_, 's, '_> {
     /// `[a, b]`.
@@ -88,16 +88,27 @@ impl<'s> Lowering<'_, 's, '_> {
     /// The elements of a list, once the index has been compared with their number.
     pub(super) fn list_items(&mut self, list: u16, element: Type, index: Value) -> u16 {
         let raw = self.raw_array(element);
-        let length = self.body.allocate(Type::I64);
-        let emitter = &mut self.body.emitter;
-        emitter.emit(Opcode::FieldLoadRaw, length, list, LENGTH);
+        let hoisted = self.body.hoisted.iter().find(|hoisted| hoisted.list == list).copied();
         let wide = index.kind.is_wide();
+        let length = match hoisted {
+            Some(hoisted) if !wide => hoisted.length,
+            _ => self.body.allocate(Type::I64),
+        };
+        let emitter = &mut self.body.emitter;
+        match hoisted {
+            None => emitter.emit(Opcode::FieldLoadRaw, length, list, LENGTH),
+            Some(hoisted) if wide => emitter.emit(Opcode::MoveRaw, length, hoisted.length, 0),
+            Some(_) => {}
+        }
         if wide {
             emitter.emit(Opcode::I64ExtendI32U, length, length, 0);
         }
         let fail = self.body.failure();
         let opcode = if wide { Opcode::I64BranchLeU } else { Opcode::I32BranchLeU };
         self.body.emitter.branch(opcode, length, index.register, fail);
+        if let Some(hoisted) = hoisted {
+            return hoisted.items;
+        }
         let items = self.body.allocate(raw);
         self.body.emitter.emit(Opcode::FieldLoadRef, items, list, ITEMS);
         items
@@ -160,6 +171,7 @@ impl<'s> Lowering<'_, 's, '_> {
             this.body.tops = tops;
         };
         past(self, Opcode::I32BranchLeU, true, end);
+        let at_hand = self.hoist(core::iter::empty(), &parts.body);
         self.body.bind(top);
         let tops = self.body.tops;
         self.next_element(held, element, position, variable);
@@ -170,6 +182,7 @@ impl<'s> Lowering<'_, 's, '_> {
         self.mark_line(parts.values.span);
         self.body.emitter.emit(Opcode::I32AddImm, position, position, 1);
         past(self, Opcode::I32BranchLtU, false, top);
+        self.body.hoisted.truncate(at_hand);
         self.body.bind(end);
     }
 

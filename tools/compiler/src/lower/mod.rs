@@ -19,6 +19,7 @@ mod exception;
 mod expression;
 mod facts;
 mod function;
+mod hoist;
 mod infer;
 mod kind;
 mod layout;

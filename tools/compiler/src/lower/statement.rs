@@ -152,12 +152,15 @@ impl<'s> Lowering<'_, 's, '_> {
         let emitter = &mut self.body.emitter;
         let (top, again, end) = (emitter.label(), emitter.label(), emitter.label());
         self.forget_assigned(core::iter::once(condition), &[body]);
+        let (tops, at_hand) = (self.body.tops, self.hoist(core::iter::once(condition), body));
         self.condition(condition, false, end);
         self.body.bind(top);
         self.round(body, Jumps { end, again: Some(again) });
         self.body.bind(again);
         self.mark_line(condition.span);
         self.condition(condition, true, top);
+        self.body.hoisted.truncate(at_hand);
+        self.body.tops = tops;
         self.body.bind(end);
     }
 
@@ -165,11 +168,14 @@ impl<'s> Lowering<'_, 's, '_> {
         let emitter = &mut self.body.emitter;
         let (top, again, end) = (emitter.label(), emitter.label(), emitter.label());
         self.forget_assigned(core::iter::once(condition), &[body]);
+        let (tops, at_hand) = (self.body.tops, self.hoist(core::iter::once(condition), body));
         self.body.bind(top);
         self.round(body, Jumps { end, again: Some(again) });
         self.body.bind(again);
         self.mark_line(condition.span);
         self.condition(condition, true, top);
+        self.body.hoisted.truncate(at_hand);
+        self.body.tops = tops;
         self.body.bind(end);
     }
 
@@ -178,6 +184,7 @@ impl<'s> Lowering<'_, 's, '_> {
         let emitter = &mut self.body.emitter;
         let (top, again, end) = (emitter.label(), emitter.label(), emitter.label());
         self.forget_assigned(parts.condition.iter().chain(&parts.step), &[&parts.body]);
+        let at_hand = self.hoist(parts.condition.iter().chain(&parts.step), &parts.body);
         if let Some(condition) = &parts.condition {
             self.condition(condition, false, end);
         }
@@ -193,6 +200,7 @@ impl<'s> Lowering<'_, 's, '_> {
             Some(condition) => self.condition(condition, true, top),
             None => self.body.branch(Opcode::Jump, 0, 0, top),
         }
+        self.body.hoisted.truncate(at_hand);
         self.body.bind(end);
     }
 
