@@ -57,11 +57,6 @@ impl Collector {
         Self { budget, frames, mark: None, verdict: None, waits: false }
     }
 
-    /// Whether a frame is the collector's.
-    pub(crate) fn has(&self, frame: FrameIndex) -> bool {
-        self.frames.first().is_some_and(|first| frame >= *first)
-    }
-
     /// It waits for the disk; whether the disk has yet to be given what it asked for.
     pub(crate) fn begins_to_wait(&mut self) -> bool {
         !core::mem::replace(&mut self.waits, true)
@@ -76,16 +71,21 @@ impl Collector {
         }
     }
 
-    pub(crate) fn page_read(
+    /// Takes the end of a read into one of its frames; whether it is one.
+    pub(crate) fn takes(
         &mut self,
         page: PageIndex,
         frame: FrameIndex,
         result: Result<PageContent, DamagedBlock>,
-    ) {
+    ) -> bool {
+        if self.frames.first().is_none_or(|first| frame < *first) {
+            return false;
+        }
         self.waits = false;
         if let Some(mark) = &mut self.mark {
             mark.page_read(page, frame, result);
         }
+        true
     }
 
     pub(crate) fn begin(&mut self, superblock: &Superblock) -> Result<(), MarkRefusal> {

@@ -5,6 +5,7 @@
 //! policy stands here: faults are the pager's, I/O is the store's, this file hands completions and events around.
 
 mod collecting;
+mod past;
 
 pub(crate) use collecting::Rewrite;
 
@@ -22,6 +23,7 @@ use revenant_machine::clock;
 use revenant_machine::frames::{FramePool, ObjectTables};
 use revenant_machine::virtio::VirtioDisk;
 use revenant_pager::load_control::Changes;
+use revenant_pager::past::PastPages;
 use revenant_pager::replacement::{Claim, Group};
 use revenant_pager::{
     FlipRefused, FlipReport, Impossible, Memory, Pager, PagerOptions, Prefetch, Statistics, Wake,
@@ -51,6 +53,7 @@ pub(crate) struct ObjectSpace {
     frames: FramePool,
     tables: ObjectTables,
     collector: Collector,
+    past: PastPages,
     /// The last access that can never succeed, until the loop has taken it.
     impossible: Option<(PageIndex, Impossible)>,
     /// In which period of [`TRANSLATION_TICKS`] translations were last dropped.
@@ -144,7 +147,7 @@ pub(crate) fn install<T>(
     install_beside(None, store, disk, frames, tables, wired, declare)
 }
 
-/// The same, but the collector's memory is set aside: of the frames, the last.
+/// The same, but the collector's memory is set aside: of the frames, the last. Before them are those for pages of the past.
 pub(crate) fn install_beside<T>(
     collector: Option<MarkBudget>,
     store: Store,
@@ -156,9 +159,12 @@ pub(crate) fn install_beside<T>(
 ) -> T {
     let set_aside = collector.map_or(0, MarkBudget::frames);
     let set_aside = u32::try_from(set_aside).unwrap_or(u32::MAX);
-    let count = frames.frame_count().saturating_sub(set_aside);
+    let cached = frames.frame_count().saturating_sub(set_aside);
+    let count = cached - past::share(cached);
+    let past = past::pages(count..cached);
     let budget = collector.unwrap_or_default();
-    let collector = Collector::new(budget, (count..frames.frame_count()).map(FrameIndex).collect());
+    let collector =
+        Collector::new(budget, (cached..frames.frame_count()).map(FrameIndex).collect());
     let mut pager = Pager::new(count, &store, wired, PagerOptions::default());
     pager.set_cleaning(true);
     let early = EarlyStatistics::default();
@@ -170,6 +176,7 @@ pub(crate) fn install_beside<T>(
         frames,
         tables,
         collector,
+        past,
         impossible,
         dropped,
         served,
@@ -263,9 +270,8 @@ impl ObjectSpace {
         while let Some(event) = self.store.next_event() {
             some = true;
             if let StoreEvent::PageRead { page, frame, result } = event
-                && self.collector.has(frame)
+                && (self.collector.takes(page, frame, result) || self.takes_past(frame, result))
             {
-                self.collector.page_read(page, frame, result);
                 continue;
             }
             let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };

@@ -3,11 +3,11 @@
 
 use crate::space;
 use core::ops::Range;
-use revenant_hal::{Clock, Epoch, Nanoseconds, PageIndex};
+use revenant_hal::{Clock, Epoch, Nanoseconds, ObjectAddress, PageIndex};
 use revenant_machine::clock::MachineClock;
 use revenant_machine::cpu;
 use revenant_pager::replacement::{Group, Groups};
-use revenant_vm::{Discarded, DiskSpace, Environment, TurnLimits};
+use revenant_vm::{Discarded, DiskSpace, Environment, PastRead, TurnLimits};
 
 /// What a slice may ask for: copies, made by the loop before it. Only what is asked once a lost page or once a slice, and a discard,
 /// open object space's cell, for a moment in which nothing touches object space.
@@ -92,6 +92,14 @@ impl Environment for World {
 
     fn is_suspended(&self, group: u32) -> bool {
         self.suspended.contains(Group::new(group))
+    }
+
+    fn snapshot_before(&self, epoch: Epoch) -> Option<(Epoch, Nanoseconds)> {
+        space::with(|space| space.snapshot_before(epoch))
+    }
+
+    fn read_past(&mut self, epoch: Epoch, from: ObjectAddress, into: &mut [u8]) -> PastRead {
+        space::with(|space| space.read_past(epoch, from, into))
     }
 
     fn entropy(&mut self) -> u64 {

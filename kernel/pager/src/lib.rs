@@ -47,6 +47,7 @@ mod gauges;
 pub mod load_control;
 mod page_store;
 mod pager;
+pub mod past;
 mod pending;
 mod planted;
 pub mod read_ahead;

@@ -27,6 +27,9 @@ use crate::thread::{self, NEVER, NativeResult, Outcome, Wait, WaitKind, at, life
 
 use super::Context;
 
+/// Nanoseconds for which a native waits that wants a page of a snapshot.
+const MOMENT: u64 = 20_000;
+
 /// Executes the native if it is one of this file's.
 pub(super) fn call(native: Native, worker: &mut Worker, context: &Context) -> Option<NativeResult> {
     Some(match native {
@@ -77,6 +80,9 @@ pub(super) fn call(native: Native, worker: &mut Worker, context: &Context) -> Op
         }
         Native::SleepUntil => sleep_until(worker, positive(context.raw(0))),
         Native::SleepUntilWall => sleep_until_wall(worker, context.raw(0)),
+        Native::PastBefore | Native::PastCopy => {
+            return super::values::past::call(native, worker, context);
+        }
         _ => return lock_native(native, worker, context),
     })
 }
@@ -185,6 +191,14 @@ fn sleep_until_wall(worker: &mut Worker, until: u64) -> NativeResult {
     let deadline = now(worker).saturating_add((until - wall).min(1_000_000_000));
     thread::park_worker(worker, Wait { kind: WaitKind::SleepWall, ..Wait::until(deadline) });
     Ok(Outcome::Parked)
+}
+
+/// Parks the worker's thread for a moment, then its native looks again: what it waits for comes from the disk, which takes longer, and its
+/// completion interrupts the machine.
+pub(super) fn look_again_soon(worker: &mut Worker) -> Outcome {
+    let deadline = now(worker).saturating_add(MOMENT);
+    thread::park_worker(worker, Wait { kind: WaitKind::SleepWall, ..Wait::until(deadline) });
+    Outcome::Parked
 }
 
 fn restart_wait(worker: &mut Worker, context: &Context) -> NativeResult {

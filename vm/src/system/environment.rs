@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use revenant_hal::{Epoch, Nanoseconds, PageIndex};
+use revenant_hal::{Epoch, Nanoseconds, ObjectAddress, PageIndex};
 
 pub use crate::heap::discard::Discarded;
 
@@ -16,6 +16,19 @@ pub enum DiskSpace {
     Enough,
     /// The reserve has been reached: allocation throws, frees go on.
     Reserve,
+}
+
+/// What became of [`Environment::read_past`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PastRead {
+    /// The bytes are there.
+    Read,
+    /// They have been asked for: the same again in a moment.
+    Waits,
+    /// The page cannot be read.
+    Damaged,
+    /// The snapshot is not kept, or this machine has none.
+    NoSnapshot,
 }
 
 /// The world outside object space, as one turn or step sees it.
@@ -55,6 +68,14 @@ pub trait Environment {
     /// Whether the threads of this group are not to be run now.
     fn is_suspended(&self, _group: u32) -> bool {
         false
+    }
+    /// The newest snapshot that is kept of those older than an epoch, and when it was taken by the wall clock.
+    fn snapshot_before(&self, _epoch: Epoch) -> Option<(Epoch, Nanoseconds)> {
+        None
+    }
+    /// Copies bytes that lie in one page of object space as they were in a snapshot. All of `into` is written, or nothing.
+    fn read_past(&mut self, _epoch: Epoch, _from: ObjectAddress, _into: &mut [u8]) -> PastRead {
+        PastRead::NoSnapshot
     }
     /// 64 unpredictable bits if the machine has a source of them, else any number that differs from boot to boot.
     fn entropy(&mut self) -> u64;

@@ -43,7 +43,7 @@ mod wake;
 pub use accounts::accounts;
 pub use again::{VerifiedAgain, Verifier};
 pub use creation::{Creation, Quota};
-pub use environment::{Discarded, DiskSpace, Environment};
+pub use environment::{Discarded, DiskSpace, Environment, PastRead};
 pub use inspect::{NamedWay, class_name, name_way, title_of};
 pub use outcome::{
     CreationError, ExitStatus, InspectError, PageVerdict, Requests, ResumeError, StepOutcome,

@@ -65,7 +65,7 @@ pub(crate) enum WaitKind {
     ConsoleInput = 8,
     /// Room in the output ring.
     ConsoleOutput = 9,
-    /// Time, after which the instruction looks again.
+    /// Time, after which the instruction looks again: the wall clock, or a page of a snapshot.
     SleepWall = 10,
     /// A lock, on the way back from a condition: it is owned before the thread hears of anything.
     Reacquire = 11,

@@ -11,14 +11,15 @@ pub mod crowd;
 pub mod meeting;
 
 use core::sync::atomic::AtomicBool;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use revenant_bytecode::{assemble, encode};
 use revenant_hal::{Epoch, Nanoseconds, ObjectAddress, PageBytes, PageIndex};
 use revenant_vm::counting::audit;
 use revenant_vm::memory::layout::{area, system::counting};
 use revenant_vm::memory::{Attempts, HostSpace, Space};
-use revenant_vm::{Creation, DiskSpace, Environment, ExitStatus, Turn, TurnLimits, Vm};
+use revenant_vm::{Creation, DiskSpace, Environment, ExitStatus, PastRead, Turn, TurnLimits, Vm};
 
 /// Where the number of objects freed stands.
 const OBJECTS_FREED: ObjectAddress = ObjectAddress(area::COUNTING + counting::OBJECTS_FREED);
@@ -38,8 +39,21 @@ pub struct Calm {
     pub freeing: bool,
     /// Objects freed so far, whenever that was said to begin or to end.
     pub freed: Vec<(bool, u64)>,
+    /// The snapshots there are.
+    pub past: BTreeMap<u64, Rc<Pages>>,
+    /// Every commit makes one.
+    pub keeps: bool,
+    /// A page of a snapshot is not there yet when it is first looked at, and now and then again.
+    pub late: bool,
+    /// Those that are there.
+    pub arrived: BTreeSet<PageIndex>,
+    /// Pages that cannot be read in any snapshot.
+    pub unreadable: BTreeSet<PageIndex>,
     random: u64,
 }
+
+/// The pages of a snapshot that are not zero.
+pub type Pages = BTreeMap<PageIndex, PageBytes>;
 
 impl Environment for Calm {
     fn monotonic(&self) -> Nanoseconds {
@@ -79,6 +93,30 @@ impl Environment for Calm {
     fn group_runs(&mut self, group: u32) {
         assert!(!self.freeing, "no thread gives memory back");
         self.groups.insert(group);
+    }
+    fn snapshot_before(&self, epoch: Epoch) -> Option<(Epoch, Nanoseconds)> {
+        let (found, _) = self.past.range(..epoch.0).next_back()?;
+        Some((Epoch(*found), Nanoseconds(*found * 1000)))
+    }
+    fn read_past(&mut self, epoch: Epoch, from: ObjectAddress, into: &mut [u8]) -> PastRead {
+        let Some(pages) = self.past.get(&epoch.0).cloned() else { return PastRead::NoSnapshot };
+        assert_eq!(from.page(), ObjectAddress(from.0 + into.len() as u64 - 1).page());
+        if self.late && !self.arrived.contains(&from.page()) {
+            self.arrived.insert(from.page());
+            return PastRead::Waits;
+        }
+        if self.entropy() >> 33 & 0xff == 0 {
+            self.arrived.clear(); // other pages have taken their room
+        }
+        if self.unreadable.contains(&from.page()) {
+            return PastRead::Damaged;
+        }
+        let start = (from.0 % 4096) as usize;
+        match pages.get(&from.page()) {
+            Some(page) => into.copy_from_slice(&page.0[start..start + into.len()]),
+            None => into.fill(0),
+        }
+        PastRead::Read
     }
     fn entropy(&mut self) -> u64 {
         self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -140,6 +178,11 @@ impl Machine {
             groups,
             freeing: false,
             freed: Vec::new(),
+            past: BTreeMap::new(),
+            keeps: false,
+            late: false,
+            arrived: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
             random: 1,
         };
         let creation = Creation { modules: &[&file], arguments, epoch: Epoch(1) };
@@ -206,6 +249,11 @@ impl Machine {
             self.environment.clock = self.environment.clock.max(deadline.0);
         }
         if let Some(epoch) = requests.commit {
+            if self.environment.keeps {
+                let pages = self.snapshot().pages.into_iter().collect();
+                self.environment.past.insert(epoch.0, Rc::new(pages));
+                self.environment.epoch = epoch.0 + 1;
+            }
             let step = revenant_vm::SystemStep::CommitDurable(epoch);
             while self.vm.system_step(step, &mut self.environment) == revenant_vm::StepOutcome::More
             {

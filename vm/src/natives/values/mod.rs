@@ -1,5 +1,5 @@
-//! Natives on values, numbers 36 to 111: strings, builders, vectors, maps, boxes, arrays, buffers, weak references, mathematics, what is
-//! wanted of the collector.
+//! Natives on values, numbers 36 to 113: strings, builders, vectors, maps, boxes, arrays, buffers, weak references, mathematics, what is
+//! wanted of the collector, the past.
 //!
 //! Each takes its arguments from the window, calls `object` or `counting`, and writes its results last. Most are one step; an
 //! operation on more bytes than a step may touch goes on from a cursor in the thread's object (`cursor`), so its attempt can
@@ -14,6 +14,7 @@
 //!   array   arrays, buffers  object   boxes, weak, names math   elementary functions
 //!   long    new texts of any length, in steps            cursor progress of stepped operations         collector  words that the kernel looks at
 //!   search   equality, order, hash, search               description exceptions as text                    digits  numbers to text and back, in a buffer of the stack
+//!   past     snapshots, and copies of what objects were
 //! ```
 
 mod array;
@@ -26,6 +27,7 @@ mod list;
 mod long;
 mod math;
 mod object;
+pub(super) mod past;
 mod search;
 mod text;
 

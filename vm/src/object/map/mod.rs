@@ -128,7 +128,7 @@ fn number(space: Space, subject: ObjectAddress, word: u64) -> u64 {
 }
 
 /// Segment and offset of an entry.
-const fn locate(entry: u64) -> (u64, u64) {
+pub(crate) const fn locate(entry: u64) -> (u64, u64) {
     let segment = (entry / map::FIRST_SEGMENT + 1).ilog2() as u64;
     (segment, entry - map::FIRST_SEGMENT * ((1 << segment) - 1))
 }

@@ -38,7 +38,9 @@ fn cases() -> impl Iterator<Item = Case> {
 #[test]
 fn every_native_on_values_has_a_case() {
     let covered: BTreeSet<u16> = cases().map(|case| case.native.number()).collect();
-    for info in NATIVES.iter().filter(|info| info.native.number() >= 36) {
+    for info in NATIVES.iter().filter(|info| {
+        info.native.number() >= 36 && info.native.number() < Native::PastBefore.number()
+    }) {
         assert!(covered.contains(&info.native.number()), "{} has no case", info.name);
     }
 }
@@ -65,7 +67,9 @@ fn answers() {
         world.sound();
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let on_values = NATIVES.iter().filter(|info| info.native.number() >= 36);
+    let on_values = NATIVES.iter().filter(|info| {
+        info.native.number() >= 36 && info.native.number() < Native::PastBefore.number()
+    });
     let promised = on_values.filter(|info| info.kind == NativeKind::Stepped);
     let promised: BTreeSet<Native> = promised.map(|info| info.native).collect();
     assert_eq!(stepped, promised, "natives that go in steps, and those of which the table says so");
@@ -145,7 +149,9 @@ fn attempts_that_end_again_and_again_get_through() {
 #[test]
 fn null_where_the_verifier_forbids_it_is_an_exception() {
     let host = HostSpace::take().unwrap();
-    for info in NATIVES.iter().filter(|info| info.native.number() >= 36) {
+    for info in NATIVES.iter().filter(|info| {
+        info.native.number() >= 36 && info.native.number() < Native::PastBefore.number()
+    }) {
         let case = Case {
             native: info.native,
             arguments: |world| {
