@@ -1,5 +1,6 @@
 //! The language beside others, as `metric NAME VALUE UNIT` lines: the programs of `samples/awfy` against the same in Lua 5.4, and against the same
-//! sources, stripped of types, on `node --jitless`; what a call through an interface costs; how fast the compiler is.
+//! sources, stripped of types, on `node --jitless`; strings and a map of a million integers against Lua's (`samples/bench`); what a call through an
+//! interface costs; how fast the compiler is.
 //!
 //! Whole processes are compared, in processor time of the same round; a program's ratio is the median of the rounds, `awfy_vs_lua` the
 //! geometric mean. `cargo bench -p revenant-tools --bench language [-- --quick] [NAME...]`.
@@ -159,6 +160,14 @@ fn interface_call(rounds: usize, folder: &Path) {
     println!("metric interface_call {:.3} ratio", median(ratios));
 }
 
+/// What both have of their own: a program of `samples/bench` against its counterpart.
+fn against_lua(name: &str, rounds: usize) {
+    let program = repository().join("samples/bench").join(name);
+    let (source, other) = (program.with_extension("ts"), program.with_extension("lua"));
+    let ratios = (0..rounds).map(|_| ours(&source, 1) / lua(&other, 1)).collect();
+    println!("metric {name}_vs_lua {:.3} ratio", median(ratios));
+}
+
 /// The words of a text and what stands between them.
 fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let is_word = |character: char| character.is_alphanumeric() || character == '_';
@@ -232,6 +241,8 @@ fn main() {
     fs::create_dir_all(&folder).unwrap();
     programs(&chosen, rounds, &folder);
     if chosen.is_empty() {
+        against_lua("strings", rounds);
+        against_lua("map", rounds);
         interface_call(rounds, &folder);
         compiler(rounds);
     }
