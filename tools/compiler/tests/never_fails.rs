@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use revenant_compiler::compile;
 
-const PROGRAMS: [&str; 12] = [
+const PROGRAMS: [&str; 13] = [
     include_str!("../../../samples/hello.ts"),
     include_str!("../../tests/language/run/arrays.ts"),
     include_str!("../../tests/language/run/numbers.ts"),
@@ -18,6 +18,7 @@ const PROGRAMS: [&str; 12] = [
     include_str!("../../tests/language/run/exceptions.ts"),
     include_str!("../../tests/language/run/closures.ts"),
     include_str!("../../tests/language/run/maps.ts"),
+    include_str!("../../tests/language/run/functions.ts"),
     include_str!("../library/library.ts"),
 ];
 
@@ -133,6 +134,7 @@ class C {
     set half(value: i32) { this.x = value * 2; }
 }
 class Refused extends Error { constructor(text: string, readonly code: i32) { super(text); } }
+function half(v: i32): i32 { return v / 2; }
 function twice(f: (v: i32) => i32, v: i32): i32 { return f(f(v)); }
 class D extends C {
     y: i32;
@@ -191,6 +193,10 @@ fn integer() -> impl Strategy<Value = String> {
                 .to_owned()
         ),
         Just("twice((v: i32) => g(v) - C.count, a)".to_owned()),
+        Just(
+            "twice(half, l.map(half).reduce((sum, v) => { if (v > 0) return sum; return v; }, 0))"
+                .to_owned()
+        ),
     ];
     leaf.prop_recursive(4, 24, 3, |inner| {
         let operator =
@@ -233,6 +239,7 @@ fn statement() -> impl Strategy<Value = String> {
         Just("while (l[b & 3] > a) { for (const v of l) l[v & 1] -= b; b++; l = [a]; }".to_owned()),
         Just("do { const k = l[0]; for (let i: i64 = 0; i < 4; i++) l[i] += k; a--; } while (a > l[1]);".to_owned()),
         integer().prop_map(|value| format!("g = (v) => v + {value};")),
+        Just("g = half;".to_owned()),
         integer().prop_map(|value| format!("g = (a: i32): i32 => {{ b++; return {value}; }};")),
         integer().prop_map(|value| format!("l.sort((x, y) => x - y + {value});")),
         Just("switch (e) { case E.A: e = E.B; break; default: a++; }".to_owned()),

@@ -350,7 +350,15 @@ impl<'s> Lowering<'_, 's, '_> {
                 self.body.locals.truncate(locals);
                 kind
             }
-            LambdaBody::Block(_) => Type::Mistake,
+            LambdaBody::Block(list) => {
+                let locals = self.body.locals.len();
+                for ((name, _), kind) in lambda.parameters.iter().zip(&parameters) {
+                    self.body.declare_looked_at(name.text, *kind);
+                }
+                let found = self.first_returned(list);
+                self.body.locals.truncate(locals);
+                found.unwrap_or(Type::Void)
+            }
         });
         self.function_type(parameters, result)
     }

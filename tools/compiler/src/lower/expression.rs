@@ -190,6 +190,9 @@ impl<'s> Lowering<'_, 's, '_> {
                 target
             }
             ExpressionKind::Name("EMPTY") if self.body.library => self.empty(expected, want),
+            ExpressionKind::Name(name) if self.names_function(name) => {
+                self.named_function(name, expected, span)
+            }
             ExpressionKind::Name(name) => {
                 let found = self.name(name, span);
                 self.narrowed(found, value)

@@ -220,16 +220,17 @@ impl<'s> Lowering<'_, 's, '_> {
         if let Some(global) = self.globals.get(name) {
             return Some(Found::Global(*global));
         }
-        let (message, label) =
-            if self.templates.contains_key(name) || super::library::is_known(name) {
-                (
-                    format!("`{name}` is a function: it can be called, and nothing else yet"),
-                    "not called",
-                )
-            } else {
-                (format!("there is no `{name}` here"), "not known")
-            };
-        self.diagnostics.error(span, message, label);
+        if super::library::is_known(name) {
+            let message = format!("`{name}` belongs to the library and is no value");
+            let help = "a function of it is called in one of your own: `(x: i64) => sleep(x)`";
+            self.diagnostics.error_with_help(span, message, "not called", help);
+        } else if self.templates.contains_key(name) {
+            let message = format!("`{name}` is a function and stays the same");
+            self.diagnostics.error(span, message, "is no variable");
+        } else {
+            let message = format!("there is no `{name}` here");
+            self.diagnostics.error(span, message, "not known");
+        }
         None
     }
 

@@ -27,9 +27,19 @@ impl<'s> Lowering<'_, 's, '_> {
                 let Some(declared) = declared else { continue };
                 let kind = match &argument.kind {
                     ExpressionKind::Lambda(lambda) if lambdas => {
-                        self.lambda_argument(lambda, declared, generics, &found)
+                        match self.known_parameters(declared, generics, &found) {
+                            Some(given) => self.lambda_argument(lambda, &given),
+                            None => self.lambda_argument(lambda, &[]),
+                        }
+                    }
+                    ExpressionKind::Name(name) if lambdas && self.names_function(name) => {
+                        match self.known_parameters(declared, generics, &found) {
+                            Some(given) => self.named_argument(name, &declared.kind, given),
+                            None => self.named_function_type(name),
+                        }
                     }
                     ExpressionKind::Lambda(_) => continue,
+                    ExpressionKind::Name(name) if self.names_function(name) => continue,
                     _ if lambdas => continue,
                     _ => match first.filter(|_| place == 0) {
                         Some(kind) => kind,
@@ -42,30 +52,33 @@ impl<'s> Lowering<'_, 's, '_> {
         found.into_iter().collect()
     }
 
-    /// The type of a function without a name, whose parameters may have types that other arguments have shown.
-    fn lambda_argument(
+    /// The types of the parameters in a pattern of functions, if other arguments have shown them.
+    fn known_parameters(
         &mut self,
-        lambda: &Lambda<'s>,
         pattern: &TypeName<'s>,
         generics: &[Name<'s>],
         found: &[Option<Type>],
-    ) -> Type {
-        let TypeKind::Function(patterns, _) = &pattern.kind else { return Type::Mistake };
+    ) -> Option<Vec<Type>> {
+        let TypeKind::Function(patterns, _) = &pattern.kind else { return None };
         let known = generics.iter().zip(found);
         let known = known.filter_map(|(name, kind)| Some((name.text, (*kind)?)));
         // The pattern is read as where it was declared: with the types that are known, and as the library's if it is.
         let bindings = Bindings::new(known.collect());
         let outer = self.body.enter(bindings, self.body.library);
-        let given: Option<Vec<Type>> = patterns
+        let given = patterns
             .iter()
             .map(|pattern| self.is_known(pattern, generics).then(|| self.declared(pattern)))
             .collect();
         self.body.leave(outer);
-        let given = given.unwrap_or_default();
+        given
+    }
+
+    /// The type of a function without a name, whose parameters may have types that other arguments have shown.
+    fn lambda_argument(&mut self, lambda: &Lambda<'s>, given: &[Type]) -> Type {
         if given.len() < lambda.parameters.iter().filter(|(_, kind)| kind.is_none()).count() {
             return Type::Mistake;
         }
-        match self.lambda_parameters(lambda, &given) {
+        match self.lambda_parameters(lambda, given) {
             Some(parameters) => self.lambda_type(lambda, parameters),
             None => Type::Mistake,
         }
@@ -113,7 +126,7 @@ impl<'s> Lowering<'_, 's, '_> {
         }
     }
 
-    fn unify(
+    pub(super) fn unify(
         &self,
         pattern: &TypeName<'s>,
         kind: Type,

@@ -11,7 +11,9 @@ use revenant_bytecode::ClassReference;
 use super::Lowering;
 use super::expression::literal_type;
 use super::library;
-use crate::ast::{Binary, Expression, ExpressionKind, Role, TypeKind, TypeName, Unary};
+use crate::ast::{
+    Binary, Expression, ExpressionKind, Role, Statement, StatementKind, TypeKind, TypeName, Unary,
+};
 use crate::types::{Referent, Type};
 
 impl<'s> Lowering<'_, 's, '_> {
@@ -103,7 +105,10 @@ impl<'s> Lowering<'_, 's, '_> {
         }
     }
 
-    fn type_of_name(&self, name: &str, value: &Expression<'s>) -> Type {
+    fn type_of_name(&mut self, name: &str, value: &Expression<'s>) -> Type {
+        if self.names_function(name) {
+            return self.named_function_type(name);
+        }
         let local = self.body.locals.iter().rev().find(|local| local.name == name);
         let kind = match (local, self.globals.get(name)) {
             (Some(local), _) => local.kind,
@@ -178,14 +183,12 @@ impl<'s> Lowering<'_, 's, '_> {
             ExpressionKind::Name(name) => match (Type::named(name), library::function(name)) {
                 (Some(kind), _) if kind.is_number() => kind,
                 (_, Some(entry)) => entry.result,
-                _ if self.result_of_value(callee).is_some() => {
-                    self.result_of_value(callee).unwrap_or(Type::Mistake)
-                }
-                _ => {
+                _ if self.names_function(name) => {
                     let key = self.templates.get(name).map(|place| (*place, Vec::new()));
                     let known = key.and_then(|key| self.functions.get(&key));
                     known.map_or(Type::Mistake, |callee| callee.result)
                 }
+                _ => self.result_of_value(callee).unwrap_or(Type::Mistake),
             },
             ExpressionKind::Member(object, member) => match object.kind {
                 ExpressionKind::Name("Math") => Type::F64,
@@ -228,6 +231,64 @@ impl<'s> Lowering<'_, 's, '_> {
             Some(entry) if class.is_none() => entry.result,
             None if member == "toString" => Type::TEXT,
             _ => Type::Mistake,
+        }
+    }
+
+    /// The type of the first value that statements return, with the names that they declare on the way to it.
+    pub(super) fn first_returned(&mut self, list: &[Statement<'s>]) -> Option<Type> {
+        let locals = self.body.locals.len();
+        let found = list.iter().find_map(|statement| self.returned_by(statement));
+        self.body.locals.truncate(locals);
+        found
+    }
+
+    fn returned_by(&mut self, statement: &Statement<'s>) -> Option<Type> {
+        use StatementKind as S;
+        match &statement.kind {
+            S::Return(value) => value.as_ref().map(|value| self.type_of(value)),
+            S::Variables(list) => {
+                for variable in list {
+                    let kind = match (&variable.declared, &variable.value) {
+                        (Some(declared), _) => self.declared(declared),
+                        (None, Some(value)) => self.argument_type(value),
+                        (None, None) => Type::Mistake,
+                    };
+                    self.body.declare_looked_at(variable.name.text, kind);
+                }
+                None
+            }
+            S::Block(list) => self.first_returned(list),
+            S::If(_, then, other) => {
+                let found = self.returned_by(then);
+                found.or_else(|| other.as_ref().and_then(|other| self.returned_by(other)))
+            }
+            S::While(_, body) | S::DoWhile(body, _) => self.returned_by(body),
+            S::For(parts) => {
+                let locals = self.body.locals.len();
+                let found = self.returned_by(&parts.start);
+                let found = found.or_else(|| self.returned_by(&parts.body));
+                self.body.locals.truncate(locals);
+                found
+            }
+            S::ForOf(parts) => {
+                let locals = self.body.locals.len();
+                let kind = match self.type_of(&parts.values).without_null() {
+                    Type::Object(Referent::Array(array)) => array.element(),
+                    Type::TEXT => Type::TEXT,
+                    kind => self.list_element(kind).unwrap_or(Type::Mistake),
+                };
+                self.body.declare_looked_at(parts.name.text, kind);
+                let found = self.returned_by(&parts.body);
+                self.body.locals.truncate(locals);
+                found
+            }
+            S::Switch(_, cases) => cases.iter().find_map(|case| self.first_returned(&case.body)),
+            S::Try(parts) => {
+                let handler = parts.handler.as_ref().map(|(_, body)| body);
+                let blocks = [Some(&parts.body), handler, parts.last.as_ref()];
+                blocks.into_iter().flatten().find_map(|block| self.first_returned(block))
+            }
+            S::Expression(_) | S::Throw(_) | S::Break | S::Continue | S::Empty => None,
         }
     }
 }

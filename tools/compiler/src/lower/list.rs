@@ -11,7 +11,7 @@ use super::Lowering;
 use super::expression::Value;
 use super::function::Jumps;
 use super::resolve::raw_access;
-use crate::ast::{Expression, ForOf};
+use crate::ast::{Expression, ExpressionKind, ForOf};
 use crate::diagnostic::Span;
 use crate::emit::Label;
 use crate::types::{Referent, Type};
@@ -148,8 +148,7 @@ impl<'s> Lowering<'_, 's, '_> {
                     self.may_be_null(held.kind, parts.values.span);
                 }
                 kind => {
-                    let message = format!("`{}` has no elements", self.show(kind));
-                    self.diagnostics.error(parts.values.span, message, "is no array");
+                    self.refuse_collection(kind, parts);
                 }
             }
             return;
@@ -184,6 +183,41 @@ impl<'s> Lowering<'_, 's, '_> {
         past(self, Opcode::I32BranchLtU, false, top);
         self.body.hoisted.truncate(at_hand);
         self.body.bind(end);
+    }
+
+    /// What cannot be walked: a map and a set are walked by lists of what is in them.
+    fn refuse_collection(&mut self, kind: Type, parts: &ForOf<'s>) {
+        let Type::Object(Referent::Class(class)) = kind else {
+            return self.no_elements(kind, parts);
+        };
+        let template = self.classes.get(&class).map(|info| info.template);
+        let is =
+            |name: &str| template.is_some() && self.class_templates.get(name) == template.as_ref();
+        let name = parts.name.text;
+        let of = match parts.values.kind {
+            ExpressionKind::Name(name) => name,
+            _ => "all",
+        };
+        let (message, help) = if is("Map") {
+            let help = format!(
+                "write `for (const {name} of {of}.keys())`, or `{of}.values()`, or `{of}.forEach((value, key) => ...)`"
+            );
+            ("a map is not walked by itself: by its keys or by its values", help)
+        } else if is("Set") {
+            (
+                "a set is walked by a list of what is in it",
+                format!("write `for (const {name} of {of}.values())`"),
+            )
+        } else {
+            return self.no_elements(kind, parts);
+        };
+        let label = format!("is `{}`", self.show(kind));
+        self.diagnostics.error_with_help(parts.values.span, message, &label, help);
+    }
+
+    fn no_elements(&mut self, kind: Type, parts: &ForOf<'s>) {
+        let message = format!("`{}` has no elements", self.show(kind));
+        self.diagnostics.error(parts.values.span, message, "is no array");
     }
 
     /// The number of elements, as an i32.

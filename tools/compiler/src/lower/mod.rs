@@ -25,6 +25,7 @@ mod kind;
 mod layout;
 mod library;
 mod list;
+mod named;
 mod null;
 mod object;
 mod operator;
@@ -103,6 +104,8 @@ struct Lowering<'p, 's, 'd> {
     elements: Vec<Type>,
     array_classes: BTreeMap<ClassReference, ClassReference>,
     function_types: Vec<(Vec<Type>, Type)>,
+    /// By the number of a function the one through which it is called as a value.
+    wrappers: BTreeMap<u32, u32>,
     globals: BTreeMap<&'s str, Global>,
     /// Variables with what computes them, and where they are.
     initial: Vec<(Global, &'p Variable<'s>)>,
@@ -132,6 +135,7 @@ pub(crate) fn lower(program: &Program<'_>, source: &str, diagnostics: &mut Diagn
         elements: Vec::new(),
         array_classes: BTreeMap::new(),
         function_types: Vec::new(),
+        wrappers: BTreeMap::new(),
         globals: BTreeMap::new(),
         initial: Vec::new(),
         strings: BTreeMap::new(),
