@@ -152,7 +152,9 @@ impl<'s> Lowering<'_, 's, '_> {
             self.move_to(first.kind, kept, first.register);
             first.register = kept;
         }
-        let mut second = self.expression(right, Some(first.kind), None);
+        // What is compared with an object may be null, or a text that is.
+        let hint = (first.kind != Type::TEXT).then_some(first.kind.or_null());
+        let mut second = self.expression(right, hint, None);
         if first.kind == Type::Mistake || second.kind == Type::Mistake {
             return None;
         }

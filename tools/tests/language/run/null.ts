@@ -69,4 +69,6 @@ export function main(): void {
         }
     }
     console.log(found !== null && found.value === 2 ? "found" : "lost");
+    console.log(list === (list.value > 0 ? list.next : list), list === (list.value > 0 ? list : list.next));
+    console.log("one" === (list.value > 0 ? list.name : "two"), "two" === (list.value > 1 ? list.name : "two"));
 }
