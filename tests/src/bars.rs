@@ -208,7 +208,7 @@ pub(crate) const TARGETS: [Target; 39] = [
         "compile_lines_per_s",
         Bar::AtLeast(100_000.0),
         HOST,
-        "lines that the compiler of the language gets through in a second, all programs of samples/awfy a hundred times as one source",
+        "lines that the compiler of the language gets through in a second, all programs of samples/awfy forty times as one source",
     ),
     printed(
         "float_penalty",

@@ -22,7 +22,7 @@ const REPEATS_MOST: u32 = 1024;
 /// Calls measured.
 const CALLS: u32 = 20_000_000;
 /// Copies of all programs in the source on which the compiler is measured.
-const COPIES: usize = 100;
+const COPIES: usize = 40;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -240,10 +240,14 @@ fn main() {
     let folder = std::env::temp_dir().join(format!("revenant-language-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     programs(&chosen, rounds, &folder);
-    if chosen.is_empty() {
-        against_lua("strings", rounds);
-        against_lua("map", rounds);
+    let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
+    for name in ["strings", "map"].into_iter().filter(|name| wanted(name)) {
+        against_lua(name, rounds);
+    }
+    if wanted("interface_call") {
         interface_call(rounds, &folder);
+    }
+    if wanted("compiler") {
         compiler(rounds);
     }
     fs::remove_dir_all(&folder).unwrap();

@@ -54,7 +54,7 @@ fn programs_print_what_they_have_to() {
 #[test]
 fn the_programs_of_are_we_fast_yet_find_what_is_published() {
     let programs = programs(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/awfy"));
-    assert!(programs.len() >= 10);
+    assert_eq!(programs.len(), 14);
     for program in programs {
         let said = run(&program);
         assert!(said.ends_with(" true\nexit code 0\n"), "{}: {said}", program.display());
