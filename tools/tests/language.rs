@@ -64,11 +64,16 @@ fn the_programs_of_are_we_fast_yet_find_what_is_published() {
 #[test]
 fn mistakes_are_drawn_with_their_lines_and_help() {
     for program in programs(&folder("mistakes")) {
-        let source = fs::read_to_string(&program).expect("the program");
-        let name = program.file_name().expect("a name").to_string_lossy();
-        let diagnostics = revenant_compiler::compile(&source, "mistakes", &name);
-        let diagnostics = diagnostics.expect_err(&name);
-        let drawn = revenant_tools::compile::render(&source, &name, &diagnostics);
+        let folder = program.parent().expect("a folder");
+        let text = fs::read_to_string(&program).expect("the program");
+        let path = program.file_name().expect("a name").to_string_lossy().into_owned();
+        let mut read = |path: &str| {
+            fs::read_to_string(folder.join(path)).map_err(|_| String::from("it is not there"))
+        };
+        let main = revenant_compiler::Source { path, text };
+        let mistakes = revenant_compiler::compile_files(main, "mistakes", &mut read);
+        let mistakes = mistakes.expect_err("mistakes");
+        let drawn = revenant_tools::compile::render(&mistakes, Path::new(""));
         compare(&program, &format!("{drawn}\n"));
     }
 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use crate::diagnostic::Span;
 
-/// A program of one file.
+/// What stands in a file; or in all files of a program, one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Program<'s> {
     pub(crate) functions: Vec<Function<'s>>,
@@ -16,6 +16,38 @@ pub(crate) struct Program<'s> {
     pub(crate) variables: Vec<Variable<'s>>,
     pub(crate) classes: Vec<Class<'s>>,
     pub(crate) enums: Vec<Enum<'s>>,
+    pub(crate) imports: Vec<Import<'s>>,
+    /// Names that other files may import.
+    pub(crate) exports: Vec<Name<'s>>,
+}
+
+/// What a file takes from another.
+#[derive(Debug)]
+pub(crate) struct Import<'s> {
+    /// The path as written, and where it stands.
+    pub(crate) path: String,
+    pub(crate) span: Span,
+    /// Each name there, and here.
+    pub(crate) names: Vec<(Name<'s>, Name<'s>)>,
+    /// The name for all that it has.
+    pub(crate) space: Option<Name<'s>>,
+}
+
+/// What a file takes and hands out.
+pub(crate) type FileNames<'s> = (Vec<Import<'s>>, Vec<Name<'s>>);
+
+/// All files as one, and for each file what it takes and hands out.
+pub(crate) fn join(programs: Vec<Program<'_>>) -> (Program<'_>, Vec<FileNames<'_>>) {
+    let mut all = Program::default();
+    let mut names = Vec::new();
+    for mut program in programs {
+        all.functions.append(&mut program.functions);
+        all.variables.append(&mut program.variables);
+        all.classes.append(&mut program.classes);
+        all.enums.append(&mut program.enums);
+        names.push((program.imports, program.exports));
+    }
+    (all, names)
 }
 
 /// A class or an interface.
@@ -30,8 +62,8 @@ pub(crate) struct Class<'s> {
     pub(crate) is_interface: bool,
     pub(crate) fields: Vec<FieldDeclaration<'s>>,
     pub(crate) methods: Vec<Method<'s>>,
-    /// Whether it belongs to the library.
-    pub(crate) library: bool,
+    /// The number of its file; 0 is the library.
+    pub(crate) file: u16,
 }
 
 /// Who may name a member.
@@ -82,6 +114,8 @@ pub(crate) struct Method<'s> {
 pub(crate) struct Enum<'s> {
     pub(crate) name: Name<'s>,
     pub(crate) members: Vec<(Name<'s>, Option<Expression<'s>>)>,
+    /// The number of its file.
+    pub(crate) file: u16,
 }
 
 /// A name at its place.
@@ -103,8 +137,8 @@ pub(crate) struct Function<'s> {
     pub(crate) body: Vec<Statement<'s>>,
     /// The brace that ends it, where a missing `return` is noticed.
     pub(crate) end: Span,
-    /// Whether it belongs to the library.
-    pub(crate) library: bool,
+    /// The number of its file; 0 is the library.
+    pub(crate) file: u16,
     /// Whether functions without names stand in it.
     pub(crate) lambdas: bool,
 }

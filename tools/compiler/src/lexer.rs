@@ -44,9 +44,10 @@ const MARKS: [&str; 52] = [
 /// The rest of them, of one character.
 const MARKS_MORE: [&str; 6] = ["~", "?", ":", "=", ".", "@"];
 
-/// Splits `source`; the last token is the end.
-pub(crate) fn tokens(source: &str, diagnostics: &mut Diagnostics) -> Vec<Token> {
-    let mut lexer = Lexer { source, at: 0, new_line: false, templates: Vec::new(), diagnostics };
+/// Splits what stands in `source` from `start`; the last token is the end.
+pub(crate) fn tokens(source: &str, start: usize, diagnostics: &mut Diagnostics) -> Vec<Token> {
+    let mut lexer =
+        Lexer { source, at: start, new_line: false, templates: Vec::new(), diagnostics };
     let mut tokens = Vec::new();
     loop {
         lexer.skip_space();

@@ -1,7 +1,7 @@
-//! The compiler of the language for Revenant programs: the text of a program to a module. LANGUAGE.md is the reference.
+//! The compiler of the language for Revenant programs: the files of a program to a module. LANGUAGE.md is the reference.
 //!
 //! ```text
-//!   text ─ lexer ─▶ tokens ─ parser ─▶ ast ─ lower ─▶ Module ─ infer_blocks, verify ─▶ VerifiedModule
+//!   files ─ lexer ─▶ tokens ─ parser ─▶ ast ─ lower ─▶ Module ─ infer_blocks, verify ─▶ VerifiedModule
 //!                                            │ types, scopes, registers; emit: labels, distances
 //! ```
 //!
@@ -10,8 +10,12 @@
 //! fault of the compiler, and is reported as one instead of being handed out.
 //!
 //! Checking and generation are one walk: an expression is generated as soon as its type is known, into registers that the walk
-//! hands out like a stack above the local variables, which have registers of their own. Before it, the names of the file are declared; the
-//! library's own classes are a program beside it, of which only what is used is walked.
+//! hands out like a stack above the local variables, which have registers of their own. Before it, the names of the files are declared; the
+//! library's own classes are a file beside them, of which only what is used is walked.
+//!
+//! A program of several files becomes one module: a generic class for one choice of types is one class wherever it is used, variables are
+//! imported by instructions and not by calls, and which methods some class has again is known. (A module file imports functions and classes.)
+//! Reading files is the caller's part, by a [`Reader`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -20,49 +24,88 @@ extern crate alloc;
 mod ast;
 mod diagnostic;
 mod emit;
+mod files;
 mod lexer;
 mod lower;
 mod parser;
 mod types;
 
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Span};
+use diagnostic::Diagnostics;
+pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, OtherPlace, Span};
+use files::Files;
+pub use files::{Reader, Source};
 use revenant_bytecode::{VerifiedModule, infer_blocks, verify};
 
-/// Most bytes of a source: places in it are 32 bits, with room to spare.
+/// Most bytes of all sources: places in them are 32 bits, with room to spare.
 pub const SOURCE_BYTES_MAX: usize = 64 << 20;
 
 /// What the language's own classes are made of.
 const LIBRARY: &str = include_str!("../library/library.ts");
 
-/// Compiles the text of a program. `name` is the module's, `file` the source's for stack traces.
+/// What is wrong with a program, and the files that it is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes {
+    /// The files, by their numbers. The first is the library.
+    pub sources: Vec<Source>,
+    /// What is wrong, by place.
+    pub list: Vec<Diagnostic>,
+}
+
+/// Compiles the text of a program of one file. `name` is the module's, `file` the source's for stack traces.
 ///
 /// # Errors
 /// What is wrong with the text, by place.
 pub fn compile(source: &str, name: &str, file: &str) -> Result<VerifiedModule, Vec<Diagnostic>> {
-    let mut diagnostics = diagnostic::Diagnostics::default();
-    if source.len() > SOURCE_BYTES_MAX {
+    let main = Source { path: file.into(), text: source.into() };
+    let mut none = |_: &str| Err(String::from("there are no other files here"));
+    compile_files(main, name, &mut none).map_err(|mistakes| mistakes.list)
+}
+
+/// Compiles a program that begins in the file `main`, with what that imports, into one module. `name` is the module's.
+///
+/// # Errors
+/// What is wrong with the files.
+pub fn compile_files(
+    main: Source,
+    name: &str,
+    read: &mut Reader<'_>,
+) -> Result<VerifiedModule, Mistakes> {
+    let mut diagnostics = Diagnostics::default();
+    if main.text.len() > SOURCE_BYTES_MAX {
         diagnostics.error(Span::default(), "the source is longer than 64 MiB", "");
-        return Err(diagnostics.into_list());
+        let main = Source { text: String::new(), ..main };
+        return Err(mistakes(&Files::gather(main, read), diagnostics));
     }
-    let mut program = parser::parse(source, false, &mut diagnostics);
-    let mut library = parser::parse(LIBRARY, true, &mut diagnostics);
-    // The library comes first: what has one of its names is shown where the program declares it.
-    library.functions.append(&mut program.functions);
-    library.classes.append(&mut program.classes);
-    (program.functions, program.classes) = (library.functions, library.classes);
-    let mut module = lower::lower(&program, source, &mut diagnostics);
+    let file = main.path.clone();
+    let files = Files::gather(main, read);
+    let programs = files.list.iter().zip(0..).map(|(file, number)| {
+        let (text, start) = files.up_to(file);
+        parser::parse(text, start, number, &mut diagnostics)
+    });
+    let programs: Vec<_> = programs.collect();
+    let (program, names) = ast::join(programs);
+    let mut module = lower::lower(&program, &names, &files, &mut diagnostics);
     if !diagnostics.is_empty() {
-        return Err(diagnostics.into_list());
+        return Err(mistakes(&files, diagnostics));
     }
     module.name = name.into();
-    module.source = file.into();
+    module.source = file;
     let verified = infer_blocks(&mut module).and_then(|()| verify(module));
     verified.map_err(|error| {
         let message = format!("a fault of the compiler: what it made does not verify: {error}");
         diagnostics.error(Span::default(), message, "");
-        diagnostics.into_list()
+        mistakes(&files, diagnostics)
     })
+}
+
+fn mistakes(files: &Files, diagnostics: Diagnostics) -> Mistakes {
+    let sources = files.list.iter().map(|file| {
+        let (text, start) = files.up_to(file);
+        Source { path: file.path.clone(), text: text.get(start..).unwrap_or_default().into() }
+    });
+    Mistakes { sources: sources.collect(), list: diagnostics.into_list(files) }
 }

@@ -1,10 +1,10 @@
 //! Properties of the compiler over all texts: it never panics, and what it makes verifies.
 //!
-//! Three kinds of texts: words of the language in any order, programs that work with bytes changed, and programs made by a
-//! grammar, nearly all of which compile. A failing case is shrunk and printed, with the seed, by proptest.
+//! Four kinds of texts: words of the language in any order, programs that work with bytes changed, also of several files, and
+//! programs made by a grammar, nearly all of which compile. A failing case is shrunk and printed, with the seed, by proptest.
 
 use proptest::prelude::*;
-use revenant_compiler::compile;
+use revenant_compiler::{Diagnostic, Source, compile, compile_files};
 
 const PROGRAMS: [&str; 13] = [
     include_str!("../../../samples/hello.ts"),
@@ -22,7 +22,17 @@ const PROGRAMS: [&str; 13] = [
     include_str!("../library/library.ts"),
 ];
 
-const WORDS: [&str; 96] = [
+/// A program of several files.
+const FILES: [(&str, &str); 6] = [
+    ("modules.ts", include_str!("../../tests/language/run/modules.ts")),
+    ("modules/shapes.ts", include_str!("../../tests/language/run/modules/shapes.ts")),
+    ("modules/names.ts", include_str!("../../tests/language/run/modules/names.ts")),
+    ("modules/even.ts", include_str!("../../tests/language/run/modules/even.ts")),
+    ("modules/deeper/odd.ts", include_str!("../../tests/language/run/modules/deeper/odd.ts")),
+    ("modules/generic.ts", include_str!("../../tests/language/run/modules/generic.ts")),
+];
+
+const WORDS: [&str; 101] = [
     "function",
     "export",
     "main",
@@ -44,6 +54,11 @@ const WORDS: [&str; 96] = [
     "null",
     "class",
     "import",
+    "import {",
+    "from",
+    "as",
+    "'./a'",
+    "'./b'",
     "i32",
     "u64",
     "f64",
@@ -147,12 +162,27 @@ fn answers(source: &str) -> bool {
     match compile(source, "random", "random.ts") {
         Ok(_) => true,
         Err(diagnostics) => {
-            assert!(!diagnostics.is_empty());
-            for diagnostic in &diagnostics {
-                assert!(!diagnostic.message.contains("fault of the compiler"), "{diagnostic:?}");
-            }
+            are_answers(&diagnostics);
             false
         }
+    }
+}
+
+fn are_answers(diagnostics: &[Diagnostic]) {
+    assert!(!diagnostics.is_empty());
+    for diagnostic in diagnostics {
+        assert!(!diagnostic.message.contains("fault of the compiler"), "{diagnostic:?}");
+    }
+}
+
+/// Another byte, one less, or no more after it.
+fn change(bytes: &mut Vec<u8>, place: prop::sample::Index, byte: u8, kind: usize) {
+    let Some(last) = bytes.len().checked_sub(1) else { return };
+    let at = place.index(last + 1);
+    match kind {
+        0 => bytes[at] = byte,
+        1 => drop(bytes.remove(at)),
+        _ => bytes.truncate(at.max(32)),
     }
 }
 
@@ -291,14 +321,34 @@ proptest! {
     ) {
         let mut bytes = PROGRAMS[program].as_bytes().to_vec();
         for (place, byte, kind) in changes {
-            let at = place.index(bytes.len());
-            match kind {
-                0 => bytes[at] = byte,
-                1 => drop(bytes.remove(at)),
-                _ => bytes.truncate(at.max(32)),
-            }
+            change(&mut bytes, place, byte, kind);
         }
         answers(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn changed_files_that_import_each_other_get_an_answer(
+        changes in prop::collection::vec((0..FILES.len(), any::<prop::sample::Index>(), any::<u8>(), 0_usize..3), 0..6),
+        words in prop::collection::vec(prop::sample::select(&WORDS), 0..20),
+    ) {
+        let mut files: Vec<(&str, Vec<u8>)> =
+            FILES.iter().map(|(path, text)| (*path, text.as_bytes().to_vec())).collect();
+        for (file, place, byte, kind) in changes {
+            change(&mut files[file].1, place, byte, kind);
+        }
+        let words = words.join(" ");
+        let mut read = |path: &str| match files.iter().find(|(known, _)| *known == path) {
+            Some((_, bytes)) => Ok(String::from_utf8_lossy(bytes).into_owned()),
+            None if path == "a.ts" || path == "b.ts" => Ok(words.clone()),
+            None => Err(String::from("it is not there")),
+        };
+        let main = read("modules.ts").unwrap_or_default();
+        for text in [main.clone(), format!("{words}\n{main}")] {
+            let main = Source { path: "modules.ts".to_owned(), text };
+            if let Err(mistakes) = compile_files(main, "random", &mut read) {
+                are_answers(&mistakes.list);
+            }
+        }
     }
 
     #[test]

@@ -83,10 +83,10 @@ impl<'s> Lowering<'_, 's, '_> {
         member: Name<'s>,
         want: Option<u16>,
     ) -> Option<Value> {
-        if let Some(place) = self.enums.iter().position(|known| known.name == name) {
-            let number = self.enums.get(place)?.members.get(member.text).copied();
+        if let Some(place) = self.enum_number(name) {
+            let number = self.enums.get(usize::from(place))?.members.get(member.text).copied();
             let Some(number) = number else { return Some(self.no_member(name, member)) };
-            let target = self.target(Type::Enum(u16::try_from(place).unwrap_or(u16::MAX)), want);
+            let target = self.target(Type::Enum(place), want);
             self.body.emitter.emit_wide(Opcode::I32Const, target.register, number.cast_unsigned());
             return Some(target);
         }
@@ -100,7 +100,7 @@ impl<'s> Lowering<'_, 's, '_> {
 
     /// The class of this name, if it has no type parameters.
     pub(super) fn class_named(&mut self, name: &str) -> Option<ClassReference> {
-        let place = self.class_templates.get(name).copied()?;
+        let place = self.class_place(name)?;
         self.class_instances.get(&(place, alloc::vec::Vec::new())).copied()
     }
 
@@ -262,7 +262,7 @@ impl<'s> Lowering<'_, 's, '_> {
         member: Name<'s>,
         own: bool,
     ) {
-        if field.modifiers.readonly && !(own && field.owner == class) && !self.body.library {
+        if field.modifiers.readonly && !(own && field.owner == class) && !self.body.is_library() {
             let message = format!("`{}` is readonly", member.text);
             let help = "only the constructor of its class gives it a value";
             self.diagnostics.error_with_help(member.span, message, "assigned to", help);

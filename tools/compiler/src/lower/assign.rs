@@ -132,7 +132,13 @@ impl<'s> Lowering<'_, 's, '_> {
         };
         let found = self.find(name, target.span)?;
         let (Found::Local { constant, .. } | Found::Global(Global { constant, .. })) = found;
-        if constant {
+        if let Found::Global(global) = found
+            && global.file != self.body.file
+        {
+            let message = format!("`{name}` is another file's: only that assigns to it");
+            let help = "write a function there that does, and call it";
+            self.diagnostics.error_with_help(target.span, message, "assigned to", help);
+        } else if constant {
             let message = format!("`{name}` is `const`");
             let help = format!("declare it with `let {name}`");
             self.diagnostics.error_with_help(target.span, message, "assigned to", help);

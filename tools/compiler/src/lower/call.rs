@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use revenant_bytecode::{Native, Opcode};
 
 use super::expression::Value;
+use super::infer::Patterns;
 use super::library::{self, Entry, Means};
+use super::resolve::Bindings;
 use super::{CONSOLE, Callee, Lowering};
 use crate::ast::{Expression, ExpressionKind, Name, Role, TypeName};
 use crate::diagnostic::Span;
@@ -26,10 +28,10 @@ impl<'s> Lowering<'_, 's, '_> {
                 if let Some(kind) = Type::named(name).filter(|kind| kind.is_number()) {
                     return self.conversion_call(kind, arguments, span, want);
                 }
-                if *name == "copyElements" && self.body.library {
+                if *name == "copyElements" && self.body.is_library() {
                     return self.copy_elements(arguments);
                 }
-                if *name == "hashOf" && self.body.library {
+                if *name == "hashOf" && self.body.is_library() {
                     return self.hash_of(arguments, span);
                 }
                 if let Some(entry) = library::function(name) {
@@ -95,8 +97,8 @@ impl<'s> Lowering<'_, 's, '_> {
         arguments: &[Expression<'s>],
         span: Span,
     ) -> Value {
-        let variable = self.globals.contains_key(name)
-            || self.body.locals.iter().any(|local| local.name == name);
+        let variable =
+            self.global(name).is_some() || self.body.locals.iter().any(|local| local.name == name);
         if variable && given.is_empty() {
             let named = Expression { span: place, kind: ExpressionKind::Name(name) };
             let value = self.expression(&named, None, None);
@@ -144,10 +146,10 @@ impl<'s> Lowering<'_, 's, '_> {
         first: Option<Type>,
     ) -> Option<Callee> {
         let hidden = self.body.locals.iter().any(|local| local.name == name);
-        let template = self.templates.get(name).copied().filter(|_| !hidden);
+        let template = self.function_place(name).filter(|_| !hidden);
         let function = template.and_then(|template| self.program.functions.get(template));
         let (Some(template), Some(function)) = (template, function) else {
-            if self.class_templates.contains_key(name) && !hidden {
+            if self.class_place(name).is_some() && !hidden {
                 let message = format!("`{name}` is a class");
                 let help = format!("write `new {name}(...)`");
                 self.diagnostics.error_with_help(place, message, "is made by `new`", help);
@@ -158,7 +160,9 @@ impl<'s> Lowering<'_, 's, '_> {
             return None;
         };
         let types: Option<Vec<Type>> = if given.is_empty() {
-            self.infer(&function.generics, &function.parameters, arguments, first)
+            let (generics, file) = (function.generics.as_slice(), function.file);
+            let patterns = Patterns { generics, file, around: Bindings::default() };
+            self.infer(&patterns, &function.parameters, arguments, first)
         } else {
             Some(given.iter().map(|name| self.declared(name)).collect())
         };

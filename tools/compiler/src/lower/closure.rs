@@ -95,7 +95,7 @@ impl<'s> Lowering<'_, 's, '_> {
 
     fn box_class(&mut self, kind: Type) -> ClassReference {
         let object = ClassReference::builtin(Builtin::Object);
-        let Some(place) = self.class_templates.get("Box").copied() else { return object };
+        let Some(place) = self.library_class("Box") else { return object };
         if kind.value().is_none() {
             return object;
         }
@@ -270,7 +270,7 @@ impl<'s> Lowering<'_, 's, '_> {
             infers: result.is_none(),
             class: self.body.class,
             bindings: self.body.bindings.clone(),
-            library: self.body.library,
+            file: self.body.file,
             ..Body::default()
         };
         let outer = core::mem::replace(&mut self.body, inner);

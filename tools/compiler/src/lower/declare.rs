@@ -1,4 +1,4 @@
-//! The names of the file: functions, classes, enums, variables, before anything is walked.
+//! The names of the files: functions, classes, enums, variables, before anything is walked.
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -8,8 +8,9 @@ use revenant_bytecode::Field;
 
 use super::expression::{integer, literal_type};
 use super::resolve::Bindings;
-use super::{Callee, Global, Lowering, Work, index, library};
-use crate::ast::{Class, Enum, ExpressionKind, Function, Name, TypeKind, Variable};
+use super::scope::Entity;
+use super::{Callee, Global, Lowering, Work, index};
+use crate::ast::{Class, Enum, ExpressionKind, FileNames, Function, TypeKind, Variable};
 use crate::types::Type;
 
 /// An enum.
@@ -20,53 +21,40 @@ pub(super) struct EnumInfo<'s> {
 }
 
 impl<'p, 's> Lowering<'p, 's, '_> {
-    pub(super) fn declare(&mut self) {
+    /// Declares what stands in the files; whether all that they import is there.
+    pub(super) fn declare(&mut self, names: &[FileNames<'s>]) -> bool {
         let program = self.program;
         for (place, class) in program.classes.iter().enumerate() {
-            if self.is_free(class.name) {
-                self.class_templates.insert(class.name.text, place);
-            }
+            self.define(class.file, class.name, Entity::Class(place));
         }
         for declared in &program.enums {
-            if self.is_free(declared.name) {
+            let number = u16::try_from(self.enums.len()).unwrap_or(u16::MAX);
+            if self.define(declared.file, declared.name, Entity::Enum(number)) {
                 self.declare_enum(declared);
             }
         }
         for (place, function) in program.functions.iter().enumerate() {
-            if self.is_free(function.name) {
-                self.templates.insert(function.name.text, place);
-            }
+            self.define(function.file, function.name, Entity::Function(place));
+        }
+        if !self.import_all(names) {
+            return false;
         }
         self.find_overridden();
         for (place, class) in program.classes.iter().enumerate() {
-            if !class.library && class.generics.is_empty() {
+            if class.file != 0 && class.generics.is_empty() {
                 let reference = self.instantiate(place, Vec::new(), class.name.span);
                 self.lay_out(reference);
             }
         }
         for (place, function) in program.functions.iter().enumerate() {
-            if !function.library && function.generics.is_empty() {
+            if function.file != 0 && function.generics.is_empty() {
                 self.instance(place, Vec::new());
             }
         }
         for variable in &program.variables {
             self.declare_variable(variable);
         }
-    }
-
-    fn is_free(&mut self, name: Name<'s>) -> bool {
-        let text = name.text;
-        let taken = library::is_known(text)
-            || Type::named(text).is_some()
-            || self.templates.contains_key(text)
-            || self.class_templates.contains_key(text)
-            || self.globals.contains_key(text)
-            || self.enums.iter().any(|known| known.name == text);
-        if taken {
-            let message = format!("there is a `{text}` already");
-            self.diagnostics.error(name.span, message, "a second one");
-        }
-        !taken
+        true
     }
 
     fn declare_enum(&mut self, declared: &Enum<'s>) {
@@ -101,18 +89,22 @@ impl<'p, 's> Lowering<'p, 's, '_> {
             }
         }
         let above = |class: &Class<'s>| match class.superclass.as_ref().map(|name| &name.kind) {
-            Some(TypeKind::Named(name, _)) => self.class_templates.get(name).copied(),
+            Some(TypeKind::Named(name, _)) => match self.entity_in(class.file, name) {
+                Some(Entity::Class(place)) => Some(place),
+                _ => None,
+            },
             _ => None,
         };
-        for class in classes {
-            let mut next = above(class);
+        let above: Vec<Option<usize>> = classes.iter().map(above).collect();
+        for (place, class) in classes.iter().enumerate() {
+            let mut next = above.get(place).copied().flatten();
             // A circle of classes is reported elsewhere; here it only has to end.
             for _ in 0..revenant_bytecode::CLASS_DEPTH_MAX {
                 let Some(upper) = next else { break };
                 for method in &class.methods {
                     self.overridden.insert((upper, method.role, method.function.name.text));
                 }
-                next = classes.get(upper).and_then(&above);
+                next = above.get(upper).copied().flatten();
             }
         }
     }
@@ -126,7 +118,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         let function = self.program.functions.get(place)?;
         let pairs = function.generics.iter().map(|name| name.text).zip(key.1.iter().copied());
         let bindings = Bindings::new(pairs.collect());
-        let outer = self.body.enter(bindings.clone(), function.library);
+        let outer = self.body.enter(bindings.clone(), function.file);
         let callee = self.callee(function);
         self.body.leave(outer);
         let work = Work {
@@ -166,12 +158,10 @@ impl<'p, 's> Lowering<'p, 's, '_> {
     }
 
     fn declare_variable(&mut self, variable: &'p Variable<'s>) {
+        self.body.file = self.files.number_of(variable.name.span.start);
         let kind = self.variable_type(variable);
-        if !self.is_free(variable.name) {
-            return;
-        }
-        let global = self.static_variable(variable, kind, variable.name.text.into());
-        self.globals.insert(variable.name.text, global);
+        let global = self.static_variable(variable, kind, self.traced(variable.name.text));
+        self.define(global.file, variable.name, Entity::Global(global));
     }
 
     /// A static variable of the module, computed when the program starts.
@@ -183,7 +173,8 @@ impl<'p, 's> Lowering<'p, 's, '_> {
     ) -> Global {
         let place = index(self.module.statics.len());
         self.module.statics.push(Field { name, value: kind.stored() });
-        let global = Global { index: place, kind, constant: variable.constant };
+        let (constant, file) = (variable.constant, self.body.file);
+        let global = Global { index: place, kind, constant, file };
         self.initial.push((global, variable));
         global
     }

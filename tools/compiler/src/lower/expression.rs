@@ -189,7 +189,7 @@ impl<'s> Lowering<'_, 's, '_> {
                 self.body.emitter.emit_wide(Opcode::I32Const, target.register, u32::from(*truth));
                 target
             }
-            ExpressionKind::Name("EMPTY") if self.body.library => self.empty(expected, want),
+            ExpressionKind::Name("EMPTY") if self.body.is_library() => self.empty(expected, want),
             ExpressionKind::Name(name) if self.names_function(name) => {
                 self.named_function(name, expected, span)
             }

@@ -347,7 +347,7 @@ impl<'s> Lowering<'_, 's, '_> {
                 let root = match local {
                     Some(local) => return Some(local.path()),
                     None => {
-                        let (name, _) = self.globals.get_key_value(name)?;
+                        self.global(name)?;
                         Root::Global(name)
                     }
                 };

@@ -68,8 +68,8 @@ pub(super) struct Body<'s> {
     /// Whether the type of the result is that of the first value returned.
     pub(super) infers: bool,
     pub(super) bindings: Bindings<'s>,
-    /// Whether the text is the library's.
-    pub(super) library: bool,
+    /// The number of the file in which the text stands.
+    pub(super) file: u16,
     pub(super) constructor: bool,
     pub(super) facts: Facts<'s>,
     pub(super) label_facts: BTreeMap<Label, Facts<'s>>,
@@ -102,7 +102,7 @@ impl Default for Body<'_> {
             shared: Rc::default(),
             infers: false,
             bindings: Bindings::default(),
-            library: false,
+            file: 0,
             constructor: false,
             facts: Facts::default(),
             label_facts: BTreeMap::new(),
@@ -117,15 +117,20 @@ impl Default for Body<'_> {
 }
 
 impl<'s> Body<'s> {
-    /// Reads types with these bindings; what was before is to be given back.
-    pub(super) fn enter(&mut self, bindings: Bindings<'s>, library: bool) -> (Bindings<'s>, bool) {
-        let outer = core::mem::replace(&mut self.bindings, bindings);
-        (outer, core::mem::replace(&mut self.library, library))
+    /// Whether the text is the library's.
+    pub(super) const fn is_library(&self) -> bool {
+        self.file == 0
     }
 
-    pub(super) fn leave(&mut self, (bindings, library): (Bindings<'s>, bool)) {
+    /// Reads types with these bindings, as in this file; what was before is to be given back.
+    pub(super) fn enter(&mut self, bindings: Bindings<'s>, file: u16) -> (Bindings<'s>, u16) {
+        let outer = core::mem::replace(&mut self.bindings, bindings);
+        (outer, core::mem::replace(&mut self.file, file))
+    }
+
+    pub(super) fn leave(&mut self, (bindings, file): (Bindings<'s>, u16)) {
         self.bindings = bindings;
-        self.library = library;
+        self.file = file;
     }
 
     /// A variable of the surroundings, which stands in this register or in the box there.
@@ -194,6 +199,11 @@ impl<'s> Lowering<'_, 's, '_> {
             let message = format!("there is a `{}` already", name.text);
             self.diagnostics.error(name.span, message, "a second one in the same block");
         }
+        if self.names_space(name.text) {
+            let message = format!("`{}` is what another file has", name.text);
+            let help = "give the variable another name, or the import";
+            self.diagnostics.error_with_help(name.span, message, "a second one", help);
+        }
         let number = self.body.numbers;
         self.body.numbers = number.wrapping_add(1);
         let boxed = self.body.shared.contains(name.text);
@@ -217,14 +227,18 @@ impl<'s> Lowering<'_, 's, '_> {
             let Local { kind, register, constant, boxed, .. } = *local;
             return Some(Found::Local { kind, register, constant, boxed });
         }
-        if let Some(global) = self.globals.get(name) {
-            return Some(Found::Global(*global));
+        if let Some(global) = self.global(name) {
+            return Some(Found::Global(global));
         }
         if super::library::is_known(name) {
             let message = format!("`{name}` belongs to the library and is no value");
             let help = "a function of it is called in one of your own: `(x: i64) => sleep(x)`";
             self.diagnostics.error_with_help(span, message, "not called", help);
-        } else if self.templates.contains_key(name) {
+        } else if self.names_space(name) {
+            let message = format!("`{name}` is what a file has, and no value");
+            let help = format!("write `{name}.` and the name of something in it");
+            self.diagnostics.error_with_help(span, message, "of what?", help);
+        } else if self.function_place(name).is_some() {
             let message = format!("`{name}` is a function and stays the same");
             self.diagnostics.error(span, message, "is no variable");
         } else {

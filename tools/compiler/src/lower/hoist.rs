@@ -116,7 +116,7 @@ impl<'s> Lowering<'_, 's, '_> {
         let local = self.body.locals.iter().rev().find(|local| local.name == name);
         let kind = match local {
             Some(local) => Some(local.kind),
-            None => self.globals.get(name).map(|global| global.kind),
+            None => self.global(name).map(|global| global.kind),
         };
         kind.is_none_or(|kind| !kind.is_reference())
     }

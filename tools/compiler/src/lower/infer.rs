@@ -4,21 +4,31 @@ use alloc::vec::Vec;
 
 use super::Lowering;
 use super::resolve::Bindings;
+use super::scope::Entity;
 use crate::ast::{Expression, ExpressionKind, Lambda, Name, TypeKind, TypeName};
 use crate::types::{Referent, Type};
+
+/// Types as a declaration has them: with type parameters that stand for something yet to be found.
+pub(super) struct Patterns<'a, 's> {
+    pub(super) generics: &'a [Name<'s>],
+    /// The number of the file in which they are written.
+    pub(super) file: u16,
+    /// What the type parameters of the class around them stand for.
+    pub(super) around: Bindings<'s>,
+}
 
 impl<'s> Lowering<'_, 's, '_> {
     /// The types that type parameters have to have for these arguments. The first one's may be known, which saves looking
     /// again at each link of a chain.
     pub(super) fn infer(
         &mut self,
-        generics: &[Name<'s>],
+        patterns: &Patterns<'_, 's>,
         parameters: &[(Name<'s>, Option<TypeName<'s>>)],
         arguments: &[&Expression<'s>],
         first: Option<Type>,
     ) -> Option<Vec<Type>> {
-        let mut found: Vec<Option<Type>> = generics.iter().map(|_| None).collect();
-        if generics.is_empty() {
+        let mut found: Vec<Option<Type>> = patterns.generics.iter().map(|_| None).collect();
+        if patterns.generics.is_empty() {
             return Some(Vec::new());
         }
         // What functions without names take is seen from the other arguments.
@@ -27,13 +37,13 @@ impl<'s> Lowering<'_, 's, '_> {
                 let Some(declared) = declared else { continue };
                 let kind = match &argument.kind {
                     ExpressionKind::Lambda(lambda) if lambdas => {
-                        match self.known_parameters(declared, generics, &found) {
+                        match self.known_parameters(declared, patterns, &found) {
                             Some(given) => self.lambda_argument(lambda, &given),
                             None => self.lambda_argument(lambda, &[]),
                         }
                     }
                     ExpressionKind::Name(name) if lambdas && self.names_function(name) => {
-                        match self.known_parameters(declared, generics, &found) {
+                        match self.known_parameters(declared, patterns, &found) {
                             Some(given) => self.named_argument(name, &declared.kind, given),
                             None => self.named_function_type(name),
                         }
@@ -46,7 +56,7 @@ impl<'s> Lowering<'_, 's, '_> {
                         None => self.argument_type(argument),
                     },
                 };
-                self.unify(declared, kind, generics, &mut found);
+                self.unify(declared, kind, patterns, &mut found);
             }
         }
         found.into_iter().collect()
@@ -56,18 +66,18 @@ impl<'s> Lowering<'_, 's, '_> {
     fn known_parameters(
         &mut self,
         pattern: &TypeName<'s>,
-        generics: &[Name<'s>],
+        patterns: &Patterns<'_, 's>,
         found: &[Option<Type>],
     ) -> Option<Vec<Type>> {
-        let TypeKind::Function(patterns, _) = &pattern.kind else { return None };
-        let known = generics.iter().zip(found);
+        let TypeKind::Function(parameters, _) = &pattern.kind else { return None };
+        let known = patterns.generics.iter().zip(found);
         let known = known.filter_map(|(name, kind)| Some((name.text, (*kind)?)));
-        // The pattern is read as where it was declared: with the types that are known, and as the library's if it is.
-        let bindings = Bindings::new(known.collect());
-        let outer = self.body.enter(bindings, self.body.library);
-        let given = patterns
+        // The pattern is read as where it was declared: with the types that are known, and in its file.
+        let bindings = Bindings::new(known.chain(patterns.around.iter().copied()).collect());
+        let outer = self.body.enter(bindings, patterns.file);
+        let given = parameters
             .iter()
-            .map(|pattern| self.is_known(pattern, generics).then(|| self.declared(pattern)))
+            .map(|name| self.is_known(name, patterns.generics).then(|| self.declared(name)))
             .collect();
         self.body.leave(outer);
         given
@@ -115,7 +125,7 @@ impl<'s> Lowering<'_, 's, '_> {
             }
             ExpressionKind::New(name, arguments) => self.created_type(name, arguments, None),
             ExpressionKind::Call(callee, arguments) => match &callee.kind {
-                ExpressionKind::Name(name) if self.templates.contains_key(name) => {
+                ExpressionKind::Name(name) if self.function_place(name).is_some() => {
                     let all: Vec<&Expression<'s>> = arguments.iter().collect();
                     let callee = self.callee_of(name, &[], callee.span, &all, None);
                     callee.map_or(Type::Mistake, |callee| callee.result)
@@ -130,7 +140,7 @@ impl<'s> Lowering<'_, 's, '_> {
         &self,
         pattern: &TypeName<'s>,
         kind: Type,
-        generics: &[Name<'s>],
+        patterns: &Patterns<'_, 's>,
         found: &mut [Option<Type>],
     ) {
         if matches!(kind, Type::Mistake | Type::Void | Type::Null) {
@@ -138,34 +148,35 @@ impl<'s> Lowering<'_, 's, '_> {
         }
         match &pattern.kind {
             TypeKind::Named(name, given) => {
-                let place = generics.iter().position(|generic| generic.text == *name);
+                let place = patterns.generics.iter().position(|generic| generic.text == *name);
                 if let Some(slot) = place.and_then(|place| found.get_mut(place)) {
                     *slot = slot.or(Some(kind));
                     return;
                 }
                 let Some(Referent::Class(class)) = kind.referent() else { return };
                 let Some(info) = self.classes.get(&class) else { return };
-                if self.class_templates.get(name) == Some(&info.template) {
+                let class = self.entity_in(patterns.file, name);
+                if matches!(class, Some(Entity::Class(place)) if place == info.template) {
                     for (pattern, kind) in given.iter().zip(&info.arguments) {
-                        self.unify(pattern, *kind, generics, found);
+                        self.unify(pattern, *kind, patterns, found);
                     }
                 }
             }
             TypeKind::List(element) => {
                 if let Some(kind) = self.list_element(kind.without_null()) {
-                    self.unify(element, kind, generics, found);
+                    self.unify(element, kind, patterns, found);
                 }
             }
-            TypeKind::Nullable(inner) => self.unify(inner, kind.without_null(), generics, found),
+            TypeKind::Nullable(inner) => self.unify(inner, kind.without_null(), patterns, found),
             TypeKind::Function(parameters, result) => {
                 let Some(Referent::Function(place)) = kind.referent() else { return };
                 let Some((given, returned)) = self.function_types.get(usize::from(place)) else {
                     return;
                 };
                 for (pattern, kind) in parameters.iter().zip(given) {
-                    self.unify(pattern, *kind, generics, found);
+                    self.unify(pattern, *kind, patterns, found);
                 }
-                self.unify(result, *returned, generics, found);
+                self.unify(result, *returned, patterns, found);
             }
             TypeKind::Mistake => {}
         }

@@ -110,7 +110,7 @@ impl<'s> Lowering<'_, 's, '_> {
             return self.named_function_type(name);
         }
         let local = self.body.locals.iter().rev().find(|local| local.name == name);
-        let kind = match (local, self.globals.get(name)) {
+        let kind = match (local, self.global(name)) {
             (Some(local), _) => local.kind,
             (None, Some(global)) => global.kind,
             (None, None) => return Type::Mistake,
@@ -128,10 +128,10 @@ impl<'s> Lowering<'_, 's, '_> {
             if name == "Math" {
                 return Type::F64;
             }
-            if let Some(place) = self.enums.iter().position(|known| known.name == name) {
-                return Type::Enum(u16::try_from(place).unwrap_or(u16::MAX));
+            if let Some(number) = self.enum_number(name) {
+                return Type::Enum(number);
             }
-            let class = self.class_templates.get(name).map(|place| (*place, Vec::new()));
+            let class = self.class_place(name).map(|place| (place, Vec::new()));
             if let Some(class) = class.and_then(|key| self.class_instances.get(&key)) {
                 let info = self.classes.get(class);
                 let field = info.and_then(|info| info.fields.get(member));
@@ -146,7 +146,8 @@ impl<'s> Lowering<'_, 's, '_> {
         }
     }
 
-    fn type_of_field(&self, class: ClassReference, member: &str) -> Type {
+    fn type_of_field(&mut self, class: ClassReference, member: &str) -> Type {
+        self.lay_out(class);
         let Some(info) = self.classes.get(&class) else { return Type::TEXT };
         if let Some(field) = info.fields.get(member) {
             return field.kind;
@@ -165,14 +166,14 @@ impl<'s> Lowering<'_, 's, '_> {
         if let Some(kind) = Type::named(text) {
             return kind;
         }
-        let place = self.class_templates.get(text).copied();
+        let place = self.class_place(text);
         let known = place.and_then(|place| self.class_instances.get(&(place, given)));
         known.map_or(Type::Mistake, |class| Type::Object(Referent::Class(*class)))
     }
 
     /// `T[]` of this element, if the program has used it already.
     fn known_list(&self, element: Type) -> Type {
-        let place = self.class_templates.get("Array").copied();
+        let place = self.library_class("Array");
         let key = place.map(|place| (place, Vec::from([element])));
         let known = key.and_then(|key| self.class_instances.get(&key));
         known.map_or(Type::Mistake, |class| Type::Object(Referent::Class(*class)))
@@ -184,7 +185,7 @@ impl<'s> Lowering<'_, 's, '_> {
                 (Some(kind), _) if kind.is_number() => kind,
                 (_, Some(entry)) => entry.result,
                 _ if self.names_function(name) => {
-                    let key = self.templates.get(name).map(|place| (*place, Vec::new()));
+                    let key = self.function_place(name).map(|place| (place, Vec::new()));
                     let known = key.and_then(|key| self.functions.get(&key));
                     known.map_or(Type::Mistake, |callee| callee.result)
                 }
@@ -211,8 +212,8 @@ impl<'s> Lowering<'_, 's, '_> {
 
     fn type_of_method(&mut self, object: &Expression<'s>, member: &str) -> Type {
         let class = match object.kind {
-            ExpressionKind::Name(name) if self.class_templates.contains_key(name) => {
-                let place = self.class_templates.get(name).copied();
+            ExpressionKind::Name(name) if self.class_place(name).is_some() => {
+                let place = self.class_place(name);
                 place.and_then(|place| self.class_instances.get(&(place, Vec::new()))).copied()
             }
             _ => match self.type_of(object).without_null() {

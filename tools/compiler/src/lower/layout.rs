@@ -102,7 +102,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         }
         let (place, superclass, bindings) = (info.template, info.superclass, info.bindings.clone());
         let Some(tree) = self.program.classes.get(place) else { return };
-        let outer = self.body.enter(bindings, tree.library);
+        let outer = self.body.enter(bindings, tree.file);
         if let Some(upper) = superclass {
             self.inherit(class, upper, tree);
         }
@@ -264,7 +264,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         let tabled = wanted && !modifiers.is_static && role != Role::Constructor;
         let callee = Callee { index: u32::MAX, parameters, result };
         let mut made = MethodInfo { callee, owner: class, modifiers, table: None, overridden };
-        let lazy = tree.library && !tabled;
+        let lazy = tree.file == 0 && !tabled;
         if !modifiers.is_abstract && !lazy {
             made.callee.index = self.reserve_function();
             self.queue_method(class, method, &made.callee, &own);

@@ -120,7 +120,7 @@ impl<'s> Lowering<'_, 's, '_> {
         if failures.is_empty() {
             return;
         }
-        let place = self.templates.get("outOfBounds").copied();
+        let place = self.library_function("outOfBounds");
         let callee = place.and_then(|place| self.instance(place, alloc::vec::Vec::new()));
         let index = callee.map_or(0, |callee| callee.index);
         for (line, label) in failures {
@@ -191,8 +191,7 @@ impl<'s> Lowering<'_, 's, '_> {
             return self.no_elements(kind, parts);
         };
         let template = self.classes.get(&class).map(|info| info.template);
-        let is =
-            |name: &str| template.is_some() && self.class_templates.get(name) == template.as_ref();
+        let is = |name| template.is_some_and(|place| self.is_library_class(name, place));
         let name = parts.name.text;
         let of = match parts.values.kind {
             ExpressionKind::Name(name) => name,

@@ -1,9 +1,9 @@
 //! The tree to a module: types, scopes, registers and instructions in one walk of each function.
 //!
-//! First all names of the file are declared; then functions are walked, each from a list of work to which walking adds what it
+//! First all names of the files are declared; then functions are walked, each from a list of work to which walking adds what it
 //! needs: a generic function or class is walked once for each choice of its types, and only then (so nothing is boxed).
 //!
-//! `mod` has the module's tables and its entry, which the system calls; `declare` the names of the file; `resolve` types and
+//! `mod` has the module's tables and its entry, which the system calls; `declare` the names of the files, `scope` what they mean in each; `resolve` types and
 //! classes as they are written; `layout` what stands where in an object; `function` registers and variables; `facts` what is known at a
 //! place; the others walk what their names say.
 
@@ -30,6 +30,7 @@ mod null;
 mod object;
 mod operator;
 mod resolve;
+mod scope;
 mod statement;
 mod text;
 
@@ -42,9 +43,10 @@ use revenant_bytecode::{
     Signature, ValueType,
 };
 
-use crate::ast::{Function, Name, Program, TypeName, Variable};
+use crate::ast::{FileNames, Function, Name, Program, TypeName, Variable};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::emit::Finished;
+use crate::files::Files;
 use crate::types::Type;
 use function::Body;
 use layout::ClassInfo;
@@ -67,6 +69,8 @@ struct Global {
     index: u32,
     kind: Type,
     constant: bool,
+    /// The number of the file that declares it, the only one that may assign to it.
+    file: u16,
 }
 
 /// A function that is still to be walked.
@@ -88,11 +92,11 @@ struct Lowering<'p, 's, 'd> {
     diagnostics: &'d mut Diagnostics,
     /// Where each line of the source begins.
     lines: Vec<u32>,
-    /// Functions of the file and of the library by name, as places in the tree.
-    templates: BTreeMap<&'s str, usize>,
+    files: &'p Files,
+    /// What names mean, for each file.
+    scopes: Vec<scope::Scope<'s>>,
     functions: BTreeMap<(usize, Vec<Type>), Callee>,
-    /// Classes by name, as places in the tree.
-    class_templates: BTreeMap<&'s str, usize>,
+    /// Instances by the place of the class in the tree and its types.
     class_instances: BTreeMap<(usize, Vec<Type>), ClassReference>,
     classes: BTreeMap<ClassReference, ClassInfo<'s>>,
     /// Of every class of the tree: which of its methods some class below it has, too.
@@ -106,7 +110,6 @@ struct Lowering<'p, 's, 'd> {
     function_types: Vec<(Vec<Type>, Type)>,
     /// By the number of a function the one through which it is called as a value.
     wrappers: BTreeMap<u32, u32>,
-    globals: BTreeMap<&'s str, Global>,
     /// Variables with what computes them, and where they are.
     initial: Vec<(Global, &'p Variable<'s>)>,
     strings: BTreeMap<String, u32>,
@@ -117,16 +120,21 @@ struct Lowering<'p, 's, 'd> {
 }
 
 /// Makes the module; it is of use only if nothing was reported.
-pub(crate) fn lower(program: &Program<'_>, source: &str, diagnostics: &mut Diagnostics) -> Module {
-    let ends = source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+pub(crate) fn lower<'p, 's>(
+    program: &'p Program<'s>,
+    names: &[FileNames<'s>],
+    files: &'p Files,
+    diagnostics: &mut Diagnostics,
+) -> Module {
+    let ends = files.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
     let starts = ends.map(|(at, _)| u32::try_from(at).unwrap_or(u32::MAX).saturating_add(1));
     let mut lowering = Lowering {
         program,
         diagnostics,
         lines: core::iter::once(0).chain(starts).collect(),
-        templates: BTreeMap::new(),
+        files,
+        scopes: files.list.iter().map(|_| scope::Scope::default()).collect(),
         functions: BTreeMap::new(),
-        class_templates: BTreeMap::new(),
         class_instances: BTreeMap::new(),
         classes: BTreeMap::new(),
         overridden: Default::default(),
@@ -136,7 +144,6 @@ pub(crate) fn lower(program: &Program<'_>, source: &str, diagnostics: &mut Diagn
         array_classes: BTreeMap::new(),
         function_types: Vec::new(),
         wrappers: BTreeMap::new(),
-        globals: BTreeMap::new(),
         initial: Vec::new(),
         strings: BTreeMap::new(),
         signatures: BTreeMap::new(),
@@ -148,10 +155,11 @@ pub(crate) fn lower(program: &Program<'_>, source: &str, diagnostics: &mut Diagn
         name: String::from("console"),
         value: ValueType::nullable(Builtin::Console),
     });
-    lowering.declare();
-    lowering.walk_functions();
-    lowering.entry();
-    lowering.walk_functions();
+    if lowering.declare(names) {
+        lowering.walk_functions();
+        lowering.entry();
+        lowering.walk_functions();
+    }
     lowering.module
 }
 
@@ -190,10 +198,23 @@ impl<'p, 's> Lowering<'p, 's, '_> {
     }
 
     fn mark_line(&mut self, span: Span) {
-        if !self.body.library {
-            let line = self.lines.partition_point(|start| *start <= span.start);
-            self.body.emitter.line(index(line));
+        if self.body.is_library() {
+            return;
         }
+        // Lines are counted in the text of all files; those of a file begin with 1.
+        let line = |at: u32| self.lines.partition_point(|start| *start <= at);
+        let file = self.files.list.get(usize::from(self.body.file));
+        let before = file.map_or(0, |file| line(file.span.start).saturating_sub(1));
+        self.body.emitter.line(index(line(span.start).saturating_sub(before)));
+    }
+
+    /// What a function is called in stack traces: with the name of its file, if that is not the program's first.
+    fn traced(&self, name: &str) -> String {
+        let file = self.body.file;
+        if file == self.files.main || self.body.is_library() {
+            return name.into();
+        }
+        alloc::format!("{}.{name}", self.files.short_name(file))
     }
 
     /// A place among the functions for one that will be walked.
@@ -217,7 +238,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
             result: callee.result,
             class: work.class,
             bindings: work.bindings.clone(),
-            library: function.library,
+            file: function.file,
             constructor: work.constructs.is_some(),
             ..Body::default()
         };
@@ -296,6 +317,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         span: Span,
     ) {
         self.failures();
+        let name = self.traced(name);
         let body = core::mem::take(&mut self.body);
         if body.is_too_large() {
             let help = "make parts of it functions of their own";
@@ -309,7 +331,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         let signature = self.signature(parameters, results);
         let Finished { code, lines, handlers } = body.emitter.finish();
         let made = FunctionDefinition {
-            name: name.into(),
+            name,
             signature,
             reference_registers: body.most.references,
             raw_registers: body.most.raws,
@@ -327,7 +349,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
     /// The function that the system calls.
     fn entry(&mut self) {
         let place = self.reserve_function();
-        self.body = Body::default();
+        self.body = Body { file: self.files.main, ..Body::default() };
         let environment = self.body.allocate(Type::TEXT);
         let window = self.body.tops;
         let slot = self.body.allocate(Type::TEXT);
@@ -338,8 +360,10 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         let mut initial = core::mem::take(&mut self.initial);
         initial.sort_by_key(|(_, variable)| variable.name.span.start);
         for (global, variable) in initial {
+            self.body.file = global.file;
             self.initialize(global, variable);
         }
+        self.body.file = self.files.main;
         let results = self.call_main(window);
         self.body.reserve(window, 0, u16::from(!results.is_empty()));
         let environment = Vec::from([ValueType::object(Builtin::Environment)]);
@@ -351,7 +375,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
     /// Calls `main`, hands back what it returns; the types of that.
     fn call_main(&mut self, window: function::Tops) -> Vec<ValueType> {
         let program = self.program;
-        let main = program.functions.iter().position(|function| function.name.text == "main");
+        let main = self.function_place("main");
         let found = main.and_then(|place| {
             let callee = self.functions.get(&(place, Vec::new())).cloned();
             program.functions.get(place).zip(callee)

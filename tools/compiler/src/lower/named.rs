@@ -8,6 +8,8 @@ use revenant_bytecode::{Builtin, Opcode, ValueType};
 use super::exception::Exit;
 use super::expression::Value;
 use super::function::Body;
+use super::infer::Patterns;
+use super::resolve::Bindings;
 use super::{Callee, Lowering};
 use crate::ast::TypeKind;
 use crate::diagnostic::Span;
@@ -16,14 +18,14 @@ use crate::types::{Referent, Type};
 impl<'s> Lowering<'_, 's, '_> {
     /// Whether a name means a function of the program here, and no variable.
     pub(super) fn names_function(&self, name: &str) -> bool {
-        let variable = self.body.locals.iter().any(|local| local.name == name)
-            || self.globals.contains_key(name);
-        !variable && self.templates.contains_key(name)
+        let variable =
+            self.body.locals.iter().any(|local| local.name == name) || self.global(name).is_some();
+        !variable && self.function_place(name).is_some()
     }
 
     /// The function of this name, with the types that are expected of it if it has type parameters.
     fn named_callee(&mut self, name: &str, expected: Option<Type>) -> Option<Callee> {
-        let template = self.templates.get(name).copied()?;
+        let template = self.function_place(name)?;
         let function = self.program.functions.get(template)?;
         if function.generics.is_empty() {
             return self.instance(template, Vec::new());
@@ -32,10 +34,12 @@ impl<'s> Lowering<'_, 's, '_> {
             return None;
         };
         let (given, _) = self.function_types.get(usize::from(place)).cloned()?;
+        let (generics, file) = (function.generics.as_slice(), function.file);
+        let patterns = Patterns { generics, file, around: Bindings::default() };
         let mut found: Vec<Option<Type>> = function.generics.iter().map(|_| None).collect();
         for ((_, declared), kind) in function.parameters.iter().zip(given) {
             if let Some(declared) = declared {
-                self.unify(declared, kind, &function.generics, &mut found);
+                self.unify(declared, kind, &patterns, &mut found);
             }
         }
         let types: Option<Vec<Type>> = found.into_iter().collect();
@@ -100,7 +104,7 @@ impl<'s> Lowering<'_, 's, '_> {
         let index = self.reserve_function();
         self.wrappers.insert(callee.index, index);
         // Nothing in it belongs to a line: as in the library's own functions.
-        let inner = Body { result: callee.result, library: true, ..Body::default() };
+        let inner = Body { result: callee.result, file: 0, ..Body::default() };
         let outer = core::mem::replace(&mut self.body, inner);
         self.body.allocate(Type::TEXT);
         let given: Vec<u16> =

@@ -10,7 +10,9 @@ use revenant_bytecode::{ClassReference, Opcode};
 use super::Lowering;
 use super::expression::Value;
 use super::function::Tops;
+use super::infer::Patterns;
 use super::layout::{MethodInfo, Place};
+use super::resolve::Bindings;
 use crate::ast::{
     Access, Class, Expression, ExpressionKind, Function, Name, Role, Statement, StatementKind,
     TypeName,
@@ -53,7 +55,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         expected: Option<Type>,
     ) -> Type {
         let crate::ast::TypeKind::Named(text, given) = &name.kind else { return Type::Mistake };
-        let place = self.class_templates.get(text).copied();
+        let place = self.class_place(text);
         let tree = place.and_then(|place| self.program.classes.get(place));
         let (Some(place), Some(tree)) = (place, tree) else { return self.declared(name) };
         if !given.is_empty() || tree.generics.is_empty() {
@@ -68,7 +70,9 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         let constructor = tree.methods.iter().find(|method| method.role == Role::Constructor);
         let found = constructor.and_then(|constructor| {
             let arguments: Vec<&Expression<'s>> = arguments.iter().collect();
-            self.infer(&tree.generics, &constructor.function.parameters, &arguments, None)
+            let (generics, file) = (tree.generics.as_slice(), tree.file);
+            let patterns = Patterns { generics, file, around: Bindings::default() };
+            self.infer(&patterns, &constructor.function.parameters, &arguments, None)
         });
         match found {
             Some(types) => Type::Object(Referent::Class(self.instantiate(place, types, name.span))),
@@ -121,7 +125,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
     /// `new Array<T>(n)` is full of zeros or nulls: there has to be such a `T`.
     fn check_zeros(&mut self, kind: Type, span: Span) {
         if let Some(element @ Type::Object(_)) = self.list_element(kind)
-            && !self.body.library
+            && !self.body.is_library()
         {
             let kind = self.show(element);
             let message = format!("there is no `{kind}` to fill this array with");
@@ -290,7 +294,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
                 template(class) == template(owner) || self.is_below(class, owner)
             }
         };
-        if !allowed && !self.body.library {
+        if !allowed && !self.body.is_library() {
             let word = if access == Access::Private { "private" } else { "protected" };
             let message = format!("{name} is {word}");
             self.diagnostics.error(span, message, "cannot be named here");

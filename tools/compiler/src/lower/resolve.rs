@@ -56,17 +56,17 @@ impl<'s> Lowering<'_, 's, '_> {
         if let Some(kind) = Type::named(text) {
             return kind;
         }
-        if let Some(place) = self.enums.iter().position(|known| known.name == text) {
-            return Type::Enum(u16::try_from(place).unwrap_or(u16::MAX));
+        if let Some(number) = self.enum_number(text) {
+            return Type::Enum(number);
         }
-        if text == "RawArray" && self.body.library {
+        if text == "RawArray" && self.body.is_library() {
             let element = arguments.first().map_or(Type::Mistake, |name| self.declared(name));
             return self.raw_array(element);
         }
         if let Some(builtin) = exception(text) {
             return Type::Object(Referent::Class(ClassReference::builtin(builtin)));
         }
-        let Some(place) = self.class_templates.get(text).copied() else {
+        let Some(place) = self.class_place(text) else {
             let help = "there are bool, i32, u32, i64, u64, f32, f64 (number), string, Int32Array and its like, `T[]` and classes";
             let message = format!("there is no type `{text}`");
             self.diagnostics.error_with_help(span, message, "not known", help);
@@ -116,7 +116,7 @@ impl<'s> Lowering<'_, 's, '_> {
         }
         // Superclasses come first; a circle is broken where it is noticed.
         self.class_instances.insert(key.clone(), object);
-        let outer = self.body.enter(bindings.clone(), class.library);
+        let outer = self.body.enter(bindings.clone(), class.file);
         let superclass = class.superclass.as_ref().map(|upper| {
             let found = self.declared(upper);
             self.check_superclass(found, upper.span)
@@ -129,7 +129,7 @@ impl<'s> Lowering<'_, 's, '_> {
         let reference = self.reserve_class(&info.name);
         self.class_instances.insert(key, reference);
         self.classes.insert(reference, info);
-        let outer = self.body.enter(bindings, class.library);
+        let outer = self.body.enter(bindings, class.file);
         let named: Vec<(Type, Span)> =
             class.interfaces.iter().map(|name| (self.declared(name), name.span)).collect();
         self.body.leave(outer);
@@ -224,7 +224,7 @@ impl<'s> Lowering<'_, 's, '_> {
 
     /// `T[]`.
     pub(super) fn list_of(&mut self, element: Type, span: Span) -> Type {
-        let Some(place) = self.class_templates.get("Array").copied() else { return Type::Mistake };
+        let Some(place) = self.library_class("Array") else { return Type::Mistake };
         match element {
             Type::Mistake => Type::Mistake,
             Type::Void | Type::Null => {
@@ -243,7 +243,7 @@ impl<'s> Lowering<'_, 's, '_> {
     pub(super) fn list_element(&self, kind: Type) -> Option<Type> {
         let Type::Object(Referent::Class(class)) = kind else { return None };
         let info = self.classes.get(&class)?;
-        let is_list = self.class_templates.get("Array") == Some(&info.template);
+        let is_list = self.is_library_class("Array", info.template);
         info.arguments.first().copied().filter(|_| is_list)
     }
 

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use super::Parser;
 use crate::ast::{
-    Access, Class, Enum, FieldDeclaration, Function, Method, Modifiers, Name, Role, TypeName,
-    Variable,
+    Access, Class, Enum, FieldDeclaration, Function, Method, Modifiers, Name, Program, Role,
+    TypeName, Variable,
 };
 use crate::diagnostic::Span;
 use crate::lexer::Kind;
@@ -33,7 +33,7 @@ impl<'s> Parser<'s, '_> {
             is_interface,
             fields: Vec::new(),
             methods: Vec::new(),
-            library: self.library,
+            file: self.file,
         };
         if self.accept("extends") {
             if is_interface {
@@ -205,9 +205,9 @@ impl<'s> Parser<'s, '_> {
         let result = self.annotation();
         let before = self.lambdas;
         let (body, end) = self.method_body(bodiless);
-        let (library, lambdas) = (self.library, self.lambdas != before);
+        let (file, lambdas) = (self.file, self.lambdas != before);
         let exported = false;
-        Function { name, exported, generics, parameters, result, body, end, library, lambdas }
+        Function { name, exported, generics, parameters, result, body, end, file, lambdas }
     }
 
     fn method_body(&mut self, bodiless: bool) -> (Vec<crate::ast::Statement<'s>>, Span) {
@@ -253,7 +253,7 @@ impl<'s> Parser<'s, '_> {
         self.expect(")");
         let before = self.lambdas;
         let (body, end) = self.method_body(false);
-        let library = self.library;
+        let file = self.file;
         let function = Function {
             name,
             exported: false,
@@ -262,7 +262,7 @@ impl<'s> Parser<'s, '_> {
             result: None,
             body,
             end,
-            library,
+            file,
             lambdas: self.lambdas != before,
         };
         if class.is_interface || class.methods.iter().any(|m| m.role == Role::Constructor) {
@@ -289,7 +289,7 @@ impl<'s> Parser<'s, '_> {
             result: None,
             body: Vec::new(),
             end: class.name.span,
-            library: self.library,
+            file: self.file,
             lambdas: false,
         };
         let (role, modifiers) = (Role::Constructor, PLAIN);
@@ -298,8 +298,8 @@ impl<'s> Parser<'s, '_> {
     }
 
     /// What follows `enum`.
-    pub(super) fn enumeration(&mut self) -> Option<Enum<'s>> {
-        let name = self.name("the name of the enum")?;
+    pub(super) fn enumeration(&mut self, program: &mut Program<'s>, exported: bool) {
+        let Some(name) = self.name("the name of the enum") else { return };
         self.expect("{");
         let mut members = Vec::new();
         while !self.at_end_of("}") {
@@ -311,6 +311,7 @@ impl<'s> Parser<'s, '_> {
             }
         }
         self.expect("}");
-        Some(Enum { name, members })
+        program.exports.extend(exported.then_some(name));
+        program.enums.push(Enum { name, members, file: self.file });
     }
 }

@@ -430,7 +430,11 @@ impl<'s> Parser<'s, '_> {
             _ if self.ahead(1).kind == Kind::Mark("=>") => return self.lambda(),
             text => {
                 self.name("an expression");
-                return Expression { span, kind: ExpressionKind::Name(text) };
+                let text = self.qualified(text).unwrap_or(text);
+                return Expression {
+                    span: span.to(self.last_span()),
+                    kind: ExpressionKind::Name(text),
+                };
             }
         };
         self.bump();
@@ -443,8 +447,10 @@ impl<'s> Parser<'s, '_> {
         self.bump();
         let token = self.peek();
         let Some(name) = self.name("the class of what is made") else { return self.mistake() };
+        let name = self.qualified(name.text).unwrap_or(name.text);
+        let span = token.span.to(self.last_span());
         let given = if self.text() == "<" { self.type_arguments() } else { Vec::new() };
-        let class = TypeName { span: token.span, kind: TypeKind::Named(name.text, given) };
+        let class = TypeName { span, kind: TypeKind::Named(name, given) };
         self.expect("(");
         let arguments = self.arguments();
         let span = start.to(self.last_span());

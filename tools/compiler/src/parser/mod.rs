@@ -6,6 +6,7 @@
 
 mod class;
 mod expression;
+mod module;
 mod statement;
 mod text;
 mod type_name;
@@ -55,14 +56,18 @@ const RESERVED: [&str; 30] = [
 ];
 const RESERVED_MORE: [&str; 7] = ["try", "typeof", "var", "void", "while", "with", "yield"];
 
-/// Reads a whole file.
+pub(crate) use module::imported;
+
+/// Reads the file that begins at `start` and ends with the text. Files are numbered; 0 is the library.
 pub(crate) fn parse<'s>(
     source: &'s str,
-    library: bool,
+    start: usize,
+    file: u16,
     diagnostics: &mut Diagnostics,
 ) -> Program<'s> {
-    let tokens = tokens(source, diagnostics);
-    let mut parser = Parser { source, tokens, at: 0, depth: 0, library, lambdas: 0, diagnostics };
+    let tokens = tokens(source, start, diagnostics);
+    let spaces = module::spaces(source, &tokens);
+    let mut parser = Parser { spaces, ..Parser::new(source, tokens, file, diagnostics) };
     parser.program()
 }
 
@@ -71,11 +76,25 @@ pub(crate) struct Parser<'s, 'd> {
     tokens: Vec<Token>,
     at: usize,
     depth: u32,
-    /// Whether this is the library's own text.
-    library: bool,
+    /// The number of the file.
+    file: u16,
+    /// Names that stand for what other files have.
+    spaces: Vec<&'s str>,
     /// How many functions without names have been read.
     lambdas: u32,
     diagnostics: &'d mut Diagnostics,
+}
+
+impl<'s, 'd> Parser<'s, 'd> {
+    fn new(
+        source: &'s str,
+        tokens: Vec<Token>,
+        file: u16,
+        diagnostics: &'d mut Diagnostics,
+    ) -> Self {
+        let (at, depth, lambdas, spaces) = (0, 0, 0, Vec::new());
+        Self { source, tokens, at, depth, file, spaces, lambdas, diagnostics }
+    }
 }
 
 impl<'s> Parser<'s, '_> {
@@ -84,27 +103,41 @@ impl<'s> Parser<'s, '_> {
         while self.peek().kind != Kind::End {
             let before = self.at;
             let exported = self.accept("export");
+            if exported && self.refuse_export() {
+                continue;
+            }
             match self.text() {
+                "import" => {
+                    self.bump();
+                    program.imports.extend(self.import());
+                }
                 "function" => {
                     self.bump();
                     let function = self.function(exported);
+                    program.exports.extend(function.iter().filter(|_| exported).map(|f| f.name));
                     program.functions.extend(function);
                 }
                 "let" | "const" => {
                     let constant = self.text() == "const";
                     self.bump();
                     if constant && self.accept("enum") {
-                        program.enums.extend(self.enumeration());
+                        self.enumeration(&mut program, exported);
                     } else {
-                        program.variables.append(&mut self.variables(constant));
+                        let list = self.variables(constant);
+                        program.exports.extend(list.iter().filter(|_| exported).map(|v| v.name));
+                        program.variables.extend(list);
                         self.end_of_statement();
                     }
                 }
                 "enum" => {
                     self.bump();
-                    program.enums.extend(self.enumeration());
+                    self.enumeration(&mut program, exported);
                 }
-                "class" | "abstract" | "interface" => program.classes.extend(self.class()),
+                "class" | "abstract" | "interface" => {
+                    let class = self.class();
+                    program.exports.extend(class.iter().filter(|_| exported).map(|c| c.name));
+                    program.classes.extend(class);
+                }
                 ";" => self.bump(),
                 _ => self.refuse_item(),
             }
@@ -118,9 +151,6 @@ impl<'s> Parser<'s, '_> {
     fn refuse_item(&mut self) {
         let span = self.peek().span;
         let (message, help) = match self.text() {
-            "import" => {
-                ("this version of the language has no modules yet", "write the program in one file")
-            }
             "type" => ("there are no type aliases: types are nominal", "write the type itself"),
             "namespace" | "module" => {
                 ("there are no namespaces", "write the functions at the top of the file")
@@ -145,7 +175,7 @@ impl<'s> Parser<'s, '_> {
                 "" if self.peek().kind == Kind::End => return,
                 "{" => braces = braces.saturating_add(1),
                 "}" => braces = braces.saturating_sub(1),
-                "function" | "export" | "const" | "let" | "class"
+                "function" | "export" | "const" | "let" | "class" | "import"
                     if braces == 0 && self.peek().new_line =>
                 {
                     return;
@@ -173,8 +203,8 @@ impl<'s> Parser<'s, '_> {
         let body = self.statements();
         let end = self.peek().span;
         self.expect("}");
-        let (library, lambdas) = (self.library, self.lambdas != before);
-        Some(Function { name, exported, generics, parameters, result, body, end, library, lambdas })
+        let (file, lambdas) = (self.file, self.lambdas != before);
+        Some(Function { name, exported, generics, parameters, result, body, end, file, lambdas })
     }
 
     /// `(a: T, b: U)`.

@@ -95,8 +95,10 @@ impl<'s> Parser<'s, '_> {
             return TypeName { span: token.span, kind: TypeKind::Mistake };
         }
         self.bump();
+        let text = self.qualified(text).unwrap_or(text);
+        let span = token.span.to(self.last_span());
         let arguments = if self.text() == "<" { self.type_arguments() } else { Vec::new() };
-        TypeName { span: token.span, kind: TypeKind::Named(text, arguments) }
+        TypeName { span, kind: TypeKind::Named(text, arguments) }
     }
 
     /// `(a: T) => R`, or a type in parentheses.
