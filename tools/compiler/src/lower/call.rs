@@ -206,32 +206,43 @@ impl<'s> Lowering<'_, 's, '_> {
         Value { kind: Type::Void, register: 0 }
     }
 
-    /// `hashOf(key)`, of the library: of a text its bytes', of a number its own, of an object one that it keeps.
+    /// `hashOf(key)`, of the library: 31 bits of a text's bytes, of a number as it is, of what an object keeps for it.
     fn hash_of(&mut self, arguments: &[Expression<'s>], span: Span) -> Value {
         let [key] = arguments else { return Value::MISTAKE };
         let kind = self.type_of(key);
         let window = self.body.tops;
-        if kind.is_reference() {
+        let register = if kind.is_reference() {
             self.argument(key, kind);
             let register = window.references;
             self.body.emitter.emit(Opcode::NullCheck, register, register, 0);
             let text = kind.without_null() == Type::TEXT;
             self.native(if text { Native::StringHash } else { Native::ObjectHash }, window);
-        } else if matches!(kind, Type::F32 | Type::F64) {
+            window.raws
+        } else if kind.is_float() {
             if let Some(callee) = self.callee_of("hashOfFloat", &[], span, &[], None) {
                 self.call_function(&callee, &[key], span);
             }
+            window.raws
         } else {
-            let register = self.body.allocate(Type::I64);
-            let number = self.conversion_call(Type::I64, arguments, span, Some(register));
-            self.move_to(Type::I64, register, number.register);
-        }
+            let number = if kind.is_wide() { Type::I64 } else { Type::I32 };
+            self.conversion_call(number, arguments, span, None).register
+        };
         self.body.tops = window;
-        if let Some(callee) = self.callee_of("spreadHash", &[], span, &[], None) {
-            let fields = [window.references, window.raws, 0];
-            self.body.emitter.emit_literal(Opcode::Call, fields, callee.index.into());
+        let hash = self.target(Type::I32, None);
+        let tops = self.body.tops;
+        let upper = self.body.allocate(Type::I64);
+        self.body.tops = tops;
+        let (to, emitter) = (hash.register, &mut self.body.emitter);
+        if kind.is_reference() || kind.is_float() || kind.is_wide() {
+            emitter.emit(Opcode::I64ShrUImm, upper, register, 32);
+            emitter.emit(Opcode::I64Xor, upper, upper, register);
+            emitter.emit(Opcode::I32WrapI64, to, upper, 0);
+            emitter.emit(Opcode::I32ShlImm, to, to, 1);
+        } else {
+            emitter.emit(Opcode::I32ShlImm, to, register, 1);
         }
-        self.result(Type::I32)
+        emitter.emit(Opcode::I32ShrUImm, to, to, 1);
+        hash
     }
 
     /// The result of a call, at the beginning of its window.

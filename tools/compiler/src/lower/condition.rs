@@ -98,7 +98,13 @@ impl<'s> Lowering<'_, 's, '_> {
             ExpressionKind::Binary(operator, left, right) if operator.is_logical() => {
                 // `a && b` goes away as soon as one is false, `a || b` as soon as one is true.
                 let decisive = *operator == Binary::LogicalOr;
-                if decisive == when {
+                if let Some(truth) = self.decided(left) {
+                    if truth != decisive {
+                        self.condition(right, when, to);
+                    } else if decisive == when {
+                        self.body.branch(Opcode::Jump, 0, 0, to);
+                    }
+                } else if decisive == when {
                     self.condition(left, when, to);
                     self.condition(right, when, to);
                 } else {
@@ -126,6 +132,17 @@ impl<'s> Lowering<'_, 's, '_> {
             }
         }
         self.body.tops = tops;
+    }
+
+    /// What a condition of the library comes to by the types that it is compiled for: whether keys are to be compared without a look at their hashes.
+    fn decided(&mut self, value: &Expression<'s>) -> Option<bool> {
+        let ExpressionKind::Call(callee, arguments) = &value.kind else { return None };
+        match (&callee.kind, arguments.as_slice()) {
+            (ExpressionKind::Name("isQuickToCompare"), [key]) if self.body.library => {
+                Some(self.type_of(key).without_null() != Type::TEXT)
+            }
+            _ => None,
+        }
     }
 
     fn branch_on(&mut self, register: u16, when: bool, to: Label) {

@@ -4,7 +4,7 @@ class Set {
     x: i32 = 1;
 }
 
-function spreadHash(): void {}
+function hashOfFloat(): void {}
 
 export function main(): void {
     const map = new Map<string, i32>();

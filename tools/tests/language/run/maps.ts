@@ -37,13 +37,14 @@ function same(map: Map<i64, i32>, plain: Plain): boolean {
     return map.keys().join(",") === plain.keys.join(",") && map.values().join(",") === plain.values.join(",");
 }
 
-function longRun(): string {
+// The keys are so far apart, so that some lie over each other in the map's table.
+function longRun(distance: i64): string {
     const map = new Map<i64, i32>();
     const plain = new Plain();
     let seed = 12345;
     for (let i = 0; i < 3000; i++) {
         seed = (seed * 1309 + 13849) & 65535;
-        const key = i64(seed % 97) * 4294967296;
+        const key = i64(seed % 97) * distance;
         if ((seed >> 7) % 3 === 0) {
             if (map.delete(key) !== plain.delete(key)) return `deleting ${key} at ${i}`;
         } else {
@@ -104,5 +105,5 @@ export function main(): void {
     for (const word of ["a", "b", "a", "c", "b"]) if (!seen.add(word)) console.log("again", word);
     console.log(seen.size, seen.values().join(""), seen.has("c"), seen.delete("c"), seen.has("c"));
     seen.forEach((word) => console.log(word));
-    console.log(longRun());
+    console.log(longRun(1), longRun(-3), longRun(1024), longRun(4294967296), longRun(1099511627776));
 }
