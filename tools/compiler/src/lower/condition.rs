@@ -138,7 +138,7 @@ impl<'s> Lowering<'_, 's, '_> {
     fn decided(&mut self, value: &Expression<'s>) -> Option<bool> {
         let ExpressionKind::Call(callee, arguments) = &value.kind else { return None };
         match (&callee.kind, arguments.as_slice()) {
-            (ExpressionKind::Name("isQuickToCompare"), [key]) if self.body.library => {
+            (ExpressionKind::Name("isQuickToCompare"), [key]) if self.body.is_library() => {
                 Some(self.type_of(key).without_null() != Type::TEXT)
             }
             _ => None,
