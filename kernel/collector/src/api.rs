@@ -113,6 +113,8 @@ pub enum PlantedMark {
     ReadErrorIsEmpty,
     /// Bitmap pages are not compared with their checksums.
     ChecksumSkipped,
+    /// What a lost page may have led to is not looked for.
+    SuspectsForgotten,
     /// What stands in the region is used whatever mark it is of.
     OtherNameUsed,
 }

@@ -34,6 +34,13 @@ pub(crate) fn bit(bytes: &[u8], bit: usize) -> bool {
     bytes.get(bit / 8).is_some_and(|byte| byte >> (bit % 8) & 1 != 0)
 }
 
+/// Clears bit `bit`.
+pub(crate) fn clear_bit(bytes: &mut [u8], bit: usize) {
+    if let Some(byte) = bytes.get_mut(bit / 8) {
+        *byte &= !(1 << (bit % 8));
+    }
+}
+
 /// Sets bit `bit`.
 pub(crate) fn set_bit(bytes: &mut [u8], bit: usize) {
     if let Some(byte) = bytes.get_mut(bit / 8) {

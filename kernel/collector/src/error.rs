@@ -76,6 +76,8 @@ pub enum MarkRefusal {
 pub(crate) enum Stop {
     /// A page of the snapshot.
     Page(PageIndex),
+    /// A page of the snapshot that is not to be had.
+    Lost(PageIndex),
     /// A bitmap page.
     Bitmap(u32),
     /// A checkpoint: as many bitmap pages have changed as the log holds.

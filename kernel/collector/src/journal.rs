@@ -120,8 +120,8 @@ impl Journal {
     }
 
     /// The last durable checkpoint.
-    pub(crate) fn control(&self) -> Option<Control> {
-        self.control
+    pub(crate) fn control(&self) -> Option<&Control> {
+        self.control.as_ref()
     }
 
     /// Gives the device what it takes, and goes on with what is under way.
@@ -239,8 +239,8 @@ impl Journal {
         self.page(place.page).map(|(page, _)| bytes::bit(&page.0, place.marked))
     }
 
-    /// Marks an object; whether it was not marked before, and is to be looked at.
-    pub(crate) fn mark(&mut self, place: BitPlace, weak: bool) -> Result<bool, Stop> {
+    /// Marks an object; whether it was not marked before, and is to be looked at. With `afresh` nothing was foreseen of it.
+    pub(crate) fn mark(&mut self, place: BitPlace, weak: bool, afresh: bool) -> Result<bool, Stop> {
         if self.is_marked(place)? {
             return Ok(false);
         }
@@ -249,12 +249,15 @@ impl Journal {
         if weak {
             bytes::set_bit(&mut page.0, place.weak);
         }
+        if afresh {
+            bytes::clear_bit(&mut page.0, place.scanned);
+        }
         Ok(!bytes::bit(&page.0, place.scanned))
     }
 
     /// Begins a mark: all bitmap pages are written blank, then the first control block.
     pub(crate) fn format(&mut self, pages: u32, control: Control) {
-        let sequence = self.control.map_or(0, |known| known.sequence) + 1;
+        let sequence = self.control().map_or(0, |known| known.sequence) + 1;
         self.next = Control { sequence, log_count: 0, sum: 0, ..control };
         self.control = None;
         self.cache.clear();
@@ -265,8 +268,8 @@ impl Journal {
 
     /// Begins a checkpoint of all changed pages. Until it is durable, the mark waits.
     pub(crate) fn checkpoint(&mut self, control: Control) {
-        let known = self.control.unwrap_or_default();
-        let mut next = Control { sequence: known.sequence + 1, sum: known.sum, ..control };
+        let (sequence, sum) = self.control().map_or((0, 0), |known| (known.sequence, known.sum));
+        let mut next = Control { sequence: sequence + 1, sum, ..control };
         let mut entries = Vec::new();
         for cached in self.cache.iter_mut().filter(|cached| cached.changed) {
             let number = cached.number;
@@ -326,7 +329,7 @@ impl Journal {
                 Job::InPlace
             }
             Job::InPlace => {
-                self.control = Some(self.next);
+                self.control = Some(self.next.clone());
                 self.checkpoints += 1;
                 self.write_in_place()
             }
@@ -366,7 +369,7 @@ impl Journal {
         let found = self.requests.take_arrived();
         let decoded = found.iter().filter_map(|(_, page)| Control::decode(page, self.name, any));
         self.control = decoded.max_by_key(|control| control.sequence);
-        match self.control {
+        match &self.control {
             Some(control) if control.log_count > 0 => {
                 self.requests.read(self.region.log());
                 Job::ReadLogHeader
@@ -377,7 +380,7 @@ impl Journal {
 
     fn log_header_read(&mut self) -> Job {
         let found = self.requests.take_arrived();
-        let wanted = self.control.map_or(0, |control| control.log_checksum);
+        let wanted = self.control().map_or(0, |control| control.log_checksum);
         let header = found.first().map(|(_, page)| page);
         // Another header: the next checkpoint had begun, so what this one named is in place.
         let entries = header.and_then(|page| region::log_entries(page, self.name, wanted));

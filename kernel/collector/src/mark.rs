@@ -15,9 +15,10 @@ use crate::foreseen::Foreseen;
 use crate::heap::{Directory, Place, Walk};
 use crate::journal::Journal;
 use crate::name::MarkName;
-use crate::object::Classes;
+use crate::object::{Classes, Subject};
 use crate::pages::{PageBuffer, Reader};
 use crate::partition::Work;
+use crate::recovery::Recovery;
 use crate::region::{BLOCK_BYTES, Region};
 use crate::requests;
 use crate::roots::{self, Arena, Roots};
@@ -55,6 +56,8 @@ pub(crate) enum Phase {
     Survey(u32, u64),
     Roots(Roots),
     Marking,
+    /// From lost pages.
+    Recovery,
     Pairs(Arena, bool),
     Confirm(u64),
     Seal,
@@ -95,6 +98,8 @@ pub struct Mark {
     pub(crate) confirmed: u64,
     /// What lives in the blocks compared so far.
     pub(crate) survivors: Box<Survivors>,
+    /// What was not to be had, and what follows from that.
+    pub(crate) recovery: Recovery,
     pub(crate) torn: Option<(u64, u64)>,
     pub(crate) objects: u64,
     pub(crate) planted: PlantedMark,
@@ -163,6 +168,7 @@ impl Mark {
             settled_partitions: 0,
             confirmed: 0,
             survivors: Box::default(),
+            recovery: Recovery::default(),
             torn: None,
             objects: 0,
             planted,
@@ -297,6 +303,10 @@ impl Mark {
             Err(Ended::Failed(error)) => MarkOutcome::Failed(error),
             Err(Ended::Stop(Stop::Unsound(what))) => MarkOutcome::Unsound(what),
             Err(Ended::Stop(Stop::Refused(why))) => MarkOutcome::Refused(why),
+            Err(Ended::Stop(Stop::Lost(page))) => match self.pages.lost(page) {
+                Some(damage) => MarkOutcome::Incomplete { page, damage },
+                None => MarkOutcome::Again,
+            },
             Err(Ended::Stop(Stop::Page(page))) => {
                 self.pages.need(page);
                 match self.pages.start(store) {
@@ -334,6 +344,7 @@ impl Mark {
             Phase::Survey(number, sum) => self.survey(number, sum)?,
             Phase::Roots(roots) => self.roots(roots, frames)?,
             Phase::Marking => self.marking(frames)?,
+            Phase::Recovery => self.recover(frames)?,
             Phase::Pairs(walk, found) => self.pairs(walk, found, frames)?,
             Phase::Confirm(next) => self.confirm(next, frames)?,
             Phase::Seal => {
@@ -358,7 +369,7 @@ impl Mark {
         let count = small_partitions + (pages - self.directory.small_pages());
         self.grey = alloc::vec![0; crate::bytes::index(count.into())];
         self.fresh = alloc::vec![true; self.grey.len()];
-        match self.journal.control().filter(|_| !self.anew) {
+        match self.journal.control().filter(|_| !self.anew).cloned() {
             Some(control) if (control.small, control.large) == (small, large) => {
                 self.durable_phase = control.phase;
                 self.cursor = (control.cursor, control.cursor_slot);
@@ -367,6 +378,7 @@ impl Mark {
                 self.settled_partitions = control.partitions;
                 self.confirmed = control.confirmed;
                 *self.survivors = control.survivors;
+                self.recovery = control.recovery;
                 self.taken_up = true;
                 self.phase = Phase::Survey(0, 0);
             }
@@ -399,6 +411,10 @@ impl Mark {
         if wanted != Some(sum) && self.planted != PlantedMark::ChecksumSkipped {
             return Err(Ended::Failed(RegionError::Damaged));
         }
+        // It may have waited to be marked.
+        if let Some(root) = self.recovery.root() {
+            self.send(&[root]);
+        }
         self.phase = match self.durable_phase {
             MARKING | WEAK => Phase::Marking,
             CONFIRMING => Phase::Confirm(self.confirmed),
@@ -423,6 +439,35 @@ impl Mark {
             self.directory.small().div_ceil(self.blocks_per_partition) + (number - first_large)
         };
         crate::bytes::index(partition.into())
+    }
+
+    /// Takes a mark up again that has ended because of a page, to go on without it. The page, and what is known of it; none if it has
+    /// not, or if it did without the page already and cannot go on.
+    pub(crate) fn take_up_without(&mut self) -> Option<(PageIndex, DamagedBlock)> {
+        let Some(MarkOutcome::Incomplete { page, damage }) = self.ended else { return None };
+        if !self.pages.do_without(page, damage) {
+            return None;
+        }
+        self.ended = None;
+        Some((page, damage))
+    }
+
+    /// Collects an object's references, from a slot on; the slot to go on at, if any are left.
+    pub(crate) fn references<F: FrameMemory + ?Sized>(
+        &mut self,
+        place: Place,
+        from: u64,
+        frames: &F,
+        targets: &mut Vec<u64>,
+    ) -> Result<Option<u64>, Stop> {
+        let address = self.directory.address(place).unwrap_or(0);
+        let released = self.torn.filter(|(torn, _)| *torn == address).map_or(0, |(_, slot)| slot);
+        if released == u64::MAX {
+            return Ok(None);
+        }
+        let subject = Subject { place, address, from: from.max(released) };
+        let mut reader = Reader { pages: &mut self.pages, frames };
+        self.classes.targets(&mut reader, &self.directory, subject, targets)
     }
 
     /// Where a reference leads.
@@ -460,6 +505,10 @@ impl Mark {
         }
         if waiting {
             return Ok(self.settle()?);
+        }
+        if self.recovery.is_due() && self.planted != PlantedMark::SuspectsForgotten {
+            self.phase = Phase::Recovery;
+            return Ok(());
         }
         if self.durable_phase == MARKING {
             self.checkpoint();

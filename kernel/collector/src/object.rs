@@ -52,7 +52,9 @@ impl Classes {
         targets: &mut Vec<u64>,
     ) -> Result<Option<u64>, Stop> {
         let Subject { place, address, from } = subject;
-        let class_index = reader.u32(address + object::CLASS)?;
+        let Some(class_index) = unless_lost(reader.u32(address + object::CLASS))? else {
+            return Ok(None);
+        };
         if !self.known.contains_key(&class_index) {
             let shape = load(reader, directory, address, class_index)?;
             if self.known.len() >= KNOWN {
@@ -63,7 +65,9 @@ impl Classes {
         let Some(shape) = self.known.get(&class_index) else { return Ok(None) };
         let large = matches!(place, Place::Large(_));
         let room = directory.room(place);
-        let mut slots = shape.slots(reader, address, large)?;
+        let Some(mut slots) = unless_lost(shape.slots(reader, address, large))? else {
+            return Ok(None);
+        };
         if slots > room {
             return Err(Stop::Unsound(Unsound::Length { address, slots }));
         }
@@ -74,10 +78,14 @@ impl Classes {
             end = slots.min((from / SLOTS_PER_PAGE + 1) * SLOTS_PER_PAGE);
         }
         let payload = address + object::PAYLOAD;
-        let hole = large && from < end && reader.is_hole(page_of(payload + from * SLOT))?;
+        let nothing = |reader: &mut Reader<'_, F>| {
+            unless_lost(reader.is_hole(page_of(payload + from * SLOT)))
+                .map(|hole| hole != Some(false))
+        };
+        let hole = large && from < end && nothing(reader)?;
         for slot in if hole { end..end } else { from..end } {
             if shape.has(slot) {
-                let target = reader.u64(payload + slot * SLOT)?;
+                let target = unless_lost(reader.u64(payload + slot * SLOT))?.unwrap_or(0);
                 if target != 0 {
                     targets.push(target);
                 }
@@ -127,6 +135,15 @@ impl Shape {
                 slot >= fixed || class::FIXED_REFERENCES >> slot.min(63) & 1 != 0
             }
         }
+    }
+}
+
+/// What was read; none if it stood on a lost page, whose references are the suspects' matter ([`crate::recovery`]).
+fn unless_lost<T>(read: Result<T, Stop>) -> Result<Option<T>, Stop> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(Stop::Lost(_)) => Ok(None),
+        Err(stop) => Err(stop),
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct PageBuffer {
     wanted: VecDeque<PageIndex>,
     reading: BTreeMap<PageIndex, FrameIndex>,
     damaged: Option<(PageIndex, DamagedBlock)>,
+    /// Pages that are done without.
+    lost: BTreeMap<PageIndex, DamagedBlock>,
     pub(crate) reads: u64,
     pub(crate) read_error_is_hole: bool,
 }
@@ -65,6 +67,7 @@ impl PageBuffer {
             wanted: VecDeque::new(),
             reading: BTreeMap::new(),
             damaged: None,
+            lost: BTreeMap::new(),
             reads: 0,
             read_error_is_hole: false,
         }
@@ -76,7 +79,8 @@ impl PageBuffer {
 
     /// Asks for a page that will be needed.
     pub(crate) fn want(&mut self, page: PageIndex) {
-        if !self.places.contains_key(&page) && !self.reading.contains_key(&page) {
+        let known = self.places.contains_key(&page) || self.lost.contains_key(&page);
+        if !known && !self.reading.contains_key(&page) {
             self.wanted.push_back(page);
         }
     }
@@ -150,7 +154,9 @@ impl PageBuffer {
             Err(_) if self.read_error_is_hole => PageContent::Zero,
             Err(damage) => {
                 self.free.push(frame);
-                self.damaged.get_or_insert((page, damage));
+                if !self.lost.contains_key(&page) {
+                    self.damaged.get_or_insert((page, damage));
+                }
                 return;
             }
             Ok(content) => content,
@@ -179,6 +185,17 @@ impl PageBuffer {
         self.damaged
     }
 
+    /// Does without the page that could not be read, from now on; false if it did before.
+    pub(crate) fn do_without(&mut self, page: PageIndex, damage: DamagedBlock) -> bool {
+        self.damaged = None;
+        self.lost.insert(page, damage).is_none()
+    }
+
+    /// What is known of a page that is done without.
+    pub(crate) fn lost(&self, page: PageIndex) -> Option<DamagedBlock> {
+        self.lost.get(&page).copied()
+    }
+
     pub(crate) fn is_reading(&self) -> bool {
         !self.reading.is_empty()
     }
@@ -189,7 +206,11 @@ impl PageBuffer {
         let found = match self.held.get_mut(*recent) {
             Some(Some(held)) if held.page == page => Some(held),
             _ => {
-                *recent = *self.places.get(&page).ok_or(Stop::Page(page))?;
+                let missing = || match self.lost.contains_key(&page) {
+                    true => Stop::Lost(page),
+                    false => Stop::Page(page),
+                };
+                *recent = *self.places.get(&page).ok_or_else(missing)?;
                 self.held.get_mut(*recent).and_then(Option::as_mut)
             }
         };

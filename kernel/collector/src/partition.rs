@@ -10,8 +10,7 @@ use crate::error::Stop;
 use crate::heap::{Directory, Place, block_address};
 use crate::journal::Journal;
 use crate::mark::Mark;
-use crate::object::Subject;
-use crate::pages::{Reader, page_of};
+use crate::pages::page_of;
 use crate::region::{BLOCK_BITS, BLOCK_BYTES, BLOCKS_PER_PAGE, BitPlace, LARGE_PER_PAGE};
 use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 use core::ops::Range;
@@ -73,7 +72,8 @@ impl Work {
         }
         let Some((ordinal, granule)) = self.next_grey(mark, first, count)? else {
             // It looks at every cell: that is worth it when there was much to do.
-            if self.scanned >= u64::from(count) * PAGES_A_BLOCK {
+            let worth = self.scanned >= u64::from(count) * PAGES_A_BLOCK;
+            if worth && !mark.recovery.is_needed() {
                 self.foresee(mark, first..first + count, frames)?;
             }
             return Ok(true);
@@ -148,14 +148,7 @@ impl Work {
         frames: &F,
     ) -> Result<Option<u64>, Stop> {
         self.targets.clear();
-        let address = mark.directory.address(place).unwrap_or(0);
-        let released = mark.torn.filter(|(torn, _)| *torn == address).map_or(0, |(_, slot)| slot);
-        if released == u64::MAX {
-            return Ok(None);
-        }
-        let subject = Subject { place, address, from: from.max(released) };
-        let mut reader = Reader { pages: &mut mark.pages, frames };
-        mark.classes.targets(&mut reader, &mark.directory, subject, &mut self.targets)
+        mark.references(place, from, frames, &mut self.targets)
     }
 
     /// The next object of the partition that is marked and not scanned.

@@ -144,7 +144,10 @@ impl Mark {
 }
 
 /// The metadata byte of an address.
-fn metadata<F: FrameMemory + ?Sized>(reader: &mut Reader<'_, F>, address: u64) -> Result<u8, Stop> {
+pub(crate) fn metadata<F: FrameMemory + ?Sized>(
+    reader: &mut Reader<'_, F>,
+    address: u64,
+) -> Result<u8, Stop> {
     reader.u8(address / BLOCK * BLOCK + address % BLOCK / GRANULE)
 }
 

@@ -5,7 +5,8 @@
 #![deny(clippy::indexing_slicing)]
 
 use crate::bytes::{read_u32, read_u64, write_u32, write_u64};
-use crate::survivors::Survivors;
+use crate::recovery::{self, Recovery};
+use crate::survivors::{self, Survivors};
 use alloc::{boxed::Box, vec::Vec};
 use revenant_hal::{BlockIndex, PageBytes};
 use revenant_store::{Layout, checksum};
@@ -29,6 +30,8 @@ const LOG_ENTRIES: usize = 252;
 const _: () = assert!(HEADER + 4 * 2 * BLOCK_BYTES <= 4096);
 const _: () = assert!(HEADER + 3 * LARGE_PER_PAGE as usize / 8 <= 4096);
 const _: () = assert!(HEADER + LOG_ENTRIES * 16 == 4096);
+const _: () = assert!(at::SURVIVORS + survivors::ENCODED <= at::RECOVERY);
+const _: () = assert!(at::RECOVERY + recovery::ENCODED <= 4096);
 
 mod at {
     //! Byte offsets of the fields.
@@ -49,6 +52,7 @@ mod at {
     pub(super) const CONFIRMED: usize = 104;
     pub(super) const PARTITIONS: usize = 112;
     pub(super) const SURVIVORS: usize = 120;
+    pub(super) const RECOVERY: usize = 1088;
 }
 
 /// Where the parts of the region stand.
@@ -205,7 +209,7 @@ pub(crate) fn log_entries(
 }
 
 /// How far a mark is, as its last checkpoint says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Control {
     pub(crate) sequence: u64,
     pub(crate) phase: u32,
@@ -223,6 +227,9 @@ pub(crate) struct Control {
     pub(crate) partitions: u64,
     /// What lives in the blocks that were compared.
     pub(crate) survivors: Survivors,
+    /// How far the recovery from lost pages is, and how many objects were looked at when this was written.
+    pub(crate) recovery: Recovery,
+    pub(crate) objects: u64,
 }
 
 impl Control {
@@ -239,6 +246,7 @@ impl Control {
         write_u64(&mut page.0, at::CONFIRMED, self.confirmed);
         write_u64(&mut page.0, at::PARTITIONS, self.partitions);
         self.survivors.encode(&mut page.0, at::SURVIVORS);
+        self.recovery.encode(&mut page.0, at::RECOVERY, self.objects);
         seal(&mut page, CONTROL_MAGIC, name, self.sequence);
         page
     }
@@ -259,6 +267,8 @@ impl Control {
             confirmed: read_u64(bytes, at::CONFIRMED),
             partitions: read_u64(bytes, at::PARTITIONS),
             survivors: Survivors::decode(bytes, at::SURVIVORS),
+            recovery: Recovery::decode(bytes, at::RECOVERY),
+            objects: 0,
         })
     }
 }

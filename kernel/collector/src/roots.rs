@@ -123,7 +123,14 @@ impl Roots {
             return Ok(Root::Nothing);
         }
         if self.stack < self.stack_end {
-            let target = reader.u64(self.stack)?;
+            let target = match reader.u64(self.stack) {
+                // What ran in it is no younger, and so is what it held: suspects.
+                Err(Stop::Lost(_)) => {
+                    self.stack = (self.stack / PAGE + 1) * PAGE;
+                    return Ok(Root::Nothing);
+                }
+                read => read?,
+            };
             self.stack += SLOT;
             return Ok(if target == 0 { Root::Nothing } else { Root::Object(target) });
         }

@@ -6,7 +6,8 @@
 //!                                         +----- stopped, or failed: what is under way is let go of ---> Leaving
 //!                                         |                                                                ^
 //!                                         +--a page cannot be read--> Rewriting --it is in memory, or ----+
-//!                                                                      stands elsewhere by now
+//!                                         ^                             |         stands elsewhere by now
+//!                                         '------ it is nowhere --------'
 //! ```
 //!
 //! All of it outlives a cut: the pin stands in the superblock, the mark in its region, the sweep's cursor in object space. So a start
@@ -84,6 +85,8 @@ pub enum Order {
     Mark,
     /// Have the page that the mark could not read written with the next snapshot: [`Schedule::rewritten`].
     Rewrite,
+    /// Have the mark go on without the page: [`Schedule::did_without`].
+    DoWithout,
     /// A slice of the sweep, or some: [`Schedule::swept`] when it has come to its end.
     Sweep,
     /// Note what the next one is judged by, and that a wish was granted: [`Schedule::noted`].
@@ -120,6 +123,8 @@ enum Stage {
     Marking,
     /// A page of the snapshot cannot be read; it is looked for in the running machine.
     Rewriting,
+    /// It is nowhere.
+    DoingWithout,
     Sweeping,
     /// The sweep is over in this epoch's snapshot and in later ones.
     Ending(Epoch),
@@ -224,6 +229,7 @@ impl Schedule {
                 if waits { Order::Rest } else { Order::Mark }
             }
             Stage::Rewriting => Order::Rewrite,
+            Stage::DoingWithout => Order::DoWithout,
             Stage::Sweeping => Order::Sweep,
             Stage::Ending(epoch) if view.durable < epoch => Order::Rest,
             Stage::Ending(_) | Stage::Leaving if !self.released => Order::Release,
@@ -269,9 +275,11 @@ impl Schedule {
         self.prospect.wish.stop = false;
         self.note.granted.stop = true;
         self.stage = match self.stage {
-            Stage::Pinning { .. } | Stage::Starting | Stage::Marking | Stage::Rewriting => {
-                Stage::Leaving
-            }
+            Stage::Pinning { .. }
+            | Stage::Starting
+            | Stage::Marking
+            | Stage::Rewriting
+            | Stage::DoingWithout => Stage::Leaving,
             Stage::Sweeping => Stage::Dropping,
             // What was to begin anew does not.
             _ if self.restart.is_some() => self.stage,
@@ -336,14 +344,24 @@ impl Schedule {
     }
 
     /// The running machine has the page, and it will be in the snapshot of this epoch; or it cannot be read there either.
-    pub fn rewritten(&mut self, now: Nanoseconds, epoch: Option<Epoch>) {
+    pub fn rewritten(&mut self, epoch: Option<Epoch>) {
         if epoch.is_none() {
-            return self.failed(now);
+            self.stage = Stage::DoingWithout;
+            return;
         }
         self.rewritten += 1;
         (self.restart, self.tallies) = (epoch, None);
         // A mark taken up again may have been swept by.
         self.stage = Stage::Dropping;
+    }
+
+    /// Whether the mark goes on without the page.
+    pub fn did_without(&mut self, now: Nanoseconds, done: bool) {
+        if done {
+            self.stage = Stage::Marking;
+        } else {
+            self.failed(now);
+        }
     }
 
     /// The mark is complete, and has read so many pages.

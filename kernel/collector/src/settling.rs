@@ -28,6 +28,8 @@ impl Mark {
             confirmed: self.confirmed,
             partitions: self.settled_partitions,
             survivors: *self.survivors,
+            recovery: self.recovery.clone(),
+            objects: self.objects,
             ..Control::default()
         }
     }
@@ -74,7 +76,8 @@ impl Mark {
     /// Marks an object; whether it is grey now. One whose references are known is not: they wait, and so does its scanned bit.
     pub(crate) fn reach(&mut self, address: u64, place: Place) -> Result<bool, Stop> {
         let weak = self.is_weak();
-        let is_grey = self.journal.mark(self.directory.bits(place), weak)?;
+        let afresh = self.recovery.has_cleared();
+        let is_grey = self.journal.mark(self.directory.bits(place), weak, afresh)?;
         let Place::Small(ordinal, granule) = place else { return Ok(is_grey) };
         let room = self.exchange.len() + foreseen::TARGETS <= self.budget.references()
             && self.scanned.len() < self.budget.waiting_blocks();

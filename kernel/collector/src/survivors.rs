@@ -14,7 +14,7 @@ pub(crate) const SIZES: usize = block::SIZE_CLASSES.len() + 1;
 pub(crate) const FILLS: usize = 10;
 
 /// Bytes of the sums in a control block.
-const ENCODED: usize = SIZES * SIZE_BYTES + FILLS * 4 + 4 + 8 + 8;
+pub(crate) const ENCODED: usize = SIZES * SIZE_BYTES + FILLS * 4 + 4 + 8 + 8;
 /// Bytes of those of one size.
 const SIZE_BYTES: usize = 24;
 
@@ -119,7 +119,6 @@ impl Survivors {
 
     /// Writes the sums into a control block.
     pub(crate) fn encode(&self, bytes: &mut [u8], start: usize) {
-        const _: () = assert!(ENCODED <= 4096 - 128);
         for (place, size) in self.sizes.iter().enumerate() {
             let at = start + place * SIZE_BYTES;
             write_u64(bytes, at, size.objects);

@@ -45,6 +45,8 @@ struct World {
     /// Of a mark that met a page it could not read: the epoch whose snapshot has it again.
     rewritten: Option<u64>,
     restarted: u32,
+    /// Pages that marks did without.
+    without: u32,
     /// A page that no new block helps.
     bad_page: bool,
     unfounded: Vec<String>,
@@ -72,6 +74,7 @@ impl World {
             failed: 0,
             rewritten: None,
             restarted: 0,
+            without: 0,
             bad_page: false,
             unfounded: Vec::new(),
         }
@@ -147,15 +150,19 @@ impl World {
             Order::Mark => self.mark(now),
             Order::Rewrite => match self.random.index(4) {
                 0 => {} // it is being read
-                1 if !self.bad_page => {
-                    self.failed += 1;
-                    self.schedule.rewritten(now, None);
-                }
+                1 if !self.bad_page => self.schedule.rewritten(None),
                 _ => {
                     self.rewritten = Some(self.epoch);
-                    self.schedule.rewritten(now, Some(Epoch(self.epoch)));
+                    self.schedule.rewritten(Some(Epoch(self.epoch)));
                 }
             },
+            Order::DoWithout => {
+                self.rule(self.marking.is_some(), "no mark that could do without a page");
+                let done = self.random.one_in(2);
+                (self.without, self.failed) =
+                    (self.without + u32::from(done), self.failed + u32::from(!done));
+                self.schedule.did_without(now, done);
+            }
             Order::Sweep => self.sweep(now),
             Order::Note(note) => self.note(note, now),
             Order::Release => {

@@ -271,7 +271,7 @@ impl Check {
         page: Option<Box<PageBytes>>,
         error: Option<revenant_hal::DiskError>,
     ) {
-        let Claim { reference, kind, .. } = read.claim;
+        let reference = read.claim.reference;
         let other = self.good.insert(reference.block, page.is_some());
         match page {
             Some(page) => {
@@ -281,7 +281,7 @@ impl Check {
                     } else {
                         reference.block
                     };
-                    self.damaged(block, kind, error, false);
+                    self.damaged(block, read.claim, error, false);
                 }
                 if other != Some(true) {
                     self.expand(read.claim, page);
@@ -291,8 +291,8 @@ impl Check {
                 let copies = reference.blocks().count();
                 match other {
                     None if copies > 1 => {}
-                    Some(true) => self.damaged(read.block, kind, error, false),
-                    _ => self.damaged(reference.block, kind, error, true),
+                    Some(true) => self.damaged(read.block, read.claim, error, false),
+                    _ => self.damaged(reference.block, read.claim, error, true),
                 }
                 // A good first copy stays good.
                 if other == Some(true) {
@@ -305,11 +305,12 @@ impl Check {
     fn damaged(
         &mut self,
         block: BlockIndex,
-        kind: Kind,
+        Claim { reference, kind, .. }: Claim,
         device_error: Option<revenant_hal::DiskError>,
         lost: bool,
     ) {
-        let damage = DamagedBlock { block, role: kind.role(), device_error };
+        let (role, birth) = (kind.role(), reference.birth);
+        let damage = DamagedBlock { block, role, device_error, birth };
         self.problem(Problem::Damaged { damage, lost });
     }
 

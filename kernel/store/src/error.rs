@@ -157,6 +157,8 @@ pub struct DamagedBlock {
     pub role: BlockRole,
     /// Whether the device failed; otherwise it delivered something with another checksum.
     pub device_error: Option<DiskError>,
+    /// The epoch whose snapshot it was written for; nothing that it held, or that stands below it, is younger.
+    pub birth: Epoch,
 }
 
 /// What a block is for.

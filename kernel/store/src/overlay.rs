@@ -202,11 +202,12 @@ impl Store {
                 }
             }
         } else {
-            let (block, role) = (reference.block, BlockRole::Page(page));
+            let (Reference { block, birth, .. }, role) = (reference, BlockRole::Page(page));
             let limit = self.request.options.failures_until_read_only;
             let more_chances = self.failures < CHANCES && self.failures + 1 < limit;
             if device_error.is_some() && more_chances {
-                reason = Some(AbandonReason::Damaged(DamagedBlock { block, role, device_error }));
+                let damage = DamagedBlock { block, role, device_error, birth };
+                reason = Some(AbandonReason::Damaged(damage));
             } else {
                 self.events.push_back(StoreEvent::Report(Event::UnreadablePage { page, block }));
                 self.enter_early(&mut commit, page, reference);

@@ -118,7 +118,7 @@ impl Store {
                     self.damaged_page(
                         page,
                         frame,
-                        DamagedBlock { block, role, device_error: None },
+                        DamagedBlock { block, role, device_error: None, birth: reference.birth },
                     );
                 }
                 Ok(reference) => located.push(Located { page, frame, reference, mirror: false }),
@@ -190,8 +190,9 @@ impl Store {
                 self.submit_batch(vec![read]);
             } else {
                 let role = BlockRole::Page(page);
-                let block = reference.block;
-                self.damaged_page(page, frame, DamagedBlock { block, role, device_error: error });
+                let Reference { block, birth, .. } = reference;
+                let damage = DamagedBlock { block, role, device_error: error, birth };
+                self.damaged_page(page, frame, damage);
             }
         }
         self.reads.give_back(batch);

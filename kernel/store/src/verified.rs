@@ -72,8 +72,8 @@ impl<K> VerifiedReads<K> {
             self.pending.insert(tag, pending);
             return None;
         }
-        let block = pending.reference.block;
-        let damage = DamagedBlock { block, role: pending.role, device_error: error };
+        let Reference { block, birth, .. } = pending.reference;
+        let damage = DamagedBlock { block, role: pending.role, device_error: error, birth };
         Some((pending.key, pending.reference, Err(damage)))
     }
 }

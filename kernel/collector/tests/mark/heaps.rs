@@ -16,7 +16,7 @@ use revenant_vm::object::array;
 use std::time::Instant;
 
 /// A world of nodes at ascending addresses, kept by the first alone.
-pub(crate) fn nodes(count: usize, link: impl Fn(&World, &[ObjectAddress])) -> World {
+pub(crate) fn nodes(count: usize, link: impl FnOnce(&World, &[ObjectAddress])) -> World {
     let world = World::new();
     let objects = class_at(world.space, Builtin::ObjectArray as u32);
     let pool = array::allocate(world.space, world.allocator, objects, count as u64).unwrap();

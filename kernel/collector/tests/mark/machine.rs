@@ -18,6 +18,7 @@ use revenant_store::{Copies, OpenFrom, Planted, Purpose, Store, StoreEvent};
 use revenant_vm::Prospect;
 use revenant_vm::counting;
 use revenant_vm::counting::doubt::Wish;
+use revenant_vm::memory::layout::{BLOCK, PAGE, area};
 use revenant_vm::sweep::{self, Outcome, Sweep, Verdicts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -81,6 +82,8 @@ pub(crate) struct Seen {
     pub(crate) incomplete: u32,
     /// Pages that could not be read, written anew.
     pub(crate) rewritten: u32,
+    /// Pages that a mark did without.
+    pub(crate) without: u32,
     pub(crate) resumed_marks: u32,
     /// Starts by what they were and the phase that they came in.
     pub(crate) starts: BTreeSet<(&'static str, Phase)>,
@@ -109,6 +112,8 @@ pub(crate) struct Machine<'a> {
     bugs: Bugs,
     /// The page that the mark could not read.
     unreadable: PageIndex,
+    /// Pages that marks cannot read are not written anew but done without.
+    pub(crate) page_is_lost: bool,
     /// Reads have failed since the start, or will.
     reads_fail: bool,
     pub(crate) seen: Seen,
@@ -155,6 +160,7 @@ impl<'a> Machine<'a> {
             since: Epoch(0),
             bugs,
             unreadable: PageIndex(0),
+            page_is_lost: session % 2 == 0,
             reads_fail: false,
             seen: Seen::default(),
             store,
@@ -202,6 +208,19 @@ impl<'a> Machine<'a> {
         let (operation, effect) = (DiskOperation::Read, FaultEffect::Fail);
         self.disk.add_fault(Fault { operation, target, effect });
         self.reads_fail = true;
+    }
+
+    /// A page of the heap in which objects stand cannot be read any more where the last flip has put it.
+    pub(crate) fn lose(&mut self, nth: usize) {
+        let first = (area::HEAP - area::ROOT) / PAGE;
+        let has_objects = |page: &PageIndex| page.0 >= first && page.0 % (BLOCK / PAGE) != 0;
+        let all: Vec<_> = self.last.iter().filter(|(page, _)| has_objects(page)).collect();
+        let Some((_, bytes)) = all.get(nth % all.len().max(1)) else { return };
+        let image = self.disk.visible();
+        let found = image.written().find(|block| image.read(*block) == &***bytes);
+        if let Some(block) = found {
+            self.fail_reads(FaultTarget::Block(block));
+        }
     }
 
     /// Has the page that could not be read written with the next snapshot.
@@ -357,10 +376,17 @@ impl<'a> Machine<'a> {
             }
             Order::Begin => self.begin(now),
             Order::Mark => self.go_on_marking(now),
+            // All of object space is in memory here; but somebody may say that the page is not.
+            Order::Rewrite if self.page_is_lost => self.schedule.rewritten(None),
             Order::Rewrite => {
-                // All of object space is in memory here.
                 self.rewrite();
-                self.schedule.rewritten(now, Some(self.store.running_epoch()));
+                self.schedule.rewritten(Some(self.store.running_epoch()));
+            }
+            Order::DoWithout => {
+                let done = self.mark.as_mut().is_some_and(|mark| mark.tolerate(false));
+                self.seen.without += u32::from(done);
+                self.phase = if done { Phase::Marking } else { Phase::Ending };
+                self.schedule.did_without(now, done);
             }
             Order::Sweep => self.slice(now),
             Order::Note(note) => {

@@ -9,6 +9,7 @@ mod exact;
 mod figures;
 mod graphs;
 mod heaps;
+mod lost;
 mod machine;
 #[path = "../../../../vm/tests/mutators/mod.rs"]
 mod mutators;

@@ -168,6 +168,7 @@ impl<'a> Run<'a> {
         self.seen.collections += seen.collections;
         self.seen.incomplete += seen.incomplete;
         self.seen.rewritten += seen.rewritten;
+        self.seen.without += seen.without;
         self.seen.resumed_marks += seen.resumed_marks;
         self.seen.dropped |= seen.dropped;
         self.seen.starts.extend(seen.starts);
@@ -176,7 +177,7 @@ impl<'a> Run<'a> {
     /// Somebody wants something of the collector, or the disk begins to fail, or is well again.
     fn disturb(&mut self) {
         let (which, later, nth) =
-            (self.random.below(8), self.random.one_in(4), self.random.below(60));
+            (self.random.below(12), self.random.one_in(4), self.random.below(60));
         let one_in = 2 + self.random.below(40);
         let machine = self.machine();
         match which {
@@ -187,6 +188,7 @@ impl<'a> Run<'a> {
             3 => machine.fail_reads(FaultTarget::Nth(nth)),
             4 if later => machine.fail_reads(FaultTarget::OneIn(one_in)),
             5 if later => machine.now += HOUR,
+            6..10 => machine.lose(usize::try_from(one_in * nth).unwrap()),
             _ => machine.disk.clear_faults(),
         }
     }
@@ -271,11 +273,13 @@ fn runs(seeds: core::ops::Range<u64>) {
         all.collections += seen.collections;
         all.incomplete += seen.incomplete;
         all.rewritten += seen.rewritten;
+        all.without += seen.without;
         all.resumed_marks += seen.resumed_marks;
         all.starts.extend(seen.starts);
     }
     println!("{all:?}");
-    assert!(all.objects > 100 && all.rewritten > 10 && all.resumed_marks > 10, "{all:?}");
+    assert!(all.objects > 100 && all.resumed_marks > 10, "{all:?}");
+    assert!(all.rewritten > 10 && all.without > 10, "{all:?}");
     for kind in ["cut", "rollback", "step back", "step back before"] {
         for phase in [
             Phase::Idle,
@@ -330,6 +334,7 @@ fn planted_bugs_are_seen() {
         of_sweep(sweep::Planted::UnmarkedCountedDown),
         of_sweep(sweep::Planted::PartNotNoted),
         of_mark(PlantedMark::ReadErrorIsEmpty),
+        of_mark(PlantedMark::SuspectsForgotten),
         of_mark(PlantedMark::OtherNameUsed),
         of_store(Planted::PinForgotten),
         of_store(Planted::SuperblockFlushSkipped),

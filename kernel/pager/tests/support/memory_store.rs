@@ -244,7 +244,12 @@ impl MemoryStore {
             Request::Read(page, frame) => {
                 let result = if self.damaged.contains(&page.0) {
                     let role = BlockRole::Page(page);
-                    Err(DamagedBlock { block: BlockIndex(page.0), role, device_error: None })
+                    Err(DamagedBlock {
+                        block: BlockIndex(page.0),
+                        role,
+                        device_error: None,
+                        birth: Epoch(1),
+                    })
                 } else if let Some(bytes) = self.content(page) {
                     frames.bytes_mut(frame).0.copy_from_slice(&bytes.0);
                     Ok(PageContent::Stored)
