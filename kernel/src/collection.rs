@@ -5,6 +5,7 @@
 //! collects drops that and begins anew.
 
 use crate::event_loop::EventLoop;
+use crate::lost_found::Finding;
 use crate::programs::Programs;
 use crate::space::Rewrite;
 use crate::{detail, log, space};
@@ -129,7 +130,7 @@ impl Collector {
 
 /// The collection: its schedule, and what the sweep under way has freed in this session.
 pub(crate) struct Collection {
-    schedule: Schedule,
+    pub(crate) schedule: Schedule,
     programs_run: bool,
     statistics: Statistics,
     /// When the mark was begun, or taken up again.
@@ -141,7 +142,9 @@ pub(crate) struct Collection {
     /// An account that is to be kept.
     account: Option<String>,
     /// The page that the mark could not read.
-    unreadable: PageIndex,
+    pub(crate) unreadable: PageIndex,
+    /// What a mark that did without pages has found, until it is brought in.
+    pub(crate) finding: Option<Finding>,
 }
 
 impl Collection {
@@ -165,6 +168,7 @@ impl Collection {
             marked: String::new(),
             account: None,
             unreadable: PageIndex(0),
+            finding: None,
         }
     }
 
@@ -214,7 +218,11 @@ impl<P: Programs> EventLoop<P> {
             Order::Begin => self.begin_mark(),
             Order::Mark => self.go_on_marking(),
             Order::Rewrite => self.rewrite(),
-            Order::Sweep => self.go_on_sweeping(),
+            Order::DoWithout => self.do_without_page(),
+            Order::Sweep => match self.bring_in_finding() {
+                Some(more) => more,
+                None => self.go_on_sweeping(),
+            },
             Order::Note(note) => {
                 if self.keep_account()
                     && self.attempt(|programs, _| programs.note_collection(note)).is_some()
@@ -261,6 +269,8 @@ impl<P: Programs> EventLoop<P> {
             MarkOutcome::Waiting => space::with(|space| space.collector().begins_to_wait()),
             MarkOutcome::Complete => {
                 let epoch = space::with(|space| space.collector_pin()).unwrap_or(Epoch(0));
+                let recovered = space::with(|space| space.recovered_by_mark());
+                self.collection.finding = Finding::new(epoch, recovered);
                 let concluded = space::with(|space| space.conclude_mark());
                 let Some((figures, survivors)) = concluded else {
                     self.give_collection_up(format_args!("the snapshot is not pinned any more"));
@@ -295,17 +305,16 @@ impl<P: Programs> EventLoop<P> {
     /// Has the page that the snapshot has in vain written anew, from memory or from where it stands by now.
     fn rewrite(&mut self) -> bool {
         let page = self.collection.unreadable;
-        let now = self.world.clock.monotonic();
         match space::with(|space| space.rewrite(page)) {
             Rewrite::Waits => false,
             Rewrite::Done(epoch) => {
                 log!("collect rewrites page={page} epoch={epoch}");
-                self.collection.schedule.rewritten(now, Some(epoch));
+                self.collection.schedule.rewritten(Some(epoch));
                 true
             }
             Rewrite::Impossible(reason) => {
-                log!("collect failed page={page} reason=\"{reason}\"");
-                self.collection.schedule.rewritten(now, None);
+                log!("collect lost page={page} reason=\"{reason}\"");
+                self.collection.schedule.rewritten(None);
                 true
             }
         }

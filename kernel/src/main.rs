@@ -22,6 +22,8 @@ mod load;
 #[cfg(target_os = "none")]
 mod log;
 #[cfg(target_os = "none")]
+mod lost_found;
+#[cfg(target_os = "none")]
 mod probe;
 #[cfg(target_os = "none")]
 mod programs;

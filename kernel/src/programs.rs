@@ -5,13 +5,13 @@
 use crate::world::World;
 use alloc::vec::Vec;
 use revenant_collector::schedule::Note;
-use revenant_hal::PageIndex;
+use revenant_hal::{Epoch, PageIndex};
 use revenant_machine::attention;
 use revenant_vm::heap::AllocationError;
 use revenant_vm::sweep::{Slice, Verdicts};
 use revenant_vm::{
-    PageVerdict, Prospect, Quota, Requests, StepOutcome, SystemStep, ThreadId, Turn, Vm,
-    WitnessRecord,
+    Hanging, Lost, PageVerdict, Prospect, Quota, Requests, StepOutcome, SystemStep, ThreadId, Turn,
+    Vm, WitnessRecord,
 };
 
 /// The loop's view of programs. Its documentation is that of [`Vm`]'s methods with the same names, which overrides all of
@@ -72,6 +72,32 @@ pub(crate) trait Programs {
         _world: &mut World,
     ) -> Option<Result<(), AllocationError>> {
         Some(Ok(()))
+    }
+    /// *Attempt.* Hangs what a lost page led to; none if that has to wait.
+    fn hang(
+        &mut self,
+        _lost: &Lost,
+        _world: &mut World,
+    ) -> Option<Result<Hanging, AllocationError>> {
+        Some(Ok(Hanging::Refused))
+    }
+    /// *Attempt.* Keeps the report on lost pages; none if that has to wait.
+    fn keep_lost(
+        &mut self,
+        _epoch: Epoch,
+        _pages: &[PageIndex],
+        _report: &str,
+        _world: &mut World,
+    ) -> Option<Result<(), AllocationError>> {
+        Some(Ok(()))
+    }
+    /// *Attempt.* Whether such a report was about this page; none if that has to wait.
+    fn knows_lost(
+        &mut self,
+        _page: PageIndex,
+        _world: &mut World,
+    ) -> Option<Result<bool, AllocationError>> {
+        Some(Ok(false))
     }
     /// *Attempt.* Groups, that of the system included.
     fn groups(&mut self) -> u32 {
@@ -160,6 +186,28 @@ impl Programs for Vm {
         world: &mut World,
     ) -> Option<Result<(), AllocationError>> {
         Self::keep_account(self, text, world)
+    }
+
+    fn hang(&mut self, lost: &Lost, world: &mut World) -> Option<Result<Hanging, AllocationError>> {
+        Self::hang(self, lost, world)
+    }
+
+    fn keep_lost(
+        &mut self,
+        epoch: Epoch,
+        pages: &[PageIndex],
+        report: &str,
+        world: &mut World,
+    ) -> Option<Result<(), AllocationError>> {
+        Self::keep_lost(self, epoch, pages, report, world)
+    }
+
+    fn knows_lost(
+        &mut self,
+        page: PageIndex,
+        world: &mut World,
+    ) -> Option<Result<bool, AllocationError>> {
+        Self::knows_lost(self, page, world)
     }
 
     fn groups(&mut self) -> u32 {

@@ -40,10 +40,10 @@ mod thread;
 pub use natives::{Answer, NativeAnswers};
 pub use system::script;
 pub use system::{
-    Creation, CreationError, Discarded, DiskSpace, Environment, ExitStatus, InspectError, NamedWay,
-    PageVerdict, PastRead, Prospect, Quota, Requests, ResumeError, StepOutcome, SystemStep,
-    ThreadId, Turn, TurnLimits, VerifiedAgain, Verifier, Vm, WitnessRecord, accounts, class_name,
-    name_way, title_of,
+    Creation, CreationError, Discarded, DiskSpace, Environment, ExitStatus, Hanging, InspectError,
+    Lost, NamedWay, PageVerdict, PastRead, Prospect, Quota, Requests, ResumeError, StepOutcome,
+    SystemStep, ThreadId, Turn, TurnLimits, VerifiedAgain, Verifier, Vm, WitnessRecord, accounts,
+    class_name, name_way, title_of,
 };
 
 /// What a disk must have been made for, so that its programs can go on here: the layout of objects in the high half, in the low half the

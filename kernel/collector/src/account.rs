@@ -10,11 +10,12 @@
 //! | `freed`, `freed_bytes`, `circles`, `unstuck`, `left`, `weak_cleared`, `passed_over`, `classes` | what the sweep has freed, and why; by class index, objects and bytes |
 
 use crate::api::MarkStatistics;
+use crate::recovery::{Recovered, Subtree};
 use crate::survivors::Survivors;
 use alloc::{string::String, vec::Vec};
 use core::fmt::Write;
-use revenant_hal::Epoch;
-use revenant_vm::memory::layout::{GRANULE, block};
+use revenant_hal::{Epoch, OBJECT_SPACE_BASE};
+use revenant_vm::memory::layout::{GRANULE, PAGE, block};
 use revenant_vm::sweep::Statistics;
 
 /// Classes that are named.
@@ -50,6 +51,28 @@ pub fn marked(epoch: Epoch, mark: &MarkStatistics, survivors: Option<&Survivors>
         }
     }
     word!(text, " pages_read={} partitions={}", mark.pages_read, mark.partitions);
+    text
+}
+
+/// The report that is hung beside what was found in a snapshot of which pages are lost.
+#[must_use]
+pub fn recovered(epoch: Epoch, recovered: &Recovered) -> String {
+    let mut text = String::new();
+    word!(text, "Snapshot {epoch}: the disk could not deliver");
+    for (place, page) in recovered.pages.iter().enumerate() {
+        let address = OBJECT_SPACE_BASE.saturating_add(page.0 * PAGE);
+        let comma = if place == 0 { "" } else { "," };
+        word!(text, "{comma} page {} at {address:#x}", page.0);
+    }
+    word!(text, ". Objects there throw an exception that names it.");
+    if recovered.subtrees.is_empty() {
+        word!(text, " Nothing was found that only they may have led to.");
+    }
+    for (place, subtree) in recovered.subtrees.iter().enumerate() {
+        let lead = if place == 0 { " Found, and hung here:" } else { ";" };
+        let Subtree { root, objects } = subtree;
+        word!(text, "{lead} {}: {objects} objects from {:#x}", place + 1, root.0);
+    }
     text
 }
 

@@ -50,6 +50,7 @@ extern crate alloc;
 
 pub mod account;
 mod api;
+mod begin;
 mod bytes;
 mod error;
 mod foreseen;

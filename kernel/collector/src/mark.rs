@@ -41,7 +41,7 @@ const WORTH: usize = 0;
 const LEAST_FRAMES: usize = 16;
 
 /// Phases as the control block names them.
-const ROOTS: u32 = 1;
+pub(crate) const ROOTS: u32 = 1;
 pub(crate) const MARKING: u32 = 2;
 pub(crate) const WEAK: u32 = 3;
 pub(crate) const CONFIRMING: u32 = 4;
@@ -68,7 +68,7 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub struct Mark {
     name: MarkName,
-    region: Region,
+    pub(crate) region: Region,
     pub(crate) budget: MarkBudget,
     pub(crate) phase: Phase,
     /// The phase that a checkpoint names.
@@ -87,7 +87,7 @@ pub struct Mark {
     /// Grey objects that each partition has at least, or a guess after a restart.
     pub(crate) grey: Vec<u32>,
     /// Partitions that were never worked on.
-    fresh: Vec<bool>,
+    pub(crate) fresh: Vec<bool>,
     pub(crate) blocks_per_partition: u32,
     work: Option<Work>,
     /// The large object being scanned: ordinal plus one, next slot; and as of the last settling.
@@ -103,9 +103,9 @@ pub struct Mark {
     pub(crate) torn: Option<(u64, u64)>,
     pub(crate) objects: u64,
     pub(crate) planted: PlantedMark,
-    anew: bool,
-    taken_up: bool,
-    ended: Option<MarkOutcome>,
+    pub(crate) anew: bool,
+    pub(crate) taken_up: bool,
+    pub(crate) ended: Option<MarkOutcome>,
 }
 
 impl Mark {
@@ -358,72 +358,6 @@ impl Mark {
         Ok(())
     }
 
-    /// The number of bitmap pages is known: a new mark writes them blank, an old one has to be about the same blocks.
-    fn directory_known(&mut self) -> Result<(), Ended> {
-        let (small, large) = (self.directory.small(), self.directory.large());
-        let pages = self.directory.pages();
-        if u64::from(pages) > self.region.bitmap_pages() {
-            return Err(Stop::Refused(MarkRefusal::TooManyBlocks).into());
-        }
-        let small_partitions = small.div_ceil(self.blocks_per_partition);
-        let count = small_partitions + (pages - self.directory.small_pages());
-        self.grey = alloc::vec![0; crate::bytes::index(count.into())];
-        self.fresh = alloc::vec![true; self.grey.len()];
-        match self.journal.control().filter(|_| !self.anew).cloned() {
-            Some(control) if (control.small, control.large) == (small, large) => {
-                self.durable_phase = control.phase;
-                self.cursor = (control.cursor, control.cursor_slot);
-                self.settled_cursor = self.cursor;
-                self.partitions = control.partitions;
-                self.settled_partitions = control.partitions;
-                self.confirmed = control.confirmed;
-                *self.survivors = control.survivors;
-                self.recovery = control.recovery;
-                self.taken_up = true;
-                self.phase = Phase::Survey(0, 0);
-            }
-            Some(_) => return Err(Ended::Failed(RegionError::Damaged)),
-            None => self.begin_anew(),
-        }
-        Ok(())
-    }
-
-    fn begin_anew(&mut self) {
-        self.durable_phase = ROOTS;
-        let control = self.control();
-        self.journal.format(self.directory.pages(), control);
-        self.phase = Phase::Format;
-    }
-
-    /// After a restart: every bitmap page is what the last checkpoint left, and where grey objects are.
-    fn survey(&mut self, number: u32, sum: u64) -> Result<(), Ended> {
-        if number < self.directory.pages() {
-            let grey = crate::partition::has_grey(&mut self.journal, &self.directory, number)?;
-            let (_, page_sum) = self.journal.page(number)?;
-            if grey {
-                let partition = self.partition_of_page(number);
-                self.set_grey(partition);
-            }
-            self.phase = Phase::Survey(number + 1, sum.wrapping_add(page_sum));
-            return Ok(());
-        }
-        let wanted = self.journal.control().map(|control| control.sum);
-        if wanted != Some(sum) && self.planted != PlantedMark::ChecksumSkipped {
-            return Err(Ended::Failed(RegionError::Damaged));
-        }
-        // It may have waited to be marked.
-        if let Some(root) = self.recovery.root() {
-            self.send(&[root]);
-        }
-        self.phase = match self.durable_phase {
-            MARKING | WEAK => Phase::Marking,
-            CONFIRMING => Phase::Confirm(self.confirmed),
-            COMPLETE => Phase::Seal,
-            _ => Phase::Roots(Roots::default()),
-        };
-        Ok(())
-    }
-
     pub(crate) fn set_grey(&mut self, partition: usize) {
         if let Some(grey) = self.grey.get_mut(partition) {
             *grey = grey.saturating_add(1);
@@ -439,17 +373,6 @@ impl Mark {
             self.directory.small().div_ceil(self.blocks_per_partition) + (number - first_large)
         };
         crate::bytes::index(partition.into())
-    }
-
-    /// Takes a mark up again that has ended because of a page, to go on without it. The page, and what is known of it; none if it has
-    /// not, or if it did without the page already and cannot go on.
-    pub(crate) fn take_up_without(&mut self) -> Option<(PageIndex, DamagedBlock)> {
-        let Some(MarkOutcome::Incomplete { page, damage }) = self.ended else { return None };
-        if !self.pages.do_without(page, damage) {
-            return None;
-        }
-        self.ended = None;
-        Some((page, damage))
     }
 
     /// Collects an object's references, from a slot on; the slot to go on at, if any are left.

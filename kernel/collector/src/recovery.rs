@@ -19,6 +19,7 @@
 //! Invariants: the control block carries how far this is, and how young a page was met at most, with the bits that follow from it; a root whose marks
 //! were not entered at a cut is sent again.
 
+use crate::api::MarkOutcome;
 use crate::bytes::{bit, index, read_u32, read_u64, set_bit, write_u32, write_u64};
 use crate::error::Stop;
 use crate::heap::Place;
@@ -191,14 +192,20 @@ pub struct Recovered {
     pub pages: Vec<PageIndex>,
     /// Subtrees for lost+found; none if all the pages were known to be lost.
     pub subtrees: Vec<Subtree>,
+    /// Of one page at least nobody knew so far.
+    pub is_news: bool,
 }
 
 impl Mark {
-    /// Goes on without the page that [`crate::MarkOutcome::Incomplete`] has named, and that is nowhere else either. What was `known` to be lost
+    /// Goes on without the page that [`MarkOutcome::Incomplete`] has named, and that is nowhere else either. What was `known` to be lost
     /// brings nothing to lost+found. False: it cannot be done without.
     #[must_use]
     pub fn tolerate(&mut self, known: bool) -> bool {
-        let Some((page, damage)) = self.take_up_without() else { return false };
+        let Some(MarkOutcome::Incomplete { page, damage }) = self.ended else { return false };
+        if !self.pages.do_without(page, damage) {
+            return false;
+        }
+        self.ended = None;
         // Where the reference has no birth, anything may have been there.
         let birth = if damage.birth.0 == 0 { self.name().epoch } else { damage.birth };
         self.recovery.youngest = self.recovery.youngest.max(birth);
@@ -212,10 +219,8 @@ impl Mark {
     /// What a complete mark did without; none if it had everything.
     #[must_use]
     pub fn recovered(&self) -> Option<Recovered> {
-        let Recovery { pages, found, .. } = &self.recovery;
-        self.recovery
-            .is_needed()
-            .then(|| Recovered { pages: pages.clone(), subtrees: found.clone() })
+        let Recovery { pages, found, is_news, .. } = self.recovery.clone();
+        self.recovery.is_needed().then_some(Recovered { pages, subtrees: found, is_news })
     }
 
     /// The next piece: a bitmap page, an object, or a suspect whose marks then spread.

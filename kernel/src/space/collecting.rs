@@ -2,7 +2,9 @@
 
 use super::ObjectSpace;
 use crate::collection::Collector;
-use revenant_collector::{MarkOutcome, MarkRefusal, MarkStatistics, RegionError, Survivors};
+use revenant_collector::{
+    MarkOutcome, MarkRefusal, MarkStatistics, Recovered, RegionError, Survivors,
+};
 use revenant_hal::{Epoch, PageIndex};
 use revenant_pager::{FaultOutcome, Impossible, Memory};
 
@@ -61,6 +63,16 @@ impl ObjectSpace {
             outcome if outcome != MarkOutcome::Again && mark.is_reading() => MarkOutcome::Waiting,
             outcome => outcome,
         }
+    }
+
+    /// Has the mark go on without the page that it could not read; whether it can.
+    pub(crate) fn do_without_page(&mut self, known: bool) -> bool {
+        self.collector.mark().is_some_and(|mark| mark.tolerate(known))
+    }
+
+    /// What a complete mark did without.
+    pub(crate) fn recovered_by_mark(&mut self) -> Option<Recovered> {
+        self.collector.mark().and_then(|mark| mark.recovered())
     }
 
     /// Turns a complete mark into its verdict; the mark's figures and what it found alive, if it still counts.

@@ -15,7 +15,7 @@ pub(super) enum Activity {
     Judgement,
     /// The sweep of what a mark has found: likewise.
     Sweep,
-    /// Keeping the account of a collection: likewise.
+    /// Keeping the account of a collection, or what one has found: likewise.
     Account,
     /// A thread's slice.
     Thread(u64),

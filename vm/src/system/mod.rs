@@ -27,6 +27,7 @@ mod discards;
 mod environment;
 mod failure;
 mod inspect;
+mod lost_found;
 mod lost_threads;
 mod mark;
 mod outcome;
@@ -45,6 +46,7 @@ pub use again::{VerifiedAgain, Verifier};
 pub use creation::{Creation, Quota};
 pub use environment::{Discarded, DiskSpace, Environment, PastRead};
 pub use inspect::{NamedWay, class_name, name_way, title_of};
+pub use lost_found::{Hanging, Lost};
 pub use outcome::{
     CreationError, ExitStatus, InspectError, PageVerdict, Requests, ResumeError, StepOutcome,
     SystemStep, ThreadId, Turn, TurnLimits, WitnessRecord,

@@ -168,6 +168,7 @@ impl Hanging {
         Recovered {
             pages: vec![page_of(self.holder)],
             subtrees: vec![tree(self.list, 10), tree(self.circle, 9)],
+            is_news: true,
         }
     }
 }
@@ -183,6 +184,7 @@ fn what_hangs_from_a_lost_page_is_found_in_one_piece() {
         let mut wanted = hanging.wanted();
         if known {
             wanted.subtrees.clear();
+            wanted.is_news = false;
         }
         assert_eq!(mark.recovered(), Some(wanted));
         let marks = marks(&mut rig, mark, &blocks);

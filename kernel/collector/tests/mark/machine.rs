@@ -160,7 +160,7 @@ impl<'a> Machine<'a> {
             since: Epoch(0),
             bugs,
             unreadable: PageIndex(0),
-            page_is_lost: session % 2 == 0,
+            page_is_lost: session.is_multiple_of(2),
             reads_fail: false,
             seen: Seen::default(),
             store,
@@ -213,7 +213,8 @@ impl<'a> Machine<'a> {
     /// A page of the heap in which objects stand cannot be read any more where the last flip has put it.
     pub(crate) fn lose(&mut self, nth: usize) {
         let first = (area::HEAP - area::ROOT) / PAGE;
-        let has_objects = |page: &PageIndex| page.0 >= first && page.0 % (BLOCK / PAGE) != 0;
+        let has_objects =
+            |page: &PageIndex| page.0 >= first && !page.0.is_multiple_of(BLOCK / PAGE);
         let all: Vec<_> = self.last.iter().filter(|(page, _)| has_objects(page)).collect();
         let Some((_, bytes)) = all.get(nth % all.len().max(1)) else { return };
         let image = self.disk.visible();
