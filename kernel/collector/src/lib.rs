@@ -37,12 +37,13 @@
 //!
 //! The store has verified checksums; what the bytes mean is not believed. References lead to a place where a cell or a large object can start, or
 //! the mark ends as [`Unsound`]; class indices, lengths, bitmaps and threads are bounded; in the end every marked granule must have its start
-//! bit. A page that cannot be read ends the mark as incomplete and is named. Nothing is freed on the word of a mark that ended so.
+//! bit. A page that cannot be read ends the mark as incomplete and is named. Nothing is freed on the word of a mark that ended so. If the page
+//! is nowhere else, the mark can be told to do without it: then what it may have led to is kept ([`Mark::tolerate`]).
 //!
 //! # What it does not do
 //!
-//! Free anything (`revenant_vm`'s sweep does, over the live heap); look for an unreadable page elsewhere. When it runs, and what comes
-//! after it, is `schedule`'s: pure, and beside the rest.
+//! Free anything (`revenant_vm`'s sweep does, over the live heap); look for an unreadable page elsewhere, or hang in lost+found what it has found
+//! ([`Mark::recovered`]). When it runs, and what comes after it, is `schedule`'s: pure, and beside the rest.
 #![no_std]
 #![forbid(unsafe_code)]
 
