@@ -1,5 +1,5 @@
 //! The language beside others, as `metric NAME VALUE UNIT` lines: the programs of `samples/awfy` against the same in Lua 5.4, and against the same
-//! sources, stripped of types, on `node --jitless`; strings and a map of a million integers against Lua's (`samples/bench`); what a call through an
+//! sources, stripped of types, on `node --jitless`; strings, JSON and a map of a million integers against Lua's (`samples/bench`); what a call through an
 //! interface costs; how fast the compiler is.
 //!
 //! Whole processes are compared, in processor time of the same round; a program's ratio is the median of the rounds, `awfy_vs_lua` the
@@ -241,7 +241,7 @@ fn main() {
     fs::create_dir_all(&folder).unwrap();
     programs(&chosen, rounds, &folder);
     let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
-    for name in ["strings", "map"].into_iter().filter(|name| wanted(name)) {
+    for name in ["strings", "map", "json"].into_iter().filter(|name| wanted(name)) {
         against_lua(name, rounds);
     }
     if wanted("interface_call") {

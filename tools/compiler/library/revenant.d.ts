@@ -134,10 +134,14 @@ interface String {
     indexOf(text: string, from: i64): i64;
     compare(other: string): i32;
     hash(): i64;
+    bytes(): Uint8Array;
     toString(): string;
     [Symbol.iterator](): IterableIterator<string>;
 }
-declare const String: { fromCodePoint(codePoint: i32): string };
+declare const String: {
+    fromCodePoint(codePoint: i32): string;
+    fromBytes(bytes: Uint8Array, start: i64, count: i64): string;
+};
 interface Number {
     toString(): string;
 }
@@ -197,6 +201,32 @@ declare class Set<T> {
     values(): T[];
     forEach(action: (value: T) => void): void;
 }
+
+declare class JsonError extends Error {
+    readonly position: i32;
+}
+declare abstract class JsonValue {
+    private constructor();
+    static ofNull(): JsonValue;
+    static ofBool(value: bool): JsonValue;
+    static ofInteger(value: i64): JsonValue;
+    static ofNumber(value: f64): JsonValue;
+    static ofText(value: string): JsonValue;
+    static ofList(values: JsonValue[]): JsonValue;
+    static ofMap(values: Map<string, JsonValue>): JsonValue;
+    isNull(): bool;
+    asBool(): bool;
+    asInteger(): i64;
+    asNumber(): f64;
+    asText(): string;
+    asList(): JsonValue[];
+    asMap(): Map<string, JsonValue>;
+    toString(): string;
+}
+declare const JSON: {
+    parse(text: string): JsonValue;
+    stringify(value: JsonValue): string;
+};
 
 // What `for (const x of values)` asks for in TypeScript; programs do not name these.
 interface SymbolConstructor {

@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use revenant_compiler::{Diagnostic, Source, compile, compile_files};
 
-const PROGRAMS: [&str; 13] = [
+const PROGRAMS: [&str; 14] = [
     include_str!("../../../samples/hello.ts"),
     include_str!("../../tests/language/run/arrays.ts"),
     include_str!("../../tests/language/run/numbers.ts"),
@@ -20,6 +20,7 @@ const PROGRAMS: [&str; 13] = [
     include_str!("../../tests/language/run/maps.ts"),
     include_str!("../../tests/language/run/functions.ts"),
     include_str!("../library/library.ts"),
+    include_str!("../library/json.ts"),
 ];
 
 /// A program of several files.

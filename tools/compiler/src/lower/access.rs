@@ -1,6 +1,7 @@
 //! Members by name: fields, accessors, members of enums, static fields, lengths, constants of the library.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use revenant_bytecode::{Builtin, ClassReference, Native, Opcode};
 
@@ -98,10 +99,13 @@ impl<'s> Lowering<'_, 's, '_> {
         Some(self.load_global(global))
     }
 
-    /// The class of this name, if it has no type parameters.
+    /// The class of this name, if it has no type parameters. One of the library's comes into being when it is asked for.
     pub(super) fn class_named(&mut self, name: &str) -> Option<ClassReference> {
         let place = self.class_place(name)?;
-        self.class_instances.get(&(place, alloc::vec::Vec::new())).copied()
+        let class = self.program.classes.get(place).filter(|class| class.generics.is_empty())?;
+        let reference = self.instantiate(place, Vec::new(), class.name.span);
+        self.lay_out(reference);
+        Some(reference)
     }
 
     fn static_field(&mut self, class: ClassReference, member: Name<'s>) -> Option<FieldInfo> {

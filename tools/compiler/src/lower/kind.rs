@@ -131,9 +131,8 @@ impl<'s> Lowering<'_, 's, '_> {
             if let Some(number) = self.enum_number(name) {
                 return Type::Enum(number);
             }
-            let class = self.class_place(name).map(|place| (place, Vec::new()));
-            if let Some(class) = class.and_then(|key| self.class_instances.get(&key)) {
-                let info = self.classes.get(class);
+            if let Some(class) = self.class_named(name) {
+                let info = self.classes.get(&class);
                 let field = info.and_then(|info| info.fields.get(member));
                 return field.map_or(Type::Mistake, |field| field.kind);
             }
@@ -213,8 +212,7 @@ impl<'s> Lowering<'_, 's, '_> {
     fn type_of_method(&mut self, object: &Expression<'s>, member: &str) -> Type {
         let class = match object.kind {
             ExpressionKind::Name(name) if self.class_place(name).is_some() => {
-                let place = self.class_place(name);
-                place.and_then(|place| self.class_instances.get(&(place, Vec::new()))).copied()
+                self.class_named(name)
             }
             _ => match self.type_of(object).without_null() {
                 Type::Object(Referent::Class(class)) => Some(class),

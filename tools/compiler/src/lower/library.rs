@@ -2,7 +2,7 @@
 
 use revenant_bytecode::{Native, Opcode};
 
-use crate::types::Type;
+use crate::types::{Array, Referent, Type};
 
 /// How a function of the library is done.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,7 @@ const fn binary(name: &'static str, parameters: &'static [Type], opcode: Opcode)
 }
 
 use Type::{F64, I32, I64, U32, Void};
+const BYTES: Type = Type::Object(Referent::Array(Array::U8));
 
 /// Functions, and functions of `Math`.
 const FUNCTIONS: &[Entry] = &[
@@ -81,6 +82,7 @@ const FUNCTIONS: &[Entry] = &[
     native("Math.log10", &[F64], F64, Native::F64Log10),
     native("Math.pow", &[F64, F64], F64, Native::F64Pow),
     native("String.fromCodePoint", &[I32], Type::TEXT, Native::StringFromCharacter),
+    native("String.fromBytes", &[BYTES, I64, I64], Type::TEXT, Native::StringFromBytes),
 ];
 
 /// Methods of texts; the text itself is the first argument.
@@ -90,6 +92,7 @@ const TEXT_METHODS: &[Entry] = &[
     native("indexOf", &[Type::TEXT, I64], I64, Native::StringFind),
     native("compare", &[Type::TEXT], I32, Native::StringCompare),
     native("hash", &[], I64, Native::StringHash),
+    native("bytes", &[], BYTES, Native::StringToBytes),
 ];
 
 pub(super) fn function(name: &str) -> Option<Entry> {
