@@ -1,6 +1,6 @@
 // The library's own classes, compiled with every program as far as it uses them. `RawArray`, `copyElements`, `hashOf`, `isQuickToCompare`
-// (all but texts) and `EMPTY` (zero, or null for places that hold nothing) are known here only. The compiler reaches
-// into `Array`: elements in the first slot, their number in the second.
+// (all but texts), `EMPTY` (zero, or null for places that hold nothing), `castTo` and the natives of weak references are known here only.
+// The compiler reaches into `Array`: elements in the first slot, their number in the second.
 
 class Array<T> {
     private items: RawArray<T>;

@@ -227,6 +227,45 @@ declare const JSON: {
     parse(text: string): JsonValue;
     stringify(value: JsonValue): string;
 };
+declare class Thread {
+    private constructor();
+    static spawn(action: () => void): Thread;
+    static current(): Thread;
+    join(): Error | null;
+    interrupt(): void;
+}
+declare class Mutex {
+    constructor();
+    lock(): void;
+    lockFor(nanoseconds: i64): bool;
+    tryLock(): bool;
+    unlock(): void;
+    run<T>(action: () => T): T;
+}
+declare class Condition {
+    constructor(mutex: Mutex);
+    wait(): void;
+    waitFor(nanoseconds: i64): bool;
+    notify(): void;
+    notifyAll(): void;
+}
+declare class Semaphore {
+    constructor(permits: i64);
+    acquire(): void;
+    release(permits: i64): void;
+}
+declare class Channel<T> {
+    constructor(capacity: i32);
+    readonly length: i32;
+    send(value: T): void;
+    receive(): T;
+    close(): void;
+}
+declare class ChannelClosedException extends Error {}
+declare class WeakRef<T> {
+    constructor(target: T);
+    deref(): T | null;
+}
 
 // What `for (const x of values)` asks for in TypeScript; programs do not name these.
 interface SymbolConstructor {

@@ -44,8 +44,11 @@ use revenant_bytecode::{VerifiedModule, infer_blocks, verify};
 pub const SOURCE_BYTES_MAX: usize = 64 << 20;
 
 /// What the language's own classes are made of.
-const LIBRARY: &str =
-    concat!(include_str!("../library/library.ts"), include_str!("../library/json.ts"));
+const LIBRARY: &str = concat!(
+    include_str!("../library/library.ts"),
+    include_str!("../library/json.ts"),
+    include_str!("../library/threads.ts")
+);
 
 /// What is wrong with a program, and the files that it is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -37,6 +37,8 @@ pub(crate) enum Referent {
     Raw(ClassReference, u16),
     /// A function; its type has this number.
     Function(u16),
+    /// An object that natives work on.
+    Machine(Builtin),
 }
 
 impl Referent {
@@ -47,13 +49,14 @@ impl Referent {
             Self::Array(array) => ClassReference::builtin(array.class()),
             Self::Class(class) | Self::Raw(class, _) => class,
             Self::Function(_) => ClassReference::builtin(Builtin::Closure),
+            Self::Machine(class) => ClassReference::builtin(class),
         }
     }
 
     /// Whether registers say that it is not null, because natives ask for that. Objects of classes are
     /// null to the machine as long as it does not matter: whoever reaches into one checks it anyway.
     pub(crate) const fn is_proved(self) -> bool {
-        matches!(self, Self::Text | Self::Array(_))
+        matches!(self, Self::Text | Self::Array(_) | Self::Machine(_))
     }
 }
 
@@ -119,6 +122,11 @@ impl Array {
 impl Type {
     pub(crate) const TEXT: Self = Self::Object(Referent::Text);
 
+    /// An object of the machine.
+    pub(crate) const fn machine(class: Builtin) -> Self {
+        Self::Object(Referent::Machine(class))
+    }
+
     /// The type of this name, if it is none of the program's.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -131,6 +139,10 @@ impl Type {
             "f32" => Self::F32,
             "f64" | "number" => Self::F64,
             "string" => Self::TEXT,
+            "Thread" => Self::machine(Builtin::Thread),
+            "Mutex" => Self::machine(Builtin::Mutex),
+            "Condition" => Self::machine(Builtin::Condition),
+            "Semaphore" => Self::machine(Builtin::Semaphore),
             _ => {
                 let array = Array::ALL.into_iter().find(|array| array.name() == name)?;
                 Self::Object(Referent::Array(array))
@@ -152,6 +164,7 @@ impl Type {
             Self::F64 => "f64",
             Self::Null => "null",
             Self::Object(Referent::Array(array)) => array.name(),
+            Self::Object(Referent::Machine(class)) => class.name(),
             _ => "string",
         }
     }

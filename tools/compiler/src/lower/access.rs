@@ -69,7 +69,9 @@ impl<'s> Lowering<'_, 's, '_> {
         let constant = match (name, member.text) {
             ("Math", "PI") => core::f64::consts::PI,
             ("Math", "E") => core::f64::consts::E,
-            ("Math" | "String" | "console", _) => return Some(self.no_member(name, member)),
+            ("Math" | "String" | "console" | "Thread", _) => {
+                return Some(self.no_member(name, member));
+            }
             _ => return self.enum_or_static(name, member, want),
         };
         let target = self.target(Type::F64, want);

@@ -34,12 +34,16 @@ impl<'s> Lowering<'_, 's, '_> {
                 if *name == "hashOf" && self.body.is_library() {
                     return self.hash_of(arguments, span);
                 }
-                if let Some(entry) = library::function(name) {
+                let internal = library::internal(name).filter(|_| self.body.is_library());
+                if let Some(entry) = library::function(name).or(internal) {
                     return self.library_call(entry, None, arguments, span);
                 }
                 self.program_call(name, &[], callee.span, arguments, span)
             }
             ExpressionKind::Instance(inner, given) => match inner.kind {
+                ExpressionKind::Name("castTo") if self.body.is_library() => {
+                    self.cast_to(given, arguments)
+                }
                 ExpressionKind::Name(name) => {
                     self.program_call(name, given, callee.span, arguments, span)
                 }
@@ -57,7 +61,10 @@ impl<'s> Lowering<'_, 's, '_> {
             ExpressionKind::Member(object, member) => match &object.kind {
                 ExpressionKind::Super => self.super_method(*member, arguments, span),
                 ExpressionKind::Name("console") => self.console_call(*member, arguments, span),
-                ExpressionKind::Name(space @ ("Math" | "String")) => {
+                ExpressionKind::Name("Thread") if member.text == "spawn" => {
+                    self.spawn(arguments, span)
+                }
+                ExpressionKind::Name(space @ ("Math" | "String" | "Thread")) => {
                     match library::function(&format!("{space}.{}", member.text)) {
                         Some(entry) => self.library_call(entry, None, arguments, span),
                         None => self.no_member(space, *member),
@@ -117,7 +124,7 @@ impl<'s> Lowering<'_, 's, '_> {
         self.call_function(&callee, arguments, span)
     }
 
-    fn call_function(
+    pub(super) fn call_function(
         &mut self,
         callee: &Callee,
         arguments: &[&Expression<'s>],
@@ -253,7 +260,7 @@ impl<'s> Lowering<'_, 's, '_> {
         }
     }
 
-    fn library_call(
+    pub(super) fn library_call(
         &mut self,
         entry: Entry,
         receiver: Option<Value>,
@@ -374,9 +381,9 @@ impl<'s> Lowering<'_, 's, '_> {
         if let Some(found) = self.static_call(object, member, arguments, span) {
             return found;
         }
-        if let Some((name, list)) = self.list_function(object, member) {
+        if let Some(callee) = self.library_callee(object, member, arguments) {
             let all: Vec<&Expression<'s>> = core::iter::once(object).chain(arguments).collect();
-            return match self.callee_of(name, &[], member.span, &all, Some(list)) {
+            return match callee {
                 Some(callee) => self.call_function(&callee, &all, span),
                 None => Value::MISTAKE,
             };
@@ -409,13 +416,19 @@ impl<'s> Lowering<'_, 's, '_> {
         if matches!(value.kind, Type::Nullable(_) | Type::Null) {
             return self.may_be_null(value.kind, object.span);
         }
-        if member.text == "toString" && self.check_count(0, arguments.len(), span) {
+        let machine = matches!(value.kind, Type::Object(Referent::Machine(_)));
+        if member.text == "toString" && !machine && self.check_count(0, arguments.len(), span) {
             let tops = self.body.tops;
             self.text_of(value, object);
             self.body.tops = tops;
             return self.target(Type::TEXT, None);
         }
-        match library::text_method(member.text).filter(|_| value.kind == Type::TEXT) {
+        let entry = match value.kind {
+            Type::TEXT => library::text_method(member.text),
+            Type::Object(Referent::Machine(class)) => library::machine_method(class, member.text),
+            _ => None,
+        };
+        match entry {
             Some(entry) => self.library_call(entry, Some(value), arguments, span),
             None => {
                 let owner = self.show(value.kind);

@@ -118,10 +118,15 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     /// A reference as one of a type above its own. Where that is an interface the machine has to be told, because what two classes
-    /// have in common is a class to it.
+    /// have in common is a class to it; and natives take what is proved not to be null.
     fn raised(&mut self, found: Value, kind: Type, want: Option<u16>) -> Value {
         if found.kind == Type::Null {
             return Value { kind, register: found.register };
+        }
+        if let Type::Object(Referent::Machine(_)) = kind {
+            let target = self.target(kind, want);
+            self.body.emitter.emit(Opcode::NullCheck, target.register, found.register, 0);
+            return target;
         }
         let above = kind.referent().map(Referent::class);
         let interface = above.and_then(|class| self.classes.get(&class));

@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use revenant_bytecode::ClassReference;
+use revenant_bytecode::{Builtin, ClassReference};
 
 use super::Lowering;
 use super::expression::literal_type;
@@ -39,11 +39,8 @@ impl<'s> Lowering<'_, 's, '_> {
             }
             ExpressionKind::Call(callee, arguments) => {
                 if let ExpressionKind::Member(object, member) = &callee.kind
-                    && let Some((name, list)) = self.list_function(object, *member)
+                    && let Some(callee) = self.library_callee(object, *member, arguments)
                 {
-                    let all: Vec<&Expression<'s>> =
-                        core::iter::once(&**object).chain(arguments).collect();
-                    let callee = self.callee_of(name, &[], member.span, &all, Some(list));
                     return callee.map_or(Type::Mistake, |callee| callee.result);
                 }
                 self.type_of_call(callee)
@@ -192,6 +189,8 @@ impl<'s> Lowering<'_, 's, '_> {
             },
             ExpressionKind::Member(object, member) => match object.kind {
                 ExpressionKind::Name("Math") => Type::F64,
+                ExpressionKind::Name("Thread") => Type::machine(Builtin::Thread),
+                ExpressionKind::Name("console") if member.text != "readLine" => Type::Void,
                 ExpressionKind::Name("String" | "console") => Type::TEXT,
                 _ => self.type_of_method(object, member.text),
             },
@@ -216,6 +215,10 @@ impl<'s> Lowering<'_, 's, '_> {
             }
             _ => match self.type_of(object).without_null() {
                 Type::Object(Referent::Class(class)) => Some(class),
+                Type::Object(Referent::Machine(class)) => {
+                    let entry = library::machine_method(class, member);
+                    return entry.map_or(Type::Mistake, |entry| entry.result);
+                }
                 _ => None,
             },
         };

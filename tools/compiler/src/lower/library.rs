@@ -1,6 +1,6 @@
 //! What programs find without declaring it: natives and operations by name. Signatures are the language's, not the native's.
 
-use revenant_bytecode::{Native, Opcode};
+use revenant_bytecode::{Builtin, ClassReference, Native, Opcode};
 
 use crate::types::{Array, Referent, Type};
 
@@ -45,7 +45,7 @@ const fn binary(name: &'static str, parameters: &'static [Type], opcode: Opcode)
     Entry { name, parameters, result: Type::F64, means: Means::Binary(opcode) }
 }
 
-use Type::{F64, I32, I64, U32, Void};
+use Type::{Bool, F64, I32, I64, U32, Void};
 const BYTES: Type = Type::Object(Referent::Array(Array::U8));
 
 /// Functions, and functions of `Math`.
@@ -57,6 +57,7 @@ const FUNCTIONS: &[Entry] = &[
     native("restarts", &[], I64, Native::RestartGeneration),
     native("entropy", &[], I64, Native::Entropy),
     native("yieldThread", &[], Void, Native::ThreadYield),
+    native("Thread.current", &[], Type::machine(Builtin::Thread), Native::ThreadCurrent),
     native("parseInteger", &[Type::TEXT], I64, Native::StringParseI64),
     native("parseFloat", &[Type::TEXT], F64, Native::StringParseF64),
     unary("clz", I32, &[U32], Opcode::I32Clz),
@@ -94,6 +95,73 @@ const TEXT_METHODS: &[Entry] = &[
     native("hash", &[], I64, Native::StringHash),
     native("bytes", &[], BYTES, Native::StringToBytes),
 ];
+
+const MUTEX: Type = Type::machine(Builtin::Mutex);
+const WEAK: Type = Type::machine(Builtin::WeakReference);
+const OBJECT: Type = Type::machine(Builtin::Object);
+
+/// What the library's own classes are made of; programs cannot name these.
+const INTERNAL: &[Entry] = &[
+    native("weakNew", &[OBJECT], WEAK, Native::WeakNew),
+    native("weakGet", &[WEAK], Type::Nullable(Referent::Machine(Builtin::Object)), Native::WeakGet),
+];
+
+/// Constructors of the machine's objects.
+const CONSTRUCTORS: &[(Builtin, Entry)] = &[
+    (Builtin::Mutex, native("Mutex", &[], MUTEX, Native::MutexNew)),
+    (
+        Builtin::Condition,
+        native("Condition", &[MUTEX], Type::machine(Builtin::Condition), Native::ConditionNew),
+    ),
+    (
+        Builtin::Semaphore,
+        native("Semaphore", &[I64], Type::machine(Builtin::Semaphore), Native::SemaphoreNew),
+    ),
+];
+
+/// How a thread ended.
+const ENDED: Type = Type::Nullable(Referent::Class(ClassReference::builtin(Builtin::Exception)));
+
+/// Methods of the machine's objects; the object itself is the first argument.
+const METHODS: &[(Builtin, Entry)] = &[
+    (Builtin::Thread, native("join", &[], ENDED, Native::ThreadJoin)),
+    (Builtin::Thread, native("interrupt", &[], Void, Native::ThreadInterrupt)),
+    (Builtin::Mutex, native("lock", &[], Void, Native::MutexLock)),
+    (Builtin::Mutex, native("lockFor", &[I64], Bool, Native::MutexLockFor)),
+    (Builtin::Mutex, native("tryLock", &[], Bool, Native::MutexTryLock)),
+    (Builtin::Mutex, native("unlock", &[], Void, Native::MutexUnlock)),
+    (Builtin::Condition, native("wait", &[], Void, Native::ConditionWait)),
+    (Builtin::Condition, native("waitFor", &[I64], Bool, Native::ConditionWaitFor)),
+    (Builtin::Condition, native("notify", &[], Void, Native::ConditionNotifyOne)),
+    (Builtin::Condition, native("notifyAll", &[], Void, Native::ConditionNotifyAll)),
+    (Builtin::Semaphore, native("acquire", &[], Void, Native::SemaphoreAcquire)),
+    (Builtin::Semaphore, native("release", &[I64], Void, Native::SemaphoreRelease)),
+];
+
+fn of(list: &[(Builtin, Entry)], class: Builtin, name: &str) -> Option<Entry> {
+    let mut entries = list.iter().filter(|(owner, _)| *owner == class);
+    entries.find(|(_, entry)| entry.name == name).map(|(_, entry)| *entry)
+}
+
+pub(super) fn machine_constructor(class: Builtin) -> Option<Entry> {
+    of(CONSTRUCTORS, class, class.name())
+}
+
+pub(super) fn machine_method(class: Builtin, name: &str) -> Option<Entry> {
+    of(METHODS, class, name)
+}
+
+/// Classes of the machine that only the library names.
+pub(super) fn internal_class(name: &str) -> Option<Builtin> {
+    match name {
+        "Weak" => Some(Builtin::WeakReference),
+        _ => None,
+    }
+}
+
+pub(super) fn internal(name: &str) -> Option<Entry> {
+    INTERNAL.iter().find(|entry| entry.name == name).copied()
+}
 
 pub(super) fn function(name: &str) -> Option<Entry> {
     FUNCTIONS.iter().find(|entry| entry.name == name).copied()

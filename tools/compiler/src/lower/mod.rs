@@ -25,6 +25,7 @@ mod kind;
 mod layout;
 mod library;
 mod list;
+mod machine;
 mod named;
 mod null;
 mod object;

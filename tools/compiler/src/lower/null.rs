@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use revenant_bytecode::Opcode;
+use revenant_bytecode::{Builtin, Opcode};
 
 use super::Lowering;
 use super::expression::Value;
@@ -262,6 +262,7 @@ impl<'s> Lowering<'_, 's, '_> {
             (Type::Object(old) | Type::Nullable(old), Type::Nullable(new))
             | (Type::Object(old), Type::Object(new)) => match (old, new) {
                 (Referent::Class(below), Referent::Class(above)) => self.is_below(below, above),
+                (_, Referent::Machine(Builtin::Object)) => true,
                 _ => old == new,
             },
             _ => false,

@@ -35,6 +35,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
             Type::Object(Referent::Array(_) | Referent::Raw(..)) => {
                 self.create_array(kind, arguments, span, want)
             }
+            Type::Object(Referent::Machine(class)) => self.create_machine(class, arguments, span),
             Type::Object(Referent::Class(class)) => {
                 self.create_object(class, kind, arguments, span)
             }
@@ -75,6 +76,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
             self.infer(&patterns, &constructor.function.parameters, &arguments, None)
         });
         match found {
+            Some(types) if !self.may_be_weak(place, &types, name.span) => Type::Mistake,
             Some(types) => Type::Object(Referent::Class(self.instantiate(place, types, name.span))),
             None => {
                 let message = format!("which `{text}` is not to be seen here");

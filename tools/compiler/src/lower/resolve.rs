@@ -63,6 +63,10 @@ impl<'s> Lowering<'_, 's, '_> {
             let element = arguments.first().map_or(Type::Mistake, |name| self.declared(name));
             return self.raw_array(element);
         }
+        if let Some(class) = super::library::internal_class(text).filter(|_| self.body.is_library())
+        {
+            return Type::machine(class);
+        }
         if let Some(builtin) = exception(text) {
             return Type::Object(Referent::Class(ClassReference::builtin(builtin)));
         }
@@ -80,6 +84,9 @@ impl<'s> Lowering<'_, 's, '_> {
             return Type::Mistake;
         }
         if arguments.contains(&Type::Mistake) || arguments.contains(&Type::Void) {
+            return Type::Mistake;
+        }
+        if !self.may_be_weak(place, &arguments, span) {
             return Type::Mistake;
         }
         let class = self.instantiate(place, arguments, span);
@@ -138,6 +145,19 @@ impl<'s> Lowering<'_, 's, '_> {
             info.interfaces = interfaces;
         }
         reference
+    }
+
+    /// A weak reference leads to an object.
+    pub(super) fn may_be_weak(&mut self, place: usize, arguments: &[Type], span: Span) -> bool {
+        let right = !self.is_library_class("WeakRef", place)
+            || matches!(arguments, [Type::Object(_)])
+            || arguments.contains(&Type::Mistake);
+        if !right && let Some(kind) = arguments.first() {
+            let message =
+                format!("a weak reference leads to an object, not to `{}`", self.show(*kind));
+            self.diagnostics.error(span, message, "leads to none");
+        }
+        right
     }
 
     /// A place in the module for a class that is laid out later.

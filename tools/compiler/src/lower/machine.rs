@@ -1,0 +1,110 @@
+//! Objects of the machine as the language has them: threads, locks, conditions, semaphores, and what its own classes are made of.
+//!
+//! Their classes cannot be extended and have no fields; their methods are natives (`library`), or functions of the library that take
+//! the object first.
+
+use alloc::vec::Vec;
+
+use revenant_bytecode::{Builtin, Native, Opcode};
+
+use super::expression::Value;
+use super::library;
+use super::{Callee, Lowering};
+use crate::ast::{Expression, ExpressionKind, Name, TypeName};
+use crate::diagnostic::Span;
+use crate::types::{Referent, Type};
+
+impl<'s> Lowering<'_, 's, '_> {
+    /// `new Mutex()` and its like.
+    pub(super) fn create_machine(
+        &mut self,
+        class: Builtin,
+        arguments: &[Expression<'s>],
+        span: Span,
+    ) -> Value {
+        if let Some(entry) = library::machine_constructor(class) {
+            return self.library_call(entry, None, arguments, span);
+        }
+        let message = "threads begin with `Thread.spawn(...)`";
+        self.diagnostics.error(span, message, "cannot be made so");
+        Value::MISTAKE
+    }
+
+    /// `Thread.spawn(() => ...)`.
+    pub(super) fn spawn(&mut self, arguments: &[Expression<'s>], span: Span) -> Value {
+        let result = Type::machine(Builtin::Thread);
+        let window = self.body.tops;
+        let action = self.function_type(Vec::new(), Type::Void);
+        if self.pass(&[action], arguments, span) {
+            let register = window.references;
+            self.body.emitter.emit(Opcode::NullCheck, register, register, 0);
+            // The default size of its stacks.
+            let size = self.body.allocate(Type::I64);
+            self.body.emitter.emit_wide(Opcode::I64ConstShort, size, 0);
+            self.native(Native::ThreadSpawn, window);
+        }
+        self.body.tops = window;
+        self.result(result)
+    }
+
+    /// The function of the library that is a method with type parameters of its own, which takes the object first, and that object's type.
+    pub(super) fn library_method(
+        &mut self,
+        object: &Expression<'s>,
+        member: Name<'s>,
+        arguments: &[Expression<'s>],
+    ) -> Option<(&'s str, Type)> {
+        if member.text != "run" {
+            return self.list_function(object, member);
+        }
+        let kind = self.type_of(object);
+        if kind.without_null() != Type::machine(Builtin::Mutex) {
+            return None;
+        }
+        // No type parameter stands for no value.
+        let action = match arguments {
+            [Expression { kind: ExpressionKind::Lambda(lambda), .. }] => {
+                self.lambda_type(lambda, Vec::new())
+            }
+            [action] => self.argument_type(action),
+            _ => Type::Mistake,
+        };
+        let result = match action.referent() {
+            Some(Referent::Function(place)) => self.function_types.get(usize::from(place)),
+            _ => None,
+        };
+        let nothing = result.is_none_or(|(_, result)| *result == Type::Void);
+        Some((if nothing { "Mutex_do" } else { "Mutex_run" }, kind))
+    }
+
+    /// What that function is for these arguments.
+    pub(super) fn library_callee(
+        &mut self,
+        object: &Expression<'s>,
+        member: Name<'s>,
+        arguments: &[Expression<'s>],
+    ) -> Option<Option<Callee>> {
+        let (name, kind) = self.library_method(object, member, arguments)?;
+        let all: Vec<&Expression<'s>> = core::iter::once(object).chain(arguments).collect();
+        Some(self.callee_of(name, &[], member.span, &all, Some(kind)))
+    }
+
+    /// `castTo<T>(object)`, of the library: throws if it is no `T`.
+    pub(super) fn cast_to(
+        &mut self,
+        given: &[TypeName<'s>],
+        arguments: &[Expression<'s>],
+    ) -> Value {
+        let ([wanted], [value]) = (given, arguments) else { return Value::MISTAKE };
+        let kind = self.declared(wanted);
+        let Some(referent) = kind.referent() else { return Value::MISTAKE };
+        let tops = self.body.tops;
+        let value = self.expression(value, None, None);
+        self.body.tops = tops;
+        let target = self.target(kind, None);
+        let fields = [target.register, value.register, 0];
+        self.body.emitter.emit_literal(Opcode::Cast, fields, referent.class().0.into());
+        self.prove(target);
+        target
+    }
+}
