@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use revenant_compiler::{Diagnostic, Source, compile, compile_files};
 
-const PROGRAMS: [&str; 14] = [
+const PROGRAMS: [&str; 16] = [
     include_str!("../../../samples/hello.ts"),
     include_str!("../../tests/language/run/arrays.ts"),
     include_str!("../../tests/language/run/numbers.ts"),
@@ -19,8 +19,10 @@ const PROGRAMS: [&str; 14] = [
     include_str!("../../tests/language/run/closures.ts"),
     include_str!("../../tests/language/run/maps.ts"),
     include_str!("../../tests/language/run/functions.ts"),
+    include_str!("../../tests/language/run/threads.ts"),
     include_str!("../library/library.ts"),
     include_str!("../library/json.ts"),
+    include_str!("../library/threads.ts"),
 ];
 
 /// A program of several files.
@@ -391,4 +393,19 @@ fn what_is_too_deep_is_refused_and_what_is_long_is_not() {
         "export function main(): i32 {{ let a = 0;\nwhile (a < 9) {{ {long} }} return a; }}"
     );
     assert!(answers(&source), "branches over more than 32,767 words");
+}
+
+/// Looking ahead for types must not look at what is nested twice as often at every depth.
+#[test]
+fn what_is_chained_and_nested_deeply_compiles_at_once() {
+    let class = "class A { run(): A { return this; } map(): A { return this; } }";
+    let chain = ".run().map()".repeat(20);
+    let nested = format!("{}1{}", "lock.run(() => ".repeat(25), ")".repeat(25));
+    let body = format!(
+        "const a = new A(); const lock = new Mutex(); console.log(`${{a{chain} === a}}`, {nested} + 1);"
+    );
+    let source = format!("{class} export function main(): void {{ {body} }}");
+    if let Err(mistakes) = compile(&source, "deep", "deep.ts") {
+        panic!("{mistakes:?}");
+    }
 }

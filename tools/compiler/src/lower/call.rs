@@ -381,7 +381,11 @@ impl<'s> Lowering<'_, 's, '_> {
         if let Some(found) = self.static_call(object, member, arguments, span) {
             return found;
         }
-        if let Some(callee) = self.library_callee(object, member, arguments) {
+        let kind = match Self::may_be_library_method(member) {
+            true => self.argument_type(object),
+            false => Type::Mistake,
+        };
+        if let Some(callee) = self.library_callee(object, member, arguments, kind) {
             let all: Vec<&Expression<'s>> = core::iter::once(object).chain(arguments).collect();
             return match callee {
                 Some(callee) => self.call_function(&callee, &all, span),
@@ -435,21 +439,6 @@ impl<'s> Lowering<'_, 's, '_> {
                 self.no_member(&owner, member)
             }
         }
-    }
-
-    /// For a method of `T[]` with a type parameter of its own, the function of the library that takes the list first.
-    pub(super) fn list_function(
-        &mut self,
-        object: &Expression<'s>,
-        member: Name<'s>,
-    ) -> Option<(&'s str, Type)> {
-        let name = match member.text {
-            "map" => "Array_map",
-            "reduce" => "Array_reduce",
-            _ => return None,
-        };
-        let kind = self.argument_type(object);
-        self.list_element(kind.without_null()).map(|_| (name, kind))
     }
 
     /// `Class.method(arguments)`; None if it is none.

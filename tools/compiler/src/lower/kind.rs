@@ -37,14 +37,7 @@ impl<'s> Lowering<'_, 's, '_> {
                 let [_, then, other] = &**parts;
                 self.type_of(if then.is_literal() { other } else { then })
             }
-            ExpressionKind::Call(callee, arguments) => {
-                if let ExpressionKind::Member(object, member) = &callee.kind
-                    && let Some(callee) = self.library_callee(object, *member, arguments)
-                {
-                    return callee.map_or(Type::Mistake, |callee| callee.result);
-                }
-                self.type_of_call(callee)
-            }
+            ExpressionKind::Call(callee, arguments) => self.type_of_call(callee, arguments),
             ExpressionKind::Member(object, member) => {
                 let kind = self.type_of_member(object, member.text);
                 let known = self.path(value).and_then(|path| self.body.known(&path));
@@ -175,7 +168,17 @@ impl<'s> Lowering<'_, 's, '_> {
         known.map_or(Type::Mistake, |class| Type::Object(Referent::Class(*class)))
     }
 
-    fn type_of_call(&mut self, callee: &Expression<'s>) -> Type {
+    fn type_of_call(&mut self, callee: &Expression<'s>, arguments: &[Expression<'s>]) -> Type {
+        if let ExpressionKind::Member(object, member) = &callee.kind
+            && !matches!(object.kind, ExpressionKind::Name(name) if self.class_place(name).is_some())
+            && Self::may_be_library_method(*member)
+        {
+            let kind = self.argument_type(object);
+            return match self.library_callee(object, *member, arguments, kind) {
+                Some(callee) => callee.map_or(Type::Mistake, |callee| callee.result),
+                None => self.result_of_method(kind, member.text),
+            };
+        }
         match &callee.kind {
             ExpressionKind::Name(name) => match (Type::named(name), library::function(name)) {
                 (Some(kind), _) if kind.is_number() => kind,
@@ -209,18 +212,25 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     fn type_of_method(&mut self, object: &Expression<'s>, member: &str) -> Type {
-        let class = match object.kind {
+        let kind = match object.kind {
             ExpressionKind::Name(name) if self.class_place(name).is_some() => {
-                self.class_named(name)
+                let class = self.class_named(name);
+                class.map_or(Type::Mistake, |class| Type::Object(Referent::Class(class)))
             }
-            _ => match self.type_of(object).without_null() {
-                Type::Object(Referent::Class(class)) => Some(class),
-                Type::Object(Referent::Machine(class)) => {
-                    let entry = library::machine_method(class, member);
-                    return entry.map_or(Type::Mistake, |entry| entry.result);
-                }
-                _ => None,
-            },
+            _ => self.type_of(object),
+        };
+        self.result_of_method(kind, member)
+    }
+
+    /// What a method of this name returns, of a value of this type or of a class.
+    fn result_of_method(&mut self, kind: Type, member: &str) -> Type {
+        let class = match kind.without_null() {
+            Type::Object(Referent::Class(class)) => Some(class),
+            Type::Object(Referent::Machine(class)) => {
+                let entry = library::machine_method(class, member);
+                return entry.map_or(Type::Mistake, |entry| entry.result);
+            }
+            _ => None,
         };
         let mut next = class;
         while let Some(info) = next.and_then(|class| self.classes.get(&class)) {

@@ -47,25 +47,43 @@ impl<'s> Lowering<'_, 's, '_> {
         self.result(result)
     }
 
-    /// The function of the library that is a method with type parameters of its own, which takes the object first, and that object's type.
-    pub(super) fn library_method(
+    /// Whether a method of this name may be a function of the library: then one has to know whose it is.
+    pub(super) fn may_be_library_method(member: Name<'s>) -> bool {
+        matches!(member.text, "map" | "reduce" | "run")
+    }
+
+    /// What the function of the library is, for these arguments, that is a method with type parameters of its own; it takes the object,
+    /// whose type is `kind`, first.
+    pub(super) fn library_callee(
         &mut self,
         object: &Expression<'s>,
         member: Name<'s>,
         arguments: &[Expression<'s>],
-    ) -> Option<(&'s str, Type)> {
-        if member.text != "run" {
-            return self.list_function(object, member);
-        }
-        let kind = self.type_of(object);
-        if kind.without_null() != Type::machine(Builtin::Mutex) {
-            return None;
-        }
-        // No type parameter stands for no value.
+        kind: Type,
+    ) -> Option<Option<Callee>> {
+        let is_list = self.list_element(kind.without_null()).is_some();
+        let name = match member.text {
+            "map" if is_list => "Array_map",
+            "reduce" if is_list => "Array_reduce",
+            "run" if kind.without_null() == Type::machine(Builtin::Mutex) => {
+                return Some(self.run_callee(arguments));
+            }
+            _ => return None,
+        };
+        let all: Vec<&Expression<'s>> = core::iter::once(object).chain(arguments).collect();
+        Some(self.callee_of(name, &[], member.span, &all, Some(kind)))
+    }
+
+    /// `mutex.run(action)`. No type parameter stands for no value, so there are two. The action is looked at once: what is nested in it
+    /// would be looked at twice as often at every depth.
+    fn run_callee(&mut self, arguments: &[Expression<'s>]) -> Option<Callee> {
         let action = match arguments {
-            [Expression { kind: ExpressionKind::Lambda(lambda), .. }] => {
+            [Expression { kind: ExpressionKind::Lambda(lambda), .. }]
+                if lambda.parameters.is_empty() =>
+            {
                 self.lambda_type(lambda, Vec::new())
             }
+            [Expression { kind: ExpressionKind::Lambda(_), .. }] => Type::Mistake,
             [action] => self.argument_type(action),
             _ => Type::Mistake,
         };
@@ -73,20 +91,13 @@ impl<'s> Lowering<'_, 's, '_> {
             Some(Referent::Function(place)) => self.function_types.get(usize::from(place)),
             _ => None,
         };
-        let nothing = result.is_none_or(|(_, result)| *result == Type::Void);
-        Some((if nothing { "Mutex_do" } else { "Mutex_run" }, kind))
-    }
-
-    /// What that function is for these arguments.
-    pub(super) fn library_callee(
-        &mut self,
-        object: &Expression<'s>,
-        member: Name<'s>,
-        arguments: &[Expression<'s>],
-    ) -> Option<Option<Callee>> {
-        let (name, kind) = self.library_method(object, member, arguments)?;
-        let all: Vec<&Expression<'s>> = core::iter::once(object).chain(arguments).collect();
-        Some(self.callee_of(name, &[], member.span, &all, Some(kind)))
+        let result = result.map_or(Type::Void, |(_, result)| *result);
+        let (name, types) = match result {
+            Type::Void | Type::Null | Type::Mistake => ("Mutex_do", Vec::new()),
+            _ => ("Mutex_run", Vec::from([result])),
+        };
+        let template = self.library_function(name)?;
+        self.instance(template, types)
     }
 
     /// `castTo<T>(object)`, of the library: throws if it is no `T`.
