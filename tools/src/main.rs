@@ -39,7 +39,11 @@ fn main() -> ExitCode {
         Command::Disasm(arguments) => modules::disasm(&arguments),
         Command::Verify(arguments) => modules::verify_files(&arguments),
         Command::Run(arguments) => run::run(&arguments),
-        Command::Disk(command) => disk::run(&command),
+        Command::Disk(command) => {
+            // Its reader may have enough. (A machine that is being run would end, too, when QEMU closes a socket.)
+            sigpipe::reset();
+            disk::run(&command)
+        }
         Command::Boot(arguments) => boot::run(&arguments),
     }
 }

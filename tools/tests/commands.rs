@@ -2,7 +2,8 @@
 
 use revenant_tools::disk::{Image, Mode, VM_ABI};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A folder of this test's own, removed at the end.
 struct Folder(PathBuf);
@@ -32,11 +33,25 @@ impl Drop for Folder {
     }
 }
 
+/// Held while this process has an image open, and while it starts another one: between `fork` and `exec` that would have the image open, too,
+/// and keep its lock though it was let go of here.
+static IMAGES: Mutex<()> = Mutex::new(());
+
 fn revenant(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_revenant"))
-        .args(arguments)
-        .output()
-        .expect("the command can be started")
+    start(arguments).wait_with_output().expect("it ends")
+}
+
+fn start(arguments: &[&str]) -> Child {
+    let _alone = alone();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_revenant"));
+    let command = command.args(arguments).stdin(Stdio::null());
+    let started = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    started.expect("the command can be started")
+}
+
+/// No other test holds it, or one that has failed did.
+fn alone() -> MutexGuard<'static, ()> {
+    IMAGES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs the command, which must succeed; its standard output.
@@ -56,6 +71,15 @@ fn fails(arguments: &[&str]) -> String {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(errors.lines().count(), 1, "{errors:?}");
     errors
+}
+
+/// Runs the command, whose output nobody reads to its end; its standard error.
+#[track_caller]
+fn hangs_up(arguments: &[&str]) -> String {
+    let mut child = start(arguments);
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn sample(name: &str) -> String {
@@ -190,6 +214,7 @@ fn a_tool_drops_no_snapshot_and_the_policy_says_which_will_go() {
     let info = succeeds(&["disk", "info", &path]);
     assert!(info.contains("\nretention last=5 hourly=0 daily=7\n"), "{info}");
     {
+        let _alone = alone();
         let mut image = Image::open(Path::new(&path), Mode::Write, VM_ABI).expect("it opens");
         for round in 0..11 {
             let page = revenant_hal::PageBytes([round; 4096]);
@@ -215,6 +240,27 @@ fn a_tool_drops_no_snapshot_and_the_policy_says_which_will_go() {
 }
 
 #[test]
+fn the_past_is_shown_beside_the_present_and_a_reader_may_hang_up() {
+    let folder = Folder::new("past");
+    let image = folder.path("hello.img");
+    succeeds(&["disk", "create", &image, "--size", "32M", "--module", &sample("hello.rasm")]);
+    let cat = |path: &str| succeeds(&["disk", "cat", &image, "--object", path]);
+    // The past lies beside the present.
+    let snapshots = succeeds(&["disk", "snapshots", &image]);
+    let epoch = snapshots.split(['=', ' ']).nth(1).expect("snapshot=N");
+    assert_eq!(cat(&format!("/past/{epoch}/programs/[0]")), cat("programs/[0]"));
+    assert_eq!(cat(&format!("past/{epoch}")), cat("/"));
+    let nowhere = fails(&["disk", "cat", &image, "--object", "past/99/programs"]);
+    assert!(nowhere.contains("there is no snapshot 99"), "{nowhere}");
+    let nowhere = fails(&["disk", "cat", &image, "--object", "past/yesterday"]);
+    assert!(nowhere.contains("\"yesterday\" is no snapshot"), "{nowhere}");
+    assert!(
+        hangs_up(&["disk", "pages", &image]).is_empty(),
+        "a reader that has enough is no fault"
+    );
+}
+
+#[test]
 fn a_disk_whose_code_another_verifier_passed_is_verified_again() {
     let folder = Folder::new("verify");
     let path = folder.path("demo.img");
@@ -224,6 +270,7 @@ fn a_disk_whose_code_another_verifier_passed_is_verified_again() {
     assert_eq!(listed.lines().count(), 1, "nothing to change");
     let epoch = listed.split(['=', ' ']).nth(1).expect("snapshot=N");
     {
+        let _alone = alone();
         let mut image = Image::open(Path::new(&path), Mode::Write, VM_ABI).expect("it opens");
         image.store.set_vm_abi(VM_ABI - 1);
         image.commit_requests().expect("room");
@@ -239,7 +286,10 @@ fn a_disk_whose_code_another_verifier_passed_is_verified_again() {
     assert!(succeeds(&["disk", "check", &path]).contains("problems=0"));
 
     // Another layout of objects is beyond it.
-    Image::create_empty(Path::new(&path), 4096, true, VM_ABI - (1 << 16)).expect("a disk");
+    {
+        let _alone = alone();
+        Image::create_empty(Path::new(&path), 4096, true, VM_ABI - (1 << 16)).expect("a disk");
+    }
     let layout = fails(&["disk", "verify", &path]);
     assert!(layout.contains("its objects have layout"), "{layout}");
 }
