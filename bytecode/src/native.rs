@@ -223,6 +223,7 @@ define_natives! {
     111 CollectorSweeps "collector.sweeps" () -> (I64) Step "How many collections have come to their end.";
     112 PastBefore "past.before" (I64) -> (I64, I64) Step "The newest snapshot that is kept of those older than this epoch, and its wall time; -1 and 0 if there is none." restart "Snapshots may have been made and deleted.";
     113 PastCopy "past.copy" (r(Object), I64) -> (r(Object)) Waits "A new object: what this object was in the snapshot of this epoch, with all that it led to (OBJECTS.md 9)." throws InvalidArgumentException, InvalidCastException, NotSupportedException restart "Goes on where it was; throws if the snapshot is no longer kept.";
+    114 StringConcatI64 "string.concat_i64" (r(String), r(String), I64) -> (r(String)) Stepped "The first, the number in decimal, and the second." throws InvalidArgumentException;
 }
 
 impl Native {

@@ -2,13 +2,14 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use revenant_bytecode::{ClassReference, Native, Opcode};
 
 use super::Lowering;
 use super::expression::Value;
 use super::function::Tops;
-use crate::ast::{Expression, Role};
+use crate::ast::{Binary, Expression, ExpressionKind, Role};
 use crate::types::{Referent, Type};
 
 impl<'s> Lowering<'_, 's, '_> {
@@ -26,9 +27,23 @@ impl<'s> Lowering<'_, 's, '_> {
 
     /// `left + right` where one of them is a text.
     pub(super) fn concatenate(&mut self, left: &Expression<'s>, right: &Expression<'s>) -> Value {
-        let window = self.body.tops;
-        self.text_argument(left);
-        self.join(window, right)
+        // `a + b + c` is one text of three pieces.
+        let (mut next, mut last) = (left, Vec::from([right]));
+        while let ExpressionKind::Binary(Binary::Add, first, second) = &next.kind
+            && self.is_text(next)
+        {
+            last.push(second);
+            next = first;
+        }
+        let mut pieces = Vec::new();
+        for value in core::iter::once(next).chain(last.into_iter().rev()) {
+            match &value.kind {
+                ExpressionKind::Text(text) => pieces.push(Piece::Constant(text)),
+                ExpressionKind::Template(texts, values) => add_template(texts, values, &mut pieces),
+                _ => pieces.push(Piece::Value(value)),
+            }
+        }
+        self.join_pieces(&pieces)
     }
 
     /// The same where the left side has been evaluated.
@@ -138,25 +153,82 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     pub(super) fn template(&mut self, texts: &[String], values: &[Expression<'s>]) -> Value {
+        let mut pieces = Vec::new();
+        add_template(texts, values, &mut pieces);
+        self.join_pieces(&pieces)
+    }
+
+    /// The text of all pieces. A number between two texts takes one call; the text itself would take another and memory.
+    fn join_pieces(&mut self, pieces: &[Piece<'_, 's>]) -> Value {
         let window = self.body.tops;
-        let mut texts = texts.iter();
-        let first = texts.next().map(String::as_str).unwrap_or_default();
-        let mut started = !first.is_empty() || values.is_empty();
-        if started {
-            self.constant_argument(first);
+        let mut pieces = pieces.iter().peekable();
+        let mut started = false;
+        while let Some(piece) = pieces.next() {
+            let Piece::Value(value) = piece else {
+                self.piece(piece);
+                if core::mem::replace(&mut started, true) {
+                    self.join_values(window);
+                }
+                continue;
+            };
+            let tops = self.body.tops;
+            let found = self.expression(value, None, None);
+            self.body.tops = tops;
+            let is_number = matches!(found.kind, Type::I32 | Type::U32 | Type::I64 | Type::Enum(_));
+            if !is_number || !started && pieces.peek().is_none() {
+                self.text_of(found, value);
+                if core::mem::replace(&mut started, true) {
+                    self.join_values(window);
+                }
+                continue;
+            }
+            let number = self.body.allocate(Type::I64);
+            self.convert(found, Type::I64, Some(number));
+            if !core::mem::replace(&mut started, true) {
+                self.constant_argument("");
+            }
+            match pieces.next_if(|next| matches!(next, Piece::Constant(_))) {
+                Some(next) => self.piece(next),
+                None => self.constant_argument(""),
+            }
+            self.native(Native::StringConcatI64, window);
+            self.body.tops = window;
+            self.body.allocate(Type::TEXT);
         }
-        for (value, text) in values.iter().zip(texts) {
-            self.text_argument(value);
-            if core::mem::replace(&mut started, true) {
-                self.join_values(window);
-            }
-            if !text.is_empty() {
-                self.constant_argument(text);
-                self.join_values(window);
-            }
+        if !started {
+            self.constant_argument("");
         }
         self.body.tops = window;
         let register = self.body.allocate(Type::TEXT);
         Value { kind: Type::TEXT, register }
+    }
+
+    /// A piece as a text in the next register.
+    fn piece(&mut self, piece: &Piece<'_, 's>) {
+        match piece {
+            Piece::Constant(text) => self.constant_argument(text),
+            Piece::Value(value) => self.text_argument(value),
+        }
+    }
+}
+
+/// A part of a text that is put together.
+enum Piece<'e, 's> {
+    Constant(&'e str),
+    Value(&'e Expression<'s>),
+}
+
+/// The pieces of a template, without empty ones.
+fn add_template<'e, 's>(
+    texts: &'e [String],
+    values: &'e [Expression<'s>],
+    pieces: &mut Vec<Piece<'e, 's>>,
+) {
+    let mut values = values.iter();
+    for text in texts {
+        if !text.is_empty() {
+            pieces.push(Piece::Constant(text));
+        }
+        pieces.extend(values.next().map(Piece::Value));
     }
 }

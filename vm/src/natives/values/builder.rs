@@ -1,9 +1,9 @@
 //! Natives on string builders: touch all, then change; the operations themselves stand in `object`.
 
-use revenant_bytecode::{Builtin, Native};
+use revenant_bytecode::Native;
 use revenant_hal::ObjectAddress;
 
-use super::digits::{DECIMALS_MAX, Digits};
+use super::digits::{DECIMALS_MAX, Decimal, Digits};
 use super::long::{self, Job, PIECE, PIECES};
 use super::text::{encode, give, give_object};
 use super::{CHANGED, INVALID, cursor, float, object};
@@ -24,7 +24,7 @@ pub(super) fn call(native: Native, c: &Context) -> NativeResult {
             give_object(c, made)
         }
         Native::BuilderAppend => append(c),
-        Native::BuilderAppendI64 => append_text(c, Digits::signed(c.raw(0).cast_signed()).text()),
+        Native::BuilderAppendI64 => append_text(c, Decimal::signed(c.raw(0).cast_signed()).text()),
         Native::BuilderAppendF64 => append_text(c, Digits::float(float(c, 0)).text()),
         Native::BuilderAppendFixed => {
             let decimals = usize::try_from(c.raw(1)).map_err(|_| INVALID)?;
@@ -48,7 +48,7 @@ pub(super) fn call(native: Native, c: &Context) -> NativeResult {
             let part = (string::byte_address(buffer, 0), string::builder_length(c.space, builder));
             let parts = [part, (ObjectAddress(0), 0)];
             // The text may change between two steps; what is copied is UTF-8 in any case.
-            long::build(c, &Job { class: Builtin::String, parts, checked: Some(CHANGED) })
+            long::build(c, &Job { checked: Some(CHANGED), ..Job::text(parts) })
         }
     }
 }

@@ -35,16 +35,6 @@ impl Digits {
         digits
     }
 
-    /// A signed number in decimal.
-    pub(super) fn signed(number: i64) -> Self {
-        Self::of(format_args!("{number}"))
-    }
-
-    /// An unsigned number in decimal.
-    pub(super) fn unsigned(number: u64) -> Self {
-        Self::of(format_args!("{number}"))
-    }
-
     /// The shortest decimal that reads back as the number.
     pub(super) fn float(number: f64) -> Self {
         let size = number.abs();
@@ -67,6 +57,50 @@ impl Write for Digits {
         self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
         self.length = end;
         Ok(())
+    }
+}
+
+/// Longest text of an integer: 20 digits, or 19 and a sign.
+const INTEGER_MAX: usize = 20;
+
+/// The text of an integer in decimal; what texts are made of most often, so it is short.
+pub(super) struct Decimal {
+    /// The text stands at the end.
+    bytes: [u8; INTEGER_MAX],
+    start: usize,
+}
+
+impl Decimal {
+    pub(super) fn signed(number: i64) -> Self {
+        let mut decimal = Self::unsigned(number.unsigned_abs());
+        if number < 0 {
+            decimal.put(b'-');
+        }
+        decimal
+    }
+
+    pub(super) fn unsigned(number: u64) -> Self {
+        let mut decimal = Self { bytes: [0; INTEGER_MAX], start: INTEGER_MAX };
+        let mut rest = number;
+        loop {
+            decimal.put(b'0' + u8::try_from(rest % 10).unwrap_or(0));
+            rest /= 10;
+            if rest == 0 {
+                return decimal;
+            }
+        }
+    }
+
+    /// In front of what is there. The buffer is as long as any integer.
+    fn put(&mut self, byte: u8) {
+        self.start = self.start.saturating_sub(1);
+        if let Some(place) = self.bytes.get_mut(self.start) {
+            *place = byte;
+        }
+    }
+
+    pub(super) fn text(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
     }
 }
 

@@ -22,25 +22,34 @@ pub(super) const PIECES: u64 = 16;
 
 /// What is built from what.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Job {
+pub(super) struct Job<'b> {
     /// `String` or `ByteArray`.
     pub(super) class: Builtin,
     /// Two ranges of bytes, one after the other.
     pub(super) parts: [(ObjectAddress, u64); 2],
+    /// What comes between them; nothing where pieces are checked.
+    pub(super) between: &'b [u8],
     /// Whether the source may change or hold anything: then each piece is checked to be UTF-8 as it is copied, and this is
     /// thrown if it is not.
     pub(super) checked: Option<Thrown>,
 }
 
-impl Job {
+/// Bytes that lie together.
+enum Source<'b> {
+    Space(ObjectAddress, u64),
+    Stack(&'b [u8]),
+}
+
+impl<'b> Job<'b> {
     /// A string from text that is known to be one and never changes.
     pub(super) const fn text(parts: [(ObjectAddress, u64); 2]) -> Self {
-        Self { class: Builtin::String, parts, checked: None }
+        Self { class: Builtin::String, parts, between: &[], checked: None }
     }
 
-    fn total(&self) -> Result<u64, Thrown> {
+    fn total(&self) -> Option<u64> {
         let [(_, first), (_, second)] = self.parts;
-        first.checked_add(second).filter(|total| *total < 1 << 40).ok_or(INVALID)
+        let total = first.checked_add(second)?.checked_add(self.between.len() as u64);
+        total.filter(|total| *total < 1 << 40)
     }
 
     const fn payload(&self) -> u64 {
@@ -50,20 +59,25 @@ impl Job {
         }
     }
 
-    /// The source at an offset, and how much of it lies together.
-    fn source(&self, offset: u64) -> (ObjectAddress, u64) {
+    /// What comes from an offset on.
+    fn source(&self, offset: u64) -> Source<'b> {
         let [(first, bytes), (second, rest)] = self.parts;
-        if offset < bytes {
-            (first.plus(offset), bytes - offset)
-        } else {
-            (second.plus(offset - bytes), rest.saturating_sub(offset - bytes))
+        let Some(behind) = offset.checked_sub(bytes) else {
+            return Source::Space(first.plus(offset), bytes - offset);
+        };
+        match usize::try_from(behind).ok().and_then(|behind| self.between.get(behind..)) {
+            Some(between) if !between.is_empty() => Source::Stack(between),
+            _ => {
+                let behind = behind - self.between.len() as u64;
+                Source::Space(second.plus(behind), rest.saturating_sub(behind))
+            }
         }
     }
 }
 
 /// Executes the job; its result is the first reference of the window.
 pub(super) fn build(c: &Context, job: &Job) -> NativeResult {
-    let total = job.total()?;
+    let total = job.total().ok_or(INVALID)?;
     let Some(progress) = cursor::under_way(c) else {
         c.space.end_step();
         let target = allocate(c, job, total)?;
@@ -109,11 +123,10 @@ fn at_once(c: &Context, job: &Job, target: ObjectAddress, total: u64) -> NativeR
     c.space.touch_write_range(start, total);
     c.touch_results();
     c.space.begin_changes();
-    let mut place = start;
-    for (source, bytes) in job.parts {
-        c.space.copy(source, place, bytes);
-        place = place.plus(bytes);
-    }
+    let [(first, bytes), (second, rest)] = job.parts;
+    c.space.copy(first, start, bytes);
+    c.space.write(start.plus(bytes), job.between);
+    c.space.copy(second, start.plus(total - rest), rest);
     c.set_reference(0, target.0);
     Ok(Outcome::Done)
 }
@@ -141,22 +154,23 @@ fn piece(
     total: u64,
 ) -> Result<u64, Thrown> {
     let place = target.plus(job.payload() + done);
-    let (source, together) = job.source(done);
-    let bytes = match job.checked {
-        None => {
+    let mut buffer = [0; CHECKED_PIECE];
+    let source = match (job.checked, job.source(done)) {
+        (None, source) => source,
+        (Some(thrown), _) => Source::Stack(read(c, job, done, total, &mut buffer, thrown)?),
+    };
+    cursor::touch(c);
+    let bytes = match source {
+        Source::Space(source, together) => {
             let bytes = together.min(PIECE);
-            cursor::touch(c);
             c.space.touch_read_range(source, bytes);
             c.space.touch_write_range(place, bytes);
             c.space.begin_changes();
             c.space.copy(source, place, bytes);
             bytes
         }
-        Some(thrown) => {
-            let mut buffer = [0; CHECKED_PIECE];
-            let text = read(c, job, done, total, &mut buffer, thrown)?;
+        Source::Stack(text) => {
             let bytes = text.len() as u64;
-            cursor::touch(c);
             c.space.touch_write_range(place, bytes);
             c.space.begin_changes();
             c.space.write(place, text);
@@ -180,7 +194,7 @@ fn read<'b>(
     buffer: &'b mut [u8; CHECKED_PIECE],
     thrown: Thrown,
 ) -> Result<&'b [u8], Thrown> {
-    let (source, together) = job.source(done);
+    let Source::Space(source, together) = job.source(done) else { return Err(thrown) };
     let wanted = usize::try_from(together).unwrap_or(usize::MAX).min(CHECKED_PIECE);
     let bytes = buffer.get_mut(..wanted).ok_or(thrown)?;
     c.space.read(source, bytes);

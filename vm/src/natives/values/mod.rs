@@ -58,6 +58,7 @@ pub(crate) fn call(native: Native, c: &Context) -> NativeResult {
         | N::StringCompare
         | N::StringHash
         | N::StringConcat
+        | N::StringConcatI64
         | N::StringSlice
         | N::StringFind
         | N::StringFromI64

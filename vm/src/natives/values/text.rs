@@ -3,7 +3,7 @@
 use revenant_bytecode::{Builtin, Native};
 use revenant_hal::ObjectAddress;
 
-use super::digits::{self, Digits, TEXT_MAX};
+use super::digits::{self, Decimal, Digits, TEXT_MAX};
 use super::long::{self, Job};
 use super::{INVALID, OUTSIDE, float, object, search};
 use crate::exception::Thrown;
@@ -22,15 +22,15 @@ pub(super) fn call(native: Native, c: &Context) -> NativeResult {
         Native::StringEquals => search::equals(c),
         Native::StringCompare => search::compare(c),
         Native::StringHash => search::hash(c),
-        Native::StringConcat => {
-            let parts = [object(c, 0)?, object(c, 1)?]
-                .map(|text| (string::byte_address(text, 0), string::length(c.space, text)));
-            long::build(c, &Job::text(parts))
+        Native::StringConcat => long::build(c, &Job::text(both(c)?)),
+        Native::StringConcatI64 => {
+            let digits = Decimal::signed(c.raw(0).cast_signed());
+            long::build(c, &Job { between: digits.text(), ..Job::text(both(c)?) })
         }
         Native::StringSlice => slice(c),
         Native::StringFind => search::find(c),
-        Native::StringFromI64 => new_text(c, Digits::signed(c.raw(0).cast_signed()).text()),
-        Native::StringFromU64 => new_text(c, Digits::unsigned(c.raw(0)).text()),
+        Native::StringFromI64 => new_text(c, Decimal::signed(c.raw(0).cast_signed()).text()),
+        Native::StringFromU64 => new_text(c, Decimal::unsigned(c.raw(0)).text()),
         Native::StringFromF64 => new_text(c, Digits::float(float(c, 0)).text()),
         Native::StringFromCharacter => {
             let mut bytes = [0; 4];
@@ -40,7 +40,7 @@ pub(super) fn call(native: Native, c: &Context) -> NativeResult {
         Native::StringToBytes => {
             let text = object(c, 0)?;
             let parts = [whole(c.space, text), (ObjectAddress(0), 0)];
-            long::build(c, &Job { class: Builtin::ByteArray, parts, checked: None })
+            long::build(c, &Job { class: Builtin::ByteArray, ..Job::text(parts) })
         }
         Native::StringParseI64 => {
             let mut buffer = [0; TEXT_MAX];
@@ -92,6 +92,11 @@ pub(super) fn encode(word: u64, bytes: &mut [u8; 4]) -> Result<&[u8], Thrown> {
 /// Where the text of a string lies, and its bytes.
 fn whole(space: Space, text: ObjectAddress) -> (ObjectAddress, u64) {
     (string::byte_address(text, 0), string::length(space, text))
+}
+
+/// Both arguments, as the parts of a new text.
+fn both(c: &Context) -> Result<[(ObjectAddress, u64); 2], Thrown> {
+    Ok([whole(c.space, object(c, 0)?), whole(c.space, object(c, 1)?)])
 }
 
 /// The text of the first argument, if it is short enough to be a number.
@@ -164,5 +169,5 @@ fn from_bytes(c: &Context) -> NativeResult {
     }
     let part = (bytes.plus(PAYLOAD + start), count);
     let parts = [part, (ObjectAddress(0), 0)];
-    long::build(c, &Job { class: Builtin::String, parts, checked: Some(INVALID) })
+    long::build(c, &Job { checked: Some(INVALID), ..Job::text(parts) })
 }

@@ -69,6 +69,31 @@ pub(in super::super) const TEXT: &[Case] = &[
         "<52002 bytes, 3b6d2bc9> [<26002 bytes, 5030cd49>]",
     ),
     case(
+        Native::StringConcatI64,
+        |w| {
+            texts(w, &["left", "right"]);
+            w.raws(&[i64::MIN.cast_unsigned()]);
+        },
+        "\"left-9223372036854775808right\" [\"right\"]",
+    ),
+    case(
+        Native::StringConcatI64,
+        |w| {
+            texts(w, &["", ""]);
+            w.raws(&[0]);
+        },
+        "\"0\" [\"\"]",
+    ),
+    case(
+        Native::StringConcatI64,
+        |w| {
+            let long = w.string(&long_text());
+            w.references(&[long, long]);
+            w.raws(&[1_234_567_890]);
+        },
+        "<52012 bytes, c36654d6> [<26002 bytes, 5030cd49>]",
+    ),
+    case(
         Native::StringSlice,
         |w| {
             texts(w, &["a\u{20ac}bc"]);
