@@ -1,5 +1,5 @@
 // The library's own classes, compiled with every program as far as it uses them. `RawArray`, `copyElements`, `hashOf`, `isQuickToCompare`
-// (all but texts), `EMPTY` (zero, or null for places that hold nothing), `castTo` and the natives of weak references are known here only.
+// (all but texts), `EMPTY` (zero, or null for places that hold nothing), `castTo` and natives that have no names in programs (`INTERNAL` in library.rs) are known here only.
 // The compiler reaches into `Array`: elements in the first slot, their number in the second.
 
 class Array<T> {

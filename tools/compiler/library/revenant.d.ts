@@ -31,6 +31,7 @@ declare function uptime(): i64;
 declare function now(): i64;
 declare function restarts(): i64;
 declare function entropy(): i64;
+declare function randomInteger(limit: i64): i64;
 declare function yieldThread(): void;
 declare function parseInteger(text: string): i64;
 declare function parseFloat(text: string): f64;
@@ -60,6 +61,7 @@ declare const Math: {
     log2(x: f64): f64;
     log10(x: f64): f64;
     pow(x: f64, y: f64): f64;
+    random(): f64;
 };
 
 declare class Uint8Array {
@@ -262,6 +264,15 @@ declare class Channel<T> {
     close(): void;
 }
 declare class ChannelClosedException extends Error {}
+declare class NoSuchNameException extends Error {}
+declare const root: {
+    has(name: string): bool;
+    get<T>(name: string): T;
+    set<T>(name: string, value: T): void;
+    delete(name: string): bool;
+    names(): string[];
+};
+declare function onRestart(action: () => void): Thread;
 declare class WeakRef<T> {
     constructor(target: T);
     deref(): T | null;

@@ -47,7 +47,8 @@ pub const SOURCE_BYTES_MAX: usize = 64 << 20;
 const LIBRARY: &str = concat!(
     include_str!("../library/library.ts"),
     include_str!("../library/json.ts"),
-    include_str!("../library/threads.ts")
+    include_str!("../library/threads.ts"),
+    include_str!("../library/root.ts")
 );
 
 /// What is wrong with a program, and the files that it is made of.

@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use revenant_compiler::{Diagnostic, Source, compile, compile_files};
 
-const PROGRAMS: [&str; 16] = [
+const PROGRAMS: [&str; 18] = [
     include_str!("../../../samples/hello.ts"),
     include_str!("../../tests/language/run/arrays.ts"),
     include_str!("../../tests/language/run/numbers.ts"),
@@ -23,6 +23,8 @@ const PROGRAMS: [&str; 16] = [
     include_str!("../library/library.ts"),
     include_str!("../library/json.ts"),
     include_str!("../library/threads.ts"),
+    include_str!("../../tests/language/run/root.ts"),
+    include_str!("../library/root.ts"),
 ];
 
 /// A program of several files.

@@ -10,7 +10,7 @@ use super::expression::Value;
 use super::infer::Patterns;
 use super::library::{self, Entry, Means};
 use super::resolve::Bindings;
-use super::{CONSOLE, Callee, Lowering};
+use super::{CONSOLE, Callee, ENVIRONMENT, Lowering};
 use crate::ast::{Expression, ExpressionKind, Name, Role, TypeName};
 use crate::diagnostic::Span;
 use crate::types::{Referent, Type};
@@ -47,6 +47,9 @@ impl<'s> Lowering<'_, 's, '_> {
                 ExpressionKind::Name(name) => {
                     self.program_call(name, given, callee.span, arguments, span)
                 }
+                ExpressionKind::Member(ref object, member) if self.is_root(object) => {
+                    self.root_call(member, given, arguments, span)
+                }
                 _ => {
                     let message = "methods have no type parameters of their own yet";
                     self.diagnostics.error(callee.span, message, "here");
@@ -60,6 +63,10 @@ impl<'s> Lowering<'_, 's, '_> {
             }
             ExpressionKind::Member(object, member) => match &object.kind {
                 ExpressionKind::Super => self.super_method(*member, arguments, span),
+                ExpressionKind::Name("Math") if member.text == "random" => {
+                    self.program_call("Math_random", &[], callee.span, arguments, span)
+                }
+                _ if self.is_root(object) => self.root_call(*member, &[], arguments, span),
                 ExpressionKind::Name("console") => self.console_call(*member, arguments, span),
                 ExpressionKind::Name("Thread") if member.text == "spawn" => {
                     self.spawn(arguments, span)
@@ -281,6 +288,11 @@ impl<'s> Lowering<'_, 's, '_> {
         let first = window.raws;
         match entry.means {
             Means::Native(native) => self.native(native, window),
+            Means::Environment => {
+                let register = window.references;
+                self.body.emitter.emit_wide(Opcode::StaticLoadRef, register, ENVIRONMENT);
+                self.body.emitter.emit(Opcode::NullCheck, register, register, 0);
+            }
             Means::Unary(opcode) => self.body.emitter.emit(opcode, first, first, 0),
             Means::Binary(opcode) => {
                 self.body.emitter.emit(opcode, first, first, first.saturating_add(1));

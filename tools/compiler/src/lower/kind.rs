@@ -190,6 +190,12 @@ impl<'s> Lowering<'_, 's, '_> {
                 }
                 _ => self.result_of_value(callee).unwrap_or(Type::Mistake),
             },
+            ExpressionKind::Instance(inner, given) => match (&inner.kind, given.as_slice()) {
+                (ExpressionKind::Member(object, _), [wanted]) if self.is_root(object) => {
+                    self.type_named(wanted)
+                }
+                _ => Type::Mistake,
+            },
             ExpressionKind::Member(object, member) => match object.kind {
                 ExpressionKind::Name("Math") => Type::F64,
                 ExpressionKind::Name("Thread") => Type::machine(Builtin::Thread),

@@ -12,6 +12,8 @@ pub(super) enum Means {
     Unary(Opcode),
     /// One instruction on both.
     Binary(Opcode),
+    /// What the program was given when it began.
+    Environment,
 }
 
 /// A function of the library.
@@ -99,11 +101,31 @@ const TEXT_METHODS: &[Entry] = &[
 const MUTEX: Type = Type::machine(Builtin::Mutex);
 const WEAK: Type = Type::machine(Builtin::WeakReference);
 const OBJECT: Type = Type::machine(Builtin::Object);
+const OBJECT_OR_NULL: Type = Type::Nullable(Referent::Machine(Builtin::Object));
+const ENVIRONMENT: Type = Type::machine(Builtin::Environment);
+const DICTIONARY: Type = Type::machine(Builtin::Map);
+const EVENT: Type = Type::machine(Builtin::RestartEvent);
 
 /// What the library's own classes are made of; programs cannot name these.
 const INTERNAL: &[Entry] = &[
     native("weakNew", &[OBJECT], WEAK, Native::WeakNew),
-    native("weakGet", &[WEAK], Type::Nullable(Referent::Machine(Builtin::Object)), Native::WeakGet),
+    native("weakGet", &[WEAK], OBJECT_OR_NULL, Native::WeakGet),
+    Entry {
+        name: "programEnvironment",
+        parameters: &[],
+        result: ENVIRONMENT,
+        means: Means::Environment,
+    },
+    native("directoryOf", &[ENVIRONMENT], DICTIONARY, Native::EnvironmentDirectory),
+    native("restartEventOf", &[ENVIRONMENT], EVENT, Native::EnvironmentRestartEvent),
+    native("restartWait", &[EVENT, I64], I64, Native::RestartWait),
+    native("dictionaryGet", &[DICTIONARY, OBJECT], OBJECT_OR_NULL, Native::MapGet),
+    native("dictionaryHas", &[DICTIONARY, OBJECT], Bool, Native::MapContains),
+    native("dictionarySet", &[DICTIONARY, OBJECT, OBJECT], Void, Native::MapSet),
+    native("dictionaryRemove", &[DICTIONARY, OBJECT], Bool, Native::MapRemove),
+    // One native: the key at or after a cursor, and the next cursor.
+    native("dictionaryKey", &[DICTIONARY, I64], OBJECT_OR_NULL, Native::MapNext),
+    native("dictionaryNext", &[DICTIONARY, I64], I64, Native::MapNext),
 ];
 
 /// Constructors of the machine's objects.
@@ -155,6 +177,7 @@ pub(super) fn machine_method(class: Builtin, name: &str) -> Option<Entry> {
 pub(super) fn internal_class(name: &str) -> Option<Builtin> {
     match name {
         "Weak" => Some(Builtin::WeakReference),
+        "Dictionary" => Some(Builtin::Map),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 //! Their classes cannot be extended and have no fields; their methods are natives (`library`), or functions of the library that take
 //! the object first.
 
+use alloc::format;
 use alloc::vec::Vec;
 
 use revenant_bytecode::{Builtin, Native, Opcode};
@@ -98,6 +99,62 @@ impl<'s> Lowering<'_, 's, '_> {
         };
         let template = self.library_function(name)?;
         self.instance(template, types)
+    }
+
+    /// Whether this is the program's directory, which is no value.
+    pub(super) fn is_root(&self, object: &Expression<'s>) -> bool {
+        matches!(object.kind, ExpressionKind::Name("root"))
+            && self.entity("root").is_none()
+            && self.body.locals.iter().all(|local| local.name != "root")
+    }
+
+    /// `root.get<T>(name)` and its like. Objects stand in the directory as they are; all else in a box, whose class says what is in it.
+    pub(super) fn root_call(
+        &mut self,
+        member: Name<'s>,
+        given: &[TypeName<'s>],
+        arguments: &[Expression<'s>],
+        span: Span,
+    ) -> Value {
+        let kind = match (given, arguments) {
+            ([wanted], _) => self.declared(wanted),
+            (_, [_, value]) if member.text == "set" => self.argument_type(value),
+            _ => Type::Void,
+        };
+        let kept = match kind.without_null() {
+            Type::Object(Referent::Function(_)) => {
+                Some("a function is kept in a field of an object")
+            }
+            Type::Null => Some("write `root.set<Account | null>(...)`, for instance"),
+            _ => None,
+        };
+        if let Some(help) = kept {
+            let message = format!("`root` does not take a value of type `{}`", self.show(kind));
+            self.diagnostics.error_with_help(member.span, message, "here", help);
+            return Value::MISTAKE;
+        }
+        let boxed = !matches!(kind, Type::Object(_) | Type::Mistake);
+        let name = match (member.text, boxed) {
+            ("get", _) if given.is_empty() => {
+                let message = "what stands under the name?";
+                let help = "write `root.get<Account>(\"name\")`, for instance";
+                self.diagnostics.error_with_help(member.span, message, "of what type?", help);
+                return Value::MISTAKE;
+            }
+            ("get", false) => "Root_get",
+            ("get", true) => "Root_getBoxed",
+            ("set", false) => "Root_set",
+            ("set", true) => "Root_setBoxed",
+            ("has", _) => "Root_has",
+            ("delete", _) => "Root_delete",
+            ("names", _) => "Root_names",
+            _ => return self.no_member("root", member),
+        };
+        let arguments: Vec<&Expression<'s>> = arguments.iter().collect();
+        match self.callee_of(name, given, member.span, &arguments, None) {
+            Some(callee) => self.call_function(&callee, &arguments, span),
+            None => Value::MISTAKE,
+        }
     }
 
     /// `castTo<T>(object)`, of the library: throws if it is no `T`.

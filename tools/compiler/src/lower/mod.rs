@@ -55,6 +55,8 @@ use resolve::Bindings;
 
 /// The static variable that holds the program's console.
 const CONSOLE: u32 = 0;
+/// The one that holds what it was given when it began.
+const ENVIRONMENT: u32 = 1;
 
 /// What a function looks like from outside.
 #[derive(Clone, Debug)]
@@ -155,6 +157,10 @@ pub(crate) fn lower<'p, 's>(
     lowering.module.statics.push(Field {
         name: String::from("console"),
         value: ValueType::nullable(Builtin::Console),
+    });
+    lowering.module.statics.push(Field {
+        name: String::from("environment"),
+        value: ValueType::nullable(Builtin::Environment),
     });
     if lowering.declare(names) {
         lowering.walk_functions();
@@ -352,6 +358,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         let place = self.reserve_function();
         self.body = Body { file: self.files.main, ..Body::default() };
         let environment = self.body.allocate(Type::TEXT);
+        self.body.emitter.emit_wide(Opcode::StaticStoreRef, environment, ENVIRONMENT);
         let window = self.body.tops;
         let slot = self.body.allocate(Type::TEXT);
         self.body.emitter.emit(Opcode::MoveRef, slot, environment, 0);

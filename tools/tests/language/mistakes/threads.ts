@@ -22,6 +22,16 @@ export function main(): void {
     weakNew(channel);
     lock.owner = thread;
     if (thread.join() instanceof Mutex) return;
+    root.get("name");
+    root.get<Nothing>("name");
+    root.get<string>(5);
+    root.set("name", work);
+    root.set("name", null);
+    root.find("name");
+    const all = root;
+    const number: i32 = root.get<i64>("number");
+    onRestart((x: i32) => work());
+    Math.random(5);
 }
 
 class Lock extends Mutex {}
