@@ -137,6 +137,19 @@ interface String {
     compare(other: string): i32;
     hash(): i64;
     bytes(): Uint8Array;
+    startsWith(part: string): bool;
+    endsWith(part: string): bool;
+    includes(part: string): bool;
+    repeat(times: i32): string;
+    trim(): string;
+    trimStart(): string;
+    trimEnd(): string;
+    padStart(length: i32, fill: string): string;
+    padEnd(length: i32, fill: string): string;
+    split(separator: string): string[];
+    replaceAll(part: string, by: string): string;
+    toUpperCase(): string;
+    toLowerCase(): string;
     toString(): string;
     [Symbol.iterator](): IterableIterator<string>;
 }
@@ -145,6 +158,7 @@ declare const String: {
     fromBytes(bytes: Uint8Array, start: i64, count: i64): string;
 };
 interface Number {
+    toFixed(decimals: i32): string;
     toString(): string;
 }
 interface Boolean {
@@ -202,6 +216,18 @@ declare class Set<T> {
     clear(): void;
     values(): T[];
     forEach(action: (value: T) => void): void;
+}
+
+declare class StringBuilder {
+    constructor();
+    append(text: string): void;
+    appendInteger(value: i64): void;
+    appendNumber(value: f64): void;
+    appendFixed(value: f64, decimals: i32): void;
+    appendCodePoint(codePoint: i32): void;
+    length(): i64;
+    clear(): void;
+    toString(): string;
 }
 
 declare class JsonError extends Error {

@@ -143,6 +143,7 @@ impl Type {
             "Mutex" => Self::machine(Builtin::Mutex),
             "Condition" => Self::machine(Builtin::Condition),
             "Semaphore" => Self::machine(Builtin::Semaphore),
+            "StringBuilder" => Self::machine(Builtin::StringBuilder),
             _ => {
                 let array = Array::ALL.into_iter().find(|array| array.name() == name)?;
                 Self::Object(Referent::Array(array))

@@ -439,6 +439,9 @@ impl<'s> Lowering<'_, 's, '_> {
             self.body.tops = tops;
             return self.target(Type::TEXT, None);
         }
+        if let Some(callee) = self.value_method(value.kind, member.text) {
+            return self.call_value_method(&callee, value, arguments, span);
+        }
         let entry = match value.kind {
             Type::TEXT => library::text_method(member.text),
             Type::Object(Referent::Machine(class)) => library::machine_method(class, member.text),

@@ -245,6 +245,9 @@ impl<'s> Lowering<'_, 's, '_> {
             }
             next = info.superclass;
         }
+        if let Some(callee) = self.value_method(kind, member) {
+            return callee.result;
+        }
         match library::text_method(member) {
             Some(entry) if class.is_none() => entry.result,
             None if member == "toString" => Type::TEXT,

@@ -139,7 +139,10 @@ const CONSTRUCTORS: &[(Builtin, Entry)] = &[
         Builtin::Semaphore,
         native("Semaphore", &[I64], Type::machine(Builtin::Semaphore), Native::SemaphoreNew),
     ),
+    (BUILDER, native("StringBuilder", &[], Type::machine(BUILDER), Native::BuilderNew)),
 ];
+
+const BUILDER: Builtin = Builtin::StringBuilder;
 
 /// How a thread ended.
 const ENDED: Type = Type::Nullable(Referent::Class(ClassReference::builtin(Builtin::Exception)));
@@ -158,6 +161,14 @@ const METHODS: &[(Builtin, Entry)] = &[
     (Builtin::Condition, native("notifyAll", &[], Void, Native::ConditionNotifyAll)),
     (Builtin::Semaphore, native("acquire", &[], Void, Native::SemaphoreAcquire)),
     (Builtin::Semaphore, native("release", &[I64], Void, Native::SemaphoreRelease)),
+    (BUILDER, native("append", &[Type::TEXT], Void, Native::BuilderAppend)),
+    (BUILDER, native("appendInteger", &[I64], Void, Native::BuilderAppendI64)),
+    (BUILDER, native("appendNumber", &[F64], Void, Native::BuilderAppendF64)),
+    (BUILDER, native("appendFixed", &[F64, I32], Void, Native::BuilderAppendFixed)),
+    (BUILDER, native("appendCodePoint", &[I32], Void, Native::BuilderAppendCharacter)),
+    (BUILDER, native("length", &[], I64, Native::BuilderLength)),
+    (BUILDER, native("clear", &[], Void, Native::BuilderClear)),
+    (BUILDER, native("toString", &[], Type::TEXT, Native::BuilderToString)),
 ];
 
 fn of(list: &[(Builtin, Entry)], class: Builtin, name: &str) -> Option<Entry> {

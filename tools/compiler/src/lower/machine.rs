@@ -157,6 +157,38 @@ impl<'s> Lowering<'_, 's, '_> {
         }
     }
 
+    /// The function of the library that is a method of a text or a number; it takes that first.
+    pub(super) fn value_method(&mut self, kind: Type, member: &str) -> Option<Callee> {
+        let owner = match kind {
+            Type::TEXT => "String",
+            Type::F64 | Type::F32 => "Number",
+            _ => return None,
+        };
+        let template = self.library_function(&format!("{owner}_{member}"))?;
+        self.instance(template, Vec::new())
+    }
+
+    /// Calls it on a value that has been evaluated.
+    pub(super) fn call_value_method(
+        &mut self,
+        callee: &Callee,
+        value: Value,
+        arguments: &[Expression<'s>],
+        span: Span,
+    ) -> Value {
+        let window = self.body.tops;
+        if let [first, parameters @ ..] = callee.parameters.as_slice() {
+            let slot = self.body.allocate(*first);
+            self.convert(value, *first, Some(slot));
+            if self.pass(parameters, arguments, span) {
+                let fields = [window.references, window.raws, 0];
+                self.body.emitter.emit_literal(Opcode::Call, fields, callee.index.into());
+            }
+        }
+        self.body.tops = window;
+        self.result(callee.result)
+    }
+
     /// `castTo<T>(object)`, of the library: throws if it is no `T`.
     pub(super) fn cast_to(
         &mut self,
