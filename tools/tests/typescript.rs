@@ -13,7 +13,9 @@ fn every_program_passes_the_compiler_of_typescript() {
     let compiler = root.join("build/typescript/node_modules/typescript/bin/tsc");
     assert!(compiler.exists(), "TypeScript is missing: `make setup` brings it");
     let mut programs: Vec<PathBuf> = Vec::new();
-    for folder in ["samples", "samples/awfy", "samples/bench", "tools/tests/language/run"] {
+    for folder in
+        ["samples", "samples/awfy", "samples/bench", "tools/tests/language/run", "tests/tests"]
+    {
         let entries = fs::read_dir(root.join(folder)).expect("the folder");
         programs.extend(entries.map(|entry| entry.expect("an entry").path()));
     }
