@@ -5,8 +5,10 @@ use crate::event_loop::EventLoop;
 use crate::programs::Programs;
 use crate::{log, space};
 use alloc::string::String;
+use core::fmt::Write;
 use revenant_collector::{Recovered, account};
 use revenant_hal::{Clock, Epoch};
+use revenant_vm::heap::AllocationError;
 use revenant_vm::{Hanging, Lost};
 
 /// What a mark that did without pages has found, and how far that is brought in.
@@ -18,6 +20,8 @@ pub(crate) struct Finding {
     next: usize,
     hung: u32,
     refused: u32,
+    /// Something may hang there another time.
+    unfinished: bool,
 }
 
 impl Finding {
@@ -25,7 +29,7 @@ impl Finding {
     pub(crate) fn new(epoch: Epoch, recovered: Option<Recovered>) -> Option<Self> {
         let recovered = recovered.filter(|recovered| recovered.is_news)?;
         let report = account::recovered(epoch, &recovered);
-        Some(Self { epoch, recovered, report, next: 0, hung: 0, refused: 0 })
+        Some(Self { epoch, recovered, report, next: 0, hung: 0, refused: 0, unfinished: false })
     }
 }
 
@@ -60,9 +64,15 @@ impl<P: Programs> EventLoop<P> {
                 return Some(false);
             }
             Some(Ok(Hanging::Hung | Hanging::There)) => finding.hung += 1,
-            Some(Ok(Hanging::Refused)) => finding.refused += 1,
+            Some(Ok(Hanging::Refused)) => {
+                finding.refused += 1;
+                let _ =
+                    write!(finding.report, " What was to be {} stands there no more.", lost.number);
+            }
             Some(Err(error)) => {
                 finding.refused += 1;
+                finding.unfinished |= !matches!(error, AllocationError::Damaged(_));
+                let _ = write!(finding.report, " {} cannot hang here: {error}.", lost.number);
                 log!("collect not_hung number={} reason=\"{error:?}\"", lost.number);
             }
         }
@@ -72,9 +82,10 @@ impl<P: Programs> EventLoop<P> {
         Some(true)
     }
 
+    /// The report, and the pages, of which that is not done again. If memory was short it is, by the next mark: what is not hung is not freed.
     fn keep_finding(&mut self, finding: Finding) -> Option<bool> {
-        let Finding { epoch, recovered, report, hung, refused, .. } = &finding;
-        let pages = &recovered.pages;
+        let Finding { epoch, recovered, report, hung, refused, unfinished, .. } = &finding;
+        let pages = if *unfinished { &[][..] } else { &recovered.pages };
         let kept = self.attempt(|programs, world| programs.keep_lost(*epoch, pages, report, world));
         match kept.flatten() {
             None => {

@@ -82,6 +82,11 @@ fn what_hangs_there_is_found_by_its_path_and_hung_once() {
         machine.audit();
         assert!(known(&mut machine, 77) && known(&mut machine, 78) && !known(&mut machine, 79));
     }
+    let kept = machine.vm.keep_lost(epoch, &[PageIndex(9)], REPORT, &mut machine.environment);
+    assert_eq!(kept, Some(Ok(())));
+    let kept = machine.vm.inspect("directory/lost+found/pages").unwrap();
+    let kept: Vec<_> = kept.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
+    assert_eq!(kept[1..], ["9", "77", "78"], "each once, the newest first");
     let path = format!("directory/lost+found/{epoch}");
     let shown = machine.vm.inspect(&path).unwrap();
     for expected in ["1: ", "2: ", &format!("report: \"{REPORT}\"")] {

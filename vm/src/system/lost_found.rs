@@ -149,17 +149,22 @@ fn keep(
     let end = (0..=report.len().min(REPORT_MAX)).rev().find(|end| report.is_char_boundary(*end));
     let report = report.get(..end.unwrap_or(0)).unwrap_or_default();
     set(space, snapshot, REPORT, text(space, report.as_bytes())?)?;
-    // Those known come first; what is remembered twice does no harm.
     let before = find(space, lost_found, PAGES)?;
     let known = before.map_or(0, |before| array::length(space, before)).min(PAGES_MAX);
+    let is_known = |page: &PageIndex| (0..known).any(|place| load(space, before, place) == page.0);
+    let fresh = pages.iter().filter(|page| !is_known(page)).count() as u64;
     space.end_step();
-    let count = (known + pages.len() as u64).min(PAGES_MAX);
+    if fresh == 0 {
+        return Ok(());
+    }
+    // The newest come first: of too many, the oldest go.
+    let count = (fresh + known).min(PAGES_MAX);
     let class = crate::counting::class_at(space, Builtin::LongArray as u32);
     let after = array::allocate(space, SYSTEM, class, count)?;
     space.end_step();
-    let new = pages.iter().map(|page| page.0);
+    let new = pages.iter().filter(|page| !is_known(page)).map(|page| page.0);
     let old = (0..known).map(|place| load(space, before, place));
-    for (place, page) in (0..count).zip(old.chain(new)) {
+    for (place, page) in (0..count).zip(new.chain(old)) {
         space.end_step();
         let slot = after.plus(PAYLOAD + 8 * place);
         space.touch_write(slot);

@@ -43,8 +43,8 @@ struct Arguments {
 const LIMIT: Duration = Duration::from_secs(1800);
 /// Bytes of each disk; sparse files.
 const DISK_BYTES: u64 = 4 << 30;
-const THROTTLE: DiskFilter =
-    DiskFilter::Throttle { bytes_per_second: 100 << 20, requests_per_second: 4000 };
+/// Of throttled disks, in a second.
+const REQUESTS: u64 = 4000;
 /// For programs: page-ins queue up, so that at any moment some are on their way.
 const FEW_REQUESTS: DiskFilter =
     DiskFilter::Throttle { bytes_per_second: 100 << 20, requests_per_second: 100 };
@@ -103,7 +103,8 @@ fn run(
         }
         let mut disk = Disk::new(image);
         if scenario.throttled {
-            disk.filter = THROTTLE;
+            let bytes_per_second = scenario.speed << 20;
+            disk.filter = DiskFilter::Throttle { bytes_per_second, requests_per_second: REQUESTS };
         }
         machine.disks.push(disk);
     }
@@ -118,7 +119,7 @@ fn run(
         }
         if let (Some(mebibytes), Some(disk)) = (program.disk, machine.disks.last_mut()) {
             let bytes_per_second = mebibytes << 20;
-            disk.filter = DiskFilter::Throttle { bytes_per_second, requests_per_second: 4000 };
+            disk.filter = DiskFilter::Throttle { bytes_per_second, requests_per_second: REQUESTS };
         }
     }
     let boots = if quick { 1 } else { scenario.boots };

@@ -17,6 +17,8 @@ pub(crate) struct Scenario {
     /// Disks by file name; a file that an earlier scenario of this run has made is used again.
     pub(crate) disks: &'static [&'static str],
     pub(crate) throttled: bool,
+    /// MiB/s of disks that are throttled.
+    pub(crate) speed: u64,
     /// Instructions are the clock.
     pub(crate) instructions: bool,
     /// A program on a disk of its own, instead of `disks`.
@@ -32,6 +34,9 @@ impl Scenario {
         number.parse::<u32>().unwrap_or(0) * if unit == "G" { 1024 } else { 1 }
     }
 }
+
+/// MiB/s of a disk that is as slow beside the emulated processor as one of 100 MiB/s beside the processor itself, on which it is some ten times as fast.
+const SLOW: u64 = 10;
 
 /// Stands in a program's arguments for the number of rounds.
 pub(crate) const ROUNDS: &str = "ROUNDS";
@@ -59,6 +64,7 @@ const PLAIN: Scenario = Scenario {
     boots: 1,
     disks: &[],
     throttled: false,
+    speed: 100,
     instructions: false,
     program: None,
     timed: None,
@@ -106,7 +112,7 @@ const GRACE: Scenario = Scenario {
 
 /// In `flip` 100 snapshots of each set, after a round that is not counted; in `flip-busy` some more, for one at which nothing happens to be
 /// on its way from the disk is not counted either.
-pub(crate) const SCENARIOS: [Scenario; 33] = [
+pub(crate) const SCENARIOS: [Scenario; 35] = [
     Scenario {
         name: "flip",
         program: program("samples/bench/flip.rasm", &[ROUNDS, "0", "1", "16", "64", "192"], None),
@@ -249,6 +255,16 @@ pub(crate) const SCENARIOS: [Scenario; 33] = [
         ..PLAIN
     },
     Scenario {
+        name: "paging-scan-slow",
+        prefix: "slow.",
+        memory: "256M",
+        command_line: "bench=paging_scan pages=16384",
+        disks: &["paging"],
+        throttled: true,
+        speed: SLOW,
+        ..PLAIN
+    },
+    Scenario {
         name: "prepare-tables",
         prefix: "tables.",
         command_line: "bench=prepare_spread pages=65536",
@@ -337,7 +353,7 @@ pub(crate) const SCENARIOS: [Scenario; 33] = [
     Scenario {
         name: "collect-throttled",
         memory: "256M",
-        command_line: "retain=1 exit_on_main=1",
+        command_line: "retain=1 exit_on_main=1 collector_mib=8",
         rounds: 3,
         rounds_quick: 2,
         program: Some(Program {
@@ -346,6 +362,22 @@ pub(crate) const SCENARIOS: [Scenario; 33] = [
             ready: Some("local: ready"),
             beside: &[],
             disk: Some(100),
+        }),
+        ..PLAIN
+    },
+    Scenario {
+        name: "collect-slow",
+        prefix: "slow.",
+        memory: "256M",
+        command_line: "retain=1 exit_on_main=1 collector_mib=8",
+        rounds: 3,
+        rounds_quick: 2,
+        program: Some(Program {
+            file: "samples/bench/local.rasm",
+            arguments: &["1000", ROUNDS, "0"],
+            ready: Some("local: ready"),
+            beside: &[],
+            disk: Some(SLOW),
         }),
         ..PLAIN
     },
