@@ -1,11 +1,12 @@
 //! The language as its users meet it: programs with the output they have to have, and mistakes as they are drawn.
 //!
+//! `language/samples/NAME.input` is what is typed to samples/NAME.ts.
 //! `language/run/NAME.ts` runs on the virtual machine of the host and prints `NAME.expected`; `language/mistakes/NAME.ts` does not compile,
 //! and what is said stands in `NAME.expected`. With `UPDATE_EXPECTED=1` the tests write those files instead; read them then.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/language").join(name)
@@ -33,9 +34,14 @@ fn compare(program: &Path, found: &str) {
 
 /// What a program prints, and its exit code as a last line.
 fn run(program: &Path) -> String {
+    run_with(program, Stdio::null())
+}
+
+fn run_with(program: &Path, input: Stdio) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_revenant"))
         .arg("run")
         .arg(program)
+        .stdin(input)
         .output()
         .expect("running it");
     let code = output.status.code().expect("an exit code");
@@ -48,6 +54,17 @@ fn run(program: &Path) -> String {
 fn programs_print_what_they_have_to() {
     for program in programs(&folder("run")) {
         compare(&program, &run(&program));
+    }
+}
+
+#[test]
+fn samples_answer_what_is_typed() {
+    let folder = folder("samples");
+    for name in ["board", "life", "store"] {
+        let typed = folder.join(name).with_extension("input");
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples").join(name);
+        let input = fs::File::open(&typed).expect("what is typed");
+        compare(&typed, &run_with(&sample.with_extension("ts"), input.into()));
     }
 }
 
