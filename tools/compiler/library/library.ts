@@ -219,6 +219,8 @@ class Box<T> {
 // search ends.
 class Map<K, V> {
     private table: Int32Array;
+    // The length of the table less one.
+    private mask: i32 = 15;
     private hashes: Int32Array;
     private entryKeys: RawArray<K>;
     private entryValues: RawArray<V>;
@@ -232,12 +234,22 @@ class Map<K, V> {
         this.entryValues = new RawArray<V>(8);
     }
 
+    // Most keys lie at their own index, or nothing does: that is seen without a call.
     has(key: K): bool {
-        return this.place(key, hashOf(key)) > 0;
+        const hash = hashOf(key);
+        const found = this.table[hash & this.mask];
+        if (found === 0) return false;
+        if (isQuickToCompare(key) && found > 1 && this.entryKeys[found >> 1] === key) return true;
+        return this.place(key, hash) > 0;
     }
 
     get(key: K): V {
-        return this.entryValues[this.place(key, hashOf(key))];
+        const hash = hashOf(key);
+        if (isQuickToCompare(key)) {
+            const place = this.table[hash & this.mask] >> 1;
+            if (place > 0 && this.entryKeys[place] === key) return this.entryValues[place];
+        }
+        return this.entryValues[this.place(key, hash)];
     }
 
     getOr(key: K, other: V): V {
@@ -247,17 +259,27 @@ class Map<K, V> {
 
     set(key: K, value: V): void {
         const hash = hashOf(key);
-        const place = this.place(key, hash);
-        if (place > 0) {
-            this.entryValues[place] = value;
+        const table = this.table;
+        const at = hash & this.mask;
+        const found = table[at];
+        if (isQuickToCompare(key) && found > 1 && this.entryKeys[found >> 1] === key) {
+            this.entryValues[found >> 1] = value;
             return;
+        }
+        if (found !== 0) {
+            const place = this.place(key, hash);
+            if (place > 0) {
+                this.entryValues[place] = value;
+                return;
+            }
         }
         if (this.used >= i32(this.hashes.length)) this.rebuild();
         const used = this.used;
         this.hashes[used] = hash;
         this.entryKeys[used] = key;
         this.entryValues[used] = value;
-        this.enter(this.table, hash, used);
+        if (found === 0 && this.table === table) table[at] = used << 1;
+        else this.enter(this.table, hash, used);
         this.used = used + 1;
         this.size = this.size + 1;
     }
@@ -267,7 +289,7 @@ class Map<K, V> {
         const place = this.place(key, hash);
         if (place < 0) return false;
         const table = this.table;
-        const mask = i32(table.length) - 1;
+        const mask = this.mask;
         let at = hash & mask;
         let rest = hash;
         let found = table[at];
@@ -315,7 +337,7 @@ class Map<K, V> {
     // processor's caches; keys that meet are led apart by the rest of their hashes, as CPython does it.
     private place(key: K, hash: i32): i32 {
         const table = this.table;
-        const mask = i32(table.length) - 1;
+        const mask = this.mask;
         let at = hash & mask;
         let rest = hash;
         while (true) {
@@ -347,28 +369,40 @@ class Map<K, V> {
 
     // Room for as many again as there are, without those that were removed.
     private rebuild(): void {
-        const before = this.used;
         const oldHashes = this.hashes;
         const oldKeys = this.entryKeys;
         const oldValues = this.entryValues;
         let room = 8;
         while (room <= this.size * 2) room *= 2;
-        const table = new Int32Array(room * 2);
         const hashes = new Int32Array(room);
         const keys = new RawArray<K>(room);
         const values = new RawArray<V>(room);
-        let used = 1;
-        for (let i = 1; i < before; i++) {
-            const hash = oldHashes[i];
-            if (hash >= 0) {
-                hashes[used] = hash;
-                keys[used] = oldKeys[i];
-                values[used] = oldValues[i];
-                this.enter(table, hash, used);
-                used++;
+        let used = this.size + 1;
+        if (used === this.used) {
+            copyElements(oldHashes, 0, hashes, 0, used);
+            copyElements(oldKeys, 0, keys, 0, used);
+            copyElements(oldValues, 0, values, 0, used);
+        } else {
+            used = 1;
+            for (let i = 1; i < this.used; i++) {
+                if (oldHashes[i] >= 0) {
+                    hashes[used] = oldHashes[i];
+                    keys[used] = oldKeys[i];
+                    values[used] = oldValues[i];
+                    used++;
+                }
             }
         }
+        const mask = room * 2 - 1;
+        const table = new Int32Array(room * 2);
+        for (let i = 1; i < used; i++) {
+            const hash = hashes[i];
+            const at = hash & mask;
+            if (table[at] === 0) table[at] = i << 1;
+            else this.enter(table, hash, i);
+        }
         this.table = table;
+        this.mask = mask;
         this.hashes = hashes;
         this.entryKeys = keys;
         this.entryValues = values;

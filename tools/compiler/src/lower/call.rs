@@ -238,8 +238,7 @@ impl<'s> Lowering<'_, 's, '_> {
             }
             window.raws
         } else {
-            let number = if kind.is_wide() { Type::I64 } else { Type::I32 };
-            self.conversion_call(number, arguments, span, None).register
+            self.expression(key, None, None).register
         };
         self.body.tops = window;
         let hash = self.target(Type::I32, None);

@@ -126,10 +126,14 @@ impl<'s> Lowering<'_, 's, '_> {
             ExpressionKind::Binary(operator, left, right) if operator.is_comparison() => {
                 self.compare(*operator, left, right, when, to);
             }
-            _ => {
-                let truth = self.coerced(value, Type::Bool, None);
-                self.branch_on(truth.register, when, to);
-            }
+            _ => match self.decided(value) {
+                Some(truth) if truth == when => self.body.branch(Opcode::Jump, 0, 0, to),
+                Some(_) => {}
+                None => {
+                    let truth = self.coerced(value, Type::Bool, None);
+                    self.branch_on(truth.register, when, to);
+                }
+            },
         }
         self.body.tops = tops;
     }
