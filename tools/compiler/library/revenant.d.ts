@@ -298,6 +298,17 @@ declare const root: {
     delete(name: string): bool;
     names(): string[];
 };
+declare const collector: {
+    start(): void;
+    pause(): void;
+    resume(): void;
+    stop(): void;
+    sweeps(): i64;
+};
+declare const past: {
+    before(epoch: i64): i64;
+    copy<T>(subject: T, epoch: i64): T;
+};
 declare function onRestart(action: () => void): Thread;
 declare class WeakRef<T> {
     constructor(target: T);

@@ -1,4 +1,4 @@
-// The library's part about what outlives a program's variables: its directory, restarts, and numbers that nobody foresees.
+// The library's part about what outlives a program's variables: its directory, restarts, the past, and numbers that nobody foresees.
 
 class NoSuchNameException extends Error {}
 
@@ -42,6 +42,10 @@ function Root_names(): string[] {
         names.push(castTo<string>(key));
         cursor = dictionaryNext(all, cursor);
     }
+}
+
+function Past_copy<T>(subject: T, epoch: i64): T {
+    return castTo<T>(pastCopy(subject, epoch));
 }
 
 // The number of restarts is read by the caller: one that comes before the thread begins counts.

@@ -103,9 +103,37 @@ impl<'s> Lowering<'_, 's, '_> {
 
     /// Whether this is the program's directory, which is no value.
     pub(super) fn is_root(&self, object: &Expression<'s>) -> bool {
-        matches!(object.kind, ExpressionKind::Name("root"))
-            && self.entity("root").is_none()
-            && self.body.locals.iter().all(|local| local.name != "root")
+        self.is_ours(object, "root")
+    }
+
+    /// Whether this is the name of something of the library that programs may have given to a thing of their own.
+    pub(super) fn is_ours(&self, object: &Expression<'s>, name: &str) -> bool {
+        matches!(object.kind, ExpressionKind::Name(found) if found == name)
+            && self.entity(name).is_none()
+            && self.body.locals.iter().all(|local| local.name != name)
+    }
+
+    /// `past.copy(object, epoch)`: of objects only.
+    pub(super) fn past_copy(
+        &mut self,
+        member: Name<'s>,
+        arguments: &[Expression<'s>],
+        span: Span,
+    ) -> Value {
+        if let [subject, _] = arguments {
+            let kind = self.argument_type(subject);
+            if !matches!(kind, Type::Object(_) | Type::Mistake) {
+                let message = format!("`past.copy` takes an object, not `{}`", self.show(kind));
+                let help = "ask for null before, and copy the object that holds a number";
+                self.diagnostics.error_with_help(member.span, message, "here", help);
+                return Value::MISTAKE;
+            }
+        }
+        let arguments: Vec<&Expression<'s>> = arguments.iter().collect();
+        match self.callee_of("Past_copy", &[], member.span, &arguments, None) {
+            Some(callee) => self.call_function(&callee, &arguments, span),
+            None => Value::MISTAKE,
+        }
     }
 
     /// `root.get<T>(name)` and its like. Objects stand in the directory as they are; all else in a box, whose class says what is in it.
