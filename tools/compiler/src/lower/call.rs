@@ -74,15 +74,7 @@ impl<'s> Lowering<'_, 's, '_> {
                 _ if self.is_ours(object, "past") && member.text == "copy" => {
                     self.past_copy(*member, arguments, span)
                 }
-                ExpressionKind::Name(space @ ("collector" | "past"))
-                    if self.is_ours(object, space) =>
-                {
-                    match library::function(&format!("{space}.{}", member.text)) {
-                        Some(entry) => self.library_call(entry, None, arguments, span),
-                        None => self.no_member(space, *member),
-                    }
-                }
-                ExpressionKind::Name(space @ ("Math" | "String" | "Thread")) => {
+                ExpressionKind::Name(space) if self.is_space(object, space) => {
                     match library::function(&format!("{space}.{}", member.text)) {
                         Some(entry) => self.library_call(entry, None, arguments, span),
                         None => self.no_member(space, *member),

@@ -113,6 +113,12 @@ impl<'s> Lowering<'_, 's, '_> {
             && self.body.locals.iter().all(|local| local.name != name)
     }
 
+    /// Whether this is a name before the functions of the library that have one.
+    pub(super) fn is_space(&self, object: &Expression<'s>, name: &str) -> bool {
+        matches!(name, "Math" | "String" | "Thread")
+            || matches!(name, "collector" | "past") && self.is_ours(object, name)
+    }
+
     /// `past.copy(object, epoch)`: of objects only.
     pub(super) fn past_copy(
         &mut self,
