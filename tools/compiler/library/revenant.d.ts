@@ -218,6 +218,18 @@ declare class Set<T> {
     forEach(action: (value: T) => void): void;
 }
 
+declare class Deque<T> {
+    constructor();
+    readonly size: i32;
+    pushBack(value: T): void;
+    pushFront(value: T): void;
+    popFront(): T;
+    popBack(): T;
+    at(index: i32): T;
+    values(): T[];
+    clear(): void;
+}
+
 declare class StringBuilder {
     constructor();
     append(text: string): void;

@@ -46,6 +46,7 @@ pub const SOURCE_BYTES_MAX: usize = 64 << 20;
 /// What the language's own classes are made of.
 const LIBRARY: &str = concat!(
     include_str!("../library/library.ts"),
+    include_str!("../library/deque.ts"),
     include_str!("../library/texts.ts"),
     include_str!("../library/json.ts"),
     include_str!("../library/threads.ts"),

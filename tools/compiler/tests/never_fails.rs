@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use revenant_compiler::{Diagnostic, Source, compile, compile_files};
 
-const PROGRAMS: [&str; 19] = [
+const PROGRAMS: [&str; 20] = [
     include_str!("../../../samples/hello.ts"),
     include_str!("../../tests/language/run/arrays.ts"),
     include_str!("../../tests/language/run/numbers.ts"),
@@ -23,6 +23,7 @@ const PROGRAMS: [&str; 19] = [
     include_str!("../library/library.ts"),
     include_str!("../library/json.ts"),
     include_str!("../library/texts.ts"),
+    include_str!("../library/deque.ts"),
     include_str!("../library/threads.ts"),
     include_str!("../../tests/language/run/root.ts"),
     include_str!("../library/root.ts"),
