@@ -4,7 +4,7 @@
 .PHONY: help setup doctor check test long fuzz demo run bench bench-linux sim gdb image clean
 SEED ?= 1
 MEMORY ?= 256M
-PROGRAM ?= samples/demo.rasm
+PROGRAM ?= samples/demo.ts
 DISK ?= build/run-$(basename $(notdir $(PROGRAM))).img
 
 help: ## this list

@@ -7,5 +7,5 @@ cd "$ROOT"
 choose_toolchains
 scripts/image.sh
 "${HOST_CARGO[@]}" build --quiet --release -p revenant-tools -p revenant-tests --bins
-scripts/disk.sh build/demo.img samples/demo.rasm
+scripts/disk.sh build/demo.img samples/demo.ts
 target/release/demo build/demo.img "$@"

@@ -34,7 +34,7 @@ pub fn revenant(arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-/// A fresh disk of `size` (as `--size` takes it) with a program of samples/, below build/scratch/.
+/// A fresh disk of `size` (as `--size` takes it) with a program of samples/, below build/scratch/. A name without an ending is of assembly.
 ///
 /// # Errors
 /// As [`revenant`].
@@ -60,7 +60,8 @@ pub fn disk_with_several(
 ) -> Result<PathBuf, String> {
     let path = scratch_file(name)?;
     let image = path.to_string_lossy().into_owned();
-    let source = format!("samples/{program}.rasm");
+    let ending = if program.contains('.') { "" } else { ".rasm" };
+    let source = format!("samples/{program}{ending}");
     let mut line = vec!["disk", "create", &image, "--size", size, "--force", "--module", &source];
     for argument in arguments {
         line.extend(["--arg", *argument]);

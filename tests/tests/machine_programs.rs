@@ -1,4 +1,5 @@
-//! Real programs through power cuts: the demonstration program (samples/demo.rasm), judged by the outside witness.
+//! Real programs through power cuts: the demonstration program (samples/demo.rasm, and demo.ts in the language), judged by the outside
+//! witness.
 //!
 //! The disk is made on the host by the same code as `revenant disk create`. Fifty cuts, some of them before the machine has
 //! made any progress, some in the middle of a snapshot; then the disk itself is checked block by block.
@@ -45,6 +46,30 @@ fn every_thread_goes_on_after_fifty_cuts() -> Outcome {
         return Err("no cut fell into the writing of a snapshot".to_owned());
     }
     check(&image)
+}
+
+#[test]
+#[ignore = "boots QEMU: make test"]
+fn the_demonstration_in_the_language_goes_on_after_cuts_too() -> Outcome {
+    let image = disk_with("demo.ts", "programs-language.img", "256M", &[])?;
+    let mut machine = built_machine(Firmware::Bios)?;
+    machine.command_line = "snapshot_interval_ms=150".to_owned();
+    machine.disks.push(Disk::new(&image));
+    let plan = Plan {
+        name: "programs-language".to_owned(),
+        cuts: 8,
+        in_snapshot_every: 3,
+        early_every: 4,
+        run_most: Duration::from_millis(1500),
+        seed: 0x75,
+        tell: true,
+    };
+    let report = cuts::run(&plan, &machine)?;
+    println!("{}", report.table());
+    match report.complaints() {
+        complaints if complaints.is_empty() => check(&image),
+        complaints => Err(format!("seed {:#x}:\n{}", plan.seed, complaints.join("\n"))),
+    }
 }
 
 /// The smallest memory that the machine is tried with: 12 MiB of it are left for pages.

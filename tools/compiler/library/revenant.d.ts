@@ -32,6 +32,7 @@ declare function now(): i64;
 declare function restarts(): i64;
 declare function entropy(): i64;
 declare function randomInteger(limit: i64): i64;
+declare function reportStep(step: i64): void;
 declare function yieldThread(): void;
 declare function parseInteger(text: string): i64;
 declare function parseFloat(text: string): f64;

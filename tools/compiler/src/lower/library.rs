@@ -58,6 +58,7 @@ const FUNCTIONS: &[Entry] = &[
     native("now", &[], I64, Native::ClockWall),
     native("restarts", &[], I64, Native::RestartGeneration),
     native("entropy", &[], I64, Native::Entropy),
+    native("reportStep", &[I64], Void, Native::WitnessStep),
     native("yieldThread", &[], Void, Native::ThreadYield),
     native("Thread.current", &[], Type::machine(Builtin::Thread), Native::ThreadCurrent),
     native("collector.start", &[], Void, Native::CollectorStart),
