@@ -10,4 +10,5 @@ pub mod compile;
 pub mod disk;
 pub mod modules;
 pub mod qemu;
+pub mod repl;
 pub mod run;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand};
-use revenant_tools::{boot, compile, disk, modules, run};
+use revenant_tools::{boot, compile, disk, modules, repl, run};
 use std::process::ExitCode;
 
 /// Revenant: an operating system whose programs do not notice power cuts.
@@ -25,6 +25,8 @@ enum Command {
     Verify(modules::VerifyArguments),
     /// Run a program on this machine, without persistence
     Run(run::RunArguments),
+    /// Type programs and see what they do, without persistence
+    Repl(repl::ReplArguments),
     /// Look into disk images, check and change them
     #[command(subcommand)]
     Disk(disk::DiskCommand),
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Disasm(arguments) => modules::disasm(&arguments),
         Command::Verify(arguments) => modules::verify_files(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Repl(arguments) => repl::repl(&arguments),
         Command::Disk(command) => {
             // Its reader may have enough. (A machine that is being run would end, too, when QEMU closes a socket.)
             sigpipe::reset();

@@ -94,7 +94,7 @@ fn run_program(arguments: &RunArguments) -> Result<u8, String> {
     let mut environment = HostEnvironment::new(Epoch(1));
     let creation = Creation { modules: &modules, arguments: &texts, epoch: Epoch(1) };
     let vm = Vm::create(&creation, &mut environment).map_err(|error| explain(&error, &paths))?;
-    let status = Runner { vm, environment, input: standard_input() }.until_the_end()?;
+    let status = Runner::new(vm, environment).until_the_end(&mut standard_input())?;
     drop(space);
     Ok(match status {
         ExitStatus::Returned(value) => value.to_le_bytes()[0],
@@ -102,18 +102,80 @@ fn run_program(arguments: &RunArguments) -> Result<u8, String> {
     })
 }
 
+/// Who sits at the console of a program that runs here.
+pub trait Console {
+    /// Whether Ctrl-C was pressed since the last time somebody asked.
+    fn interrupted(&self) -> bool {
+        false
+    }
+
+    /// What is typed next: at least a byte.
+    ///
+    /// # Errors
+    /// Nothing will ever be typed.
+    fn line(&mut self) -> Result<Vec<u8>, String>;
+
+    /// The same, if it comes before this time has passed.
+    fn line_within(&mut self, left: Duration) -> Option<Vec<u8>> {
+        thread::sleep(left.min(LOOK));
+        None
+    }
+}
+
+/// After this time somebody who only sleeps looks for Ctrl-C.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl Console for Receiver<Vec<u8>> {
+    fn line(&mut self) -> Result<Vec<u8>, String> {
+        self.recv()
+            .map_err(|_| String::from("every thread waits for ever, and the input has ended"))
+    }
+
+    fn line_within(&mut self, left: Duration) -> Option<Vec<u8>> {
+        match self.recv_timeout(left) {
+            Ok(bytes) => Some(bytes),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                thread::sleep(left);
+                None
+            }
+        }
+    }
+}
+
 /// The kernel's loop in small.
-struct Runner {
+#[derive(Debug)]
+pub struct Runner {
     vm: Vm,
     environment: HostEnvironment,
-    input: Receiver<Vec<u8>>,
+    in_grace: bool,
 }
 
 impl Runner {
-    fn until_the_end(&mut self) -> Result<ExitStatus, String> {
+    /// A loop over the programs of this machine.
+    #[must_use]
+    pub const fn new(vm: Vm, environment: HostEnvironment) -> Self {
+        Self { vm, environment, in_grace: false }
+    }
+
+    /// Loads modules beside those of the first program, which has ended, and begins it again.
+    ///
+    /// # Errors
+    /// A module is refused; nothing has changed then.
+    pub fn go_on(&mut self, modules: &[&[u8]]) -> Result<(), String> {
+        self.vm.go_on(modules, &mut self.environment).map_err(|error| error.to_string())
+    }
+
+    /// Runs until the first program ends.
+    ///
+    /// # Errors
+    /// Every thread waits for what never comes, or the console cannot be written to.
+    pub fn until_the_end(&mut self, console: &mut dyn Console) -> Result<ExitStatus, String> {
         let attention = AtomicBool::new(false);
-        let mut in_grace = false;
         loop {
+            if console.interrupted() {
+                self.vm.console_input(&[INTERRUPT]);
+            }
             let turn = self.vm.turn(&mut self.environment, &attention, TurnLimits::default());
             let requests = self.vm.take_requests();
             if requests.console_output || requests.main_ended.is_some() {
@@ -125,16 +187,16 @@ impl Runner {
             if let Some(epoch) = requests.commit {
                 self.step_fully(SystemStep::CommitDurable(epoch));
             }
-            if requests.grace && !in_grace {
-                in_grace = self.step(SystemStep::BeginGrace) == StepOutcome::More
+            if requests.grace && !self.in_grace {
+                self.in_grace = self.step(SystemStep::BeginGrace) == StepOutcome::More
                     || self.step(SystemStep::ContinueGrace) == StepOutcome::More;
-            } else if in_grace {
-                in_grace = self.step(SystemStep::ContinueGrace) == StepOutcome::More;
+            } else if self.in_grace {
+                self.in_grace = self.step(SystemStep::ContinueGrace) == StepOutcome::More;
             }
             match turn {
                 Turn::Ran(_) | Turn::Scheduled => {}
-                Turn::Idle { .. } | Turn::Waiting if in_grace => {}
-                Turn::Idle { deadline } => self.wait(deadline)?,
+                Turn::Idle { .. } | Turn::Waiting if self.in_grace => {}
+                Turn::Idle { deadline } => self.wait(deadline, console)?,
                 Turn::Waiting => return Err(String::from("the host cannot wait for a page")),
             }
         }
@@ -163,23 +225,20 @@ impl Runner {
     }
 
     /// Sleeps until the deadline or until somebody types.
-    fn wait(&mut self, deadline: Option<Nanoseconds>) -> Result<(), String> {
+    fn wait(
+        &mut self,
+        deadline: Option<Nanoseconds>,
+        console: &mut dyn Console,
+    ) -> Result<(), String> {
         let bytes = match deadline {
             Some(deadline) => {
                 let left = deadline.0.saturating_sub(self.environment.monotonic().0);
-                let left = Duration::from_nanos(left);
-                match self.input.recv_timeout(left) {
-                    Ok(bytes) => bytes,
-                    Err(RecvTimeoutError::Timeout) => return Ok(()),
-                    Err(RecvTimeoutError::Disconnected) => {
-                        thread::sleep(left);
-                        return Ok(());
-                    }
+                match console.line_within(Duration::from_nanos(left)) {
+                    Some(bytes) => bytes,
+                    None => return Ok(()),
                 }
             }
-            None => self.input.recv().map_err(|_| {
-                String::from("every thread waits for ever, and the input has ended")
-            })?,
+            None => console.line()?,
         };
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
@@ -192,6 +251,9 @@ impl Runner {
         Ok(())
     }
 }
+
+/// Ctrl-C as a byte of console input.
+pub(crate) const INTERRUPT: u8 = 3;
 
 /// Lines of standard input, read by a thread of their own so that programs can sleep meanwhile.
 fn standard_input() -> Receiver<Vec<u8>> {

@@ -2,21 +2,28 @@
 //!
 //! `language/samples/NAME.input` is what is typed to samples/NAME.ts.
 //! `language/run/NAME.ts` runs on the virtual machine of the host and prints `NAME.expected`; `language/mistakes/NAME.ts` does not compile,
-//! and what is said stands in `NAME.expected`. With `UPDATE_EXPECTED=1` the tests write those files instead; read them then.
+//! and what is said stands in `NAME.expected`; `language/sessions/NAME.session` is typed into a session. With `UPDATE_EXPECTED=1` the tests write those files instead; read them then.
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/language").join(name)
 }
 
 fn programs(folder: &Path) -> Vec<PathBuf> {
+    files(folder, "ts")
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("the folder");
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "ts"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == ending))
         .collect();
     paths.sort();
     assert!(!paths.is_empty());
@@ -105,4 +112,72 @@ fn the_sample_compiles_to_a_file_that_runs() {
         .expect("compiling it");
     assert!(compiled.success());
     assert_eq!(run(&module), "Hello, I shall be back.\nexit code 0\n");
+}
+
+fn session() -> Child {
+    Command::new(env!("CARGO_BIN_EXE_revenant"))
+        .arg("repl")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starting a session")
+}
+
+#[test]
+fn sessions_answer_as_they_have_to() {
+    for script in files(&folder("sessions"), "session") {
+        let mut session = session();
+        let text = fs::read(&script).expect("the script");
+        session.stdin.take().expect("its input").write_all(&text).expect("typing");
+        let output = session.wait_with_output().expect("its output");
+        assert!(output.status.success(), "{}", script.display());
+        compare(&script, &String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+/// What is made of each input fits what is loaded: a module that the loader refuses ends the session.
+#[test]
+fn inputs_in_any_order_make_modules_that_fit_together() {
+    let all: Vec<&str> = include_str!("language/inputs.txt").lines().collect();
+    for seed in 1_u64..=6 {
+        let mut state = seed;
+        let mut text = String::new();
+        for _ in 0..60 {
+            // The generator of Knuth's MMIX: enough to choose lines by.
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            text.push_str(all[(state >> 33) as usize % all.len()]);
+            text.push('\n');
+        }
+        let mut session = session();
+        session.stdin.take().expect("its input").write_all(text.as_bytes()).expect("typing");
+        let output = session.wait_with_output().expect("its output");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && !said.contains("fault"), "seed {seed}:\n{said}");
+    }
+}
+
+/// Lines are read until one begins so.
+fn wait_for(lines: &mut impl Iterator<Item = std::io::Result<String>>, start: &str) {
+    let found = lines.map(|line| line.expect("a line")).find(|line| line.starts_with(start));
+    assert!(found.is_some(), "the session has ended without {start:?}");
+}
+
+#[test]
+fn control_c_ends_what_runs_and_not_the_session() {
+    let mut session = session();
+    let pid = Pid::from_raw(session.id().try_into().expect("a process number"));
+    let mut input = session.stdin.take().expect("its input");
+    let mut lines = BufReader::new(session.stdout.take().expect("its output")).lines();
+    for endless in ["while (true) n++", "sleep(1_000_000_000_000)"] {
+        writeln!(input, "let n = 0\nconsole.log(\"runs\"); {endless}").expect("typing");
+        wait_for(&mut lines, "runs");
+        kill(pid, Signal::SIGINT).expect("Ctrl-C");
+        wait_for(&mut lines, "thread ");
+    }
+    writeln!(input, "n === 0 ? \"alive\" : \"alive \"").expect("typing");
+    wait_for(&mut lines, "\"alive");
+    drop(input);
+    assert!(session.wait().expect("its end").success());
 }

@@ -453,3 +453,106 @@ class Set<T> {
 function hashOfFloat(value: f64): i64 {
     return `${value + 0.0}`.hash();
 }
+
+// What a session prints of a value. `Anything` is any reference; `inspect(value, to)` is made by the compiler for each type, with the names of fields.
+class Session_output {
+    private parts: string[] = [];
+    private path: Anything[] = [];
+    private room: i64 = 4000;
+
+    put(text: string): void {
+        if (this.room <= 0) return;
+        this.room -= text.length;
+        this.parts.push(this.room > 0 ? text : "...");
+    }
+
+    quote(text: string): void {
+        let shown = '"';
+        for (const character of text) {
+            if (character === '"' || character === "\\") shown += "\\";
+            shown += character === "\n" ? "\\n" : character === "\t" ? "\\t" : character;
+            if (shown.length > 400) {
+                shown += "...";
+                break;
+            }
+        }
+        this.put(shown + '"');
+    }
+
+    // Whether what an object holds is to be shown: not inside itself, and not too deep.
+    enter(value: Anything, name: string, open: string, close: string): bool {
+        for (let i = 0; i < this.path.length; i++) {
+            if (this.path[i] === value) {
+                this.put(`<${this.path.length - i} up>`);
+                return false;
+            }
+        }
+        if (this.path.length >= 5 || this.room <= 0) {
+            this.put(`${name}${open}...${close}`);
+            return false;
+        }
+        this.path.push(value);
+        this.put(name + open);
+        return true;
+    }
+
+    leave(close: string): void {
+        this.path.pop();
+        this.put(close);
+    }
+
+    // Whether another element is to be shown.
+    more(shown: i32, all: i32): bool {
+        if (shown > 0) this.put(", ");
+        if (shown < 100 && this.room > 0) return true;
+        this.put(`${all - shown} more`);
+        return false;
+    }
+
+    whole(): string {
+        return this.parts.join("");
+    }
+}
+
+function Session_show<T>(value: T): void {
+    const to = new Session_output();
+    inspect(value, to);
+    console.log(to.whole());
+}
+
+function Session_elements<L>(list: L, to: Session_output): void {
+    if (!to.enter(list, "", "[", "]")) return;
+    let shown = 0;
+    for (const value of list) {
+        if (!to.more(shown, i32(list.length))) break;
+        inspect(value, to);
+        shown++;
+    }
+    to.leave("]");
+}
+
+function Session_map<K, V>(map: Map<K, V>, to: Session_output): void {
+    if (map.size === 0) to.put("Map {}");
+    if (map.size === 0 || !to.enter(map, "Map", " { ", " }")) return;
+    let shown = 0;
+    for (const key of map.keys()) {
+        if (!to.more(shown, map.size)) break;
+        inspect(key, to);
+        to.put(": ");
+        inspect(map.get(key), to);
+        shown++;
+    }
+    to.leave(" }");
+}
+
+function Session_set<T>(set: Set<T>, to: Session_output): void {
+    if (set.size === 0) to.put("Set {}");
+    if (set.size === 0 || !to.enter(set, "Set", " { ", " }")) return;
+    let shown = 0;
+    for (const value of set.values()) {
+        if (!to.more(shown, set.size)) break;
+        inspect(value, to);
+        shown++;
+    }
+    to.leave(" }");
+}

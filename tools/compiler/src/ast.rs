@@ -19,6 +19,9 @@ pub(crate) struct Program<'s> {
     pub(crate) imports: Vec<Import<'s>>,
     /// Names that other files may import.
     pub(crate) exports: Vec<Name<'s>>,
+    /// Of an input of a session, what it does; and whether functions without names stand in that.
+    pub(crate) statements: Vec<Statement<'s>>,
+    pub(crate) lambdas: bool,
 }
 
 /// What a file takes from another.
@@ -33,21 +36,29 @@ pub(crate) struct Import<'s> {
     pub(crate) space: Option<Name<'s>>,
 }
 
-/// What a file takes and hands out.
-pub(crate) type FileNames<'s> = (Vec<Import<'s>>, Vec<Name<'s>>);
+/// What a file takes and hands out, and what an input of a session does.
+#[derive(Debug, Default)]
+pub(crate) struct FileParts<'s> {
+    pub(crate) imports: Vec<Import<'s>>,
+    pub(crate) exports: Vec<Name<'s>>,
+    pub(crate) statements: Vec<Statement<'s>>,
+    pub(crate) lambdas: bool,
+}
 
-/// All files as one, and for each file what it takes and hands out.
-pub(crate) fn join(programs: Vec<Program<'_>>) -> (Program<'_>, Vec<FileNames<'_>>) {
+/// All files as one, and for each file what is its own.
+pub(crate) fn join(programs: Vec<Program<'_>>) -> (Program<'_>, Vec<FileParts<'_>>) {
     let mut all = Program::default();
-    let mut names = Vec::new();
+    let mut parts = Vec::new();
     for mut program in programs {
         all.functions.append(&mut program.functions);
         all.variables.append(&mut program.variables);
         all.classes.append(&mut program.classes);
         all.enums.append(&mut program.enums);
-        names.push((program.imports, program.exports));
+        let (imports, exports) = (program.imports, program.exports);
+        let (statements, lambdas) = (program.statements, program.lambdas);
+        parts.push(FileParts { imports, exports, statements, lambdas });
     }
-    (all, names)
+    (all, parts)
 }
 
 /// A class or an interface.

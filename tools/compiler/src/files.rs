@@ -143,6 +143,18 @@ impl Files {
         files
     }
 
+    /// The inputs of a session, each as a file.
+    pub(crate) fn of_inputs(before: &[String], last: &str) -> Self {
+        let mut files = Self { text: String::new(), list: Vec::new(), main: 0 };
+        files.add("library.ts", LIBRARY, BTreeMap::new());
+        for input in before.iter().map(String::as_str).chain([last]) {
+            files.main = files.main.saturating_add(1);
+            let path = format!("input{}", files.main);
+            files.add(&path, input, BTreeMap::new());
+        }
+        files
+    }
+
     fn add(&mut self, path: &str, text: &str, targets: BTreeMap<String, Result<u16, String>>) {
         let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let start = place(self.text.len());

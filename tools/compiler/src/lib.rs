@@ -16,18 +16,23 @@
 //! A program of several files becomes one module: a generic class for one choice of types is one class wherever it is used, variables are
 //! imported by instructions and not by calls, and which methods some class has again is known. (A module file imports functions and classes.)
 //! Reading files is the caller's part, by a [`Reader`].
+//!
+//! In a [`Session`] each input becomes a module that imports from those before it: it is lowered as if it were alone with everything that has
+//! been declared so far, and `detach` turns what is known already into imports.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 mod ast;
+mod detach;
 mod diagnostic;
 mod emit;
 mod files;
 mod lexer;
 mod lower;
 mod parser;
+mod session;
 mod types;
 
 use alloc::format;
@@ -39,6 +44,7 @@ pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, OtherPlace, Span};
 use files::Files;
 pub use files::{Reader, Source};
 use revenant_bytecode::{VerifiedModule, infer_blocks, verify};
+pub use session::Session;
 
 /// Most bytes of all sources: places in them are 32 bits, with room to spare.
 pub const SOURCE_BYTES_MAX: usize = 64 << 20;
@@ -94,8 +100,8 @@ pub fn compile_files(
         parser::parse(text, start, number, &mut diagnostics)
     });
     let programs: Vec<_> = programs.collect();
-    let (program, names) = ast::join(programs);
-    let mut module = lower::lower(&program, &names, &files, &mut diagnostics);
+    let (program, parts) = ast::join(programs);
+    let mut module = lower::lower(&program, &parts, &files, &mut diagnostics);
     if !diagnostics.is_empty() {
         return Err(mistakes(&files, diagnostics));
     }

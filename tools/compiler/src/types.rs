@@ -122,6 +122,10 @@ impl Array {
 impl Type {
     pub(crate) const TEXT: Self = Self::Object(Referent::Text);
 
+    /// Any reference; the library's alone.
+    pub(crate) const ANYTHING: Self =
+        Self::Nullable(Referent::Class(ClassReference::builtin(Builtin::Object)));
+
     /// An object of the machine.
     pub(crate) const fn machine(class: Builtin) -> Self {
         Self::Object(Referent::Machine(class))

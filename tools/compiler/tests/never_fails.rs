@@ -4,7 +4,7 @@
 //! programs made by a grammar, nearly all of which compile. A failing case is shrunk and printed, with the seed, by proptest.
 
 use proptest::prelude::*;
-use revenant_compiler::{Diagnostic, Source, compile, compile_files};
+use revenant_compiler::{Diagnostic, Session, Source, compile, compile_files};
 
 const PROGRAMS: [&str; 20] = [
     include_str!("../../../samples/hello.ts"),
@@ -38,6 +38,9 @@ const FILES: [(&str, &str); 6] = [
     ("modules/deeper/odd.ts", include_str!("../../tests/language/run/modules/deeper/odd.ts")),
     ("modules/generic.ts", include_str!("../../tests/language/run/modules/generic.ts")),
 ];
+
+/// What may be typed into a session, in any order: some of it is a mistake then.
+const INPUTS: &str = include_str!("../../tests/language/inputs.txt");
 
 const WORDS: [&str; 101] = [
     "function",
@@ -368,6 +371,27 @@ proptest! {
              export function main(): i32 {{ return f(1, 2); }}"
         );
         prop_assert!(answers(&source), "{}\n{:?}", source, compile(&source, "r", "r.ts"));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sessions_get_answers(
+        inputs in prop::collection::vec(any::<prop::sample::Index>(), 0..16),
+        words in prop::collection::vec(prop::sample::select(&WORDS), 0..20),
+    ) {
+        let mut session = Session::new();
+        let words = words.join(" ");
+        let all: Vec<&str> = INPUTS.lines().collect();
+        let inputs = inputs.into_iter().map(|place| all[place.index(all.len())]);
+        for input in inputs.chain([words.as_str()]) {
+            let _ = Session::is_open(input);
+            if let Err(mistakes) = session.compile(input) {
+                are_answers(&mistakes.list);
+            }
+        }
     }
 }
 

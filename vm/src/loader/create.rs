@@ -99,6 +99,27 @@ pub(crate) fn add(space: Space, creation: &Creation<'_>) -> Result<Created, Crea
     Ok(created)
 }
 
+/// Loads further modules beside those of the first program, and names what its next main thread is made from.
+///
+/// # Errors
+/// As [`create`]; nothing of the modules is loaded then.
+pub(crate) fn go_on(space: Space, modules: &[&[u8]]) -> Result<Created, CreationError> {
+    let programs = elements_of(space, slot_of(space, ROOT, root::PROGRAMS));
+    let program = programs.first().copied().ok_or(CreationError::NoMain)?;
+    let namespace = slot_of(space, program, PROGRAM_NAMESPACE);
+    let allocator = Allocator::of_group(PROGRAM_GROUP_INDEX);
+    let modules = super::load(space, allocator, namespace, modules).map_err(refusal)?;
+    let main = find_main(space, &modules)?;
+    space.store(program.plus(PROGRAM_STATE), PROGRAM_RUNNING);
+    Ok(Created {
+        program,
+        group: slot_of(space, program, PROGRAM_GROUP),
+        group_index: PROGRAM_GROUP_INDEX,
+        environment: slot_of(space, program, PROGRAM_ENVIRONMENT),
+        main,
+    })
+}
+
 /// Group and namespace of a further program.
 fn make_frame(space: Space, allocator: Allocator, index: u32) -> Result<Frame, AllocationError> {
     let mut maker = Maker::new(space, allocator);

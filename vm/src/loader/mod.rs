@@ -45,7 +45,7 @@ use revenant_hal::ObjectAddress;
 use crate::heap::Allocator;
 use crate::memory::Space;
 
-pub(crate) use create::{Created, PROGRAM_GROUP_INDEX, add as add_program, create};
+pub(crate) use create::{Created, PROGRAM_GROUP_INDEX, add as add_program, create, go_on};
 pub(crate) use error::LoadError;
 pub(crate) use text::{bytes_of, element_of, elements_of, slot_of, text_of};
 pub(crate) use unit::Table;

@@ -3,6 +3,8 @@
 //! Host only in practice, and never in an attempt: a creation that fails leaves an object space that is to be thrown away.
 //! Neighbours: `loader` makes modules, groups and programs; `life` their main threads.
 
+use core::sync::atomic::AtomicBool;
+
 use crate::console;
 use crate::heap::Allocator;
 use crate::loader;
@@ -68,6 +70,25 @@ impl Vm {
         let made = loader::add_program(space, creation)?;
         start(space, &made)?;
         Ok(made.group_index)
+    }
+
+    /// Loads modules beside those of the first program, which has ended, and begins it again at the `main` that they export: what a
+    /// session does with each of its inputs. Host only; never in an attempt.
+    ///
+    /// # Errors
+    /// As [`Vm::create`]; a module that is refused changes nothing.
+    pub fn go_on(
+        &mut self,
+        modules: &[&[u8]],
+        environment: &mut dyn Environment,
+    ) -> Result<(), CreationError> {
+        let quiet = AtomicBool::new(false);
+        self.enter(environment, &quiet);
+        let space = self.worker.space;
+        let started = loader::go_on(space, modules).and_then(|made| start(space, &made));
+        self.leave();
+        self.reopen_main();
+        started
     }
 
     /// Limits what a group may take of object space, in bytes. At the limit its allocations throw. Host only.

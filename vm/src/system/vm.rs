@@ -315,6 +315,13 @@ impl Vm {
         self.worker.requests.main_ended = Some(status);
     }
 
+    /// The first program runs again: its next end is to be reported.
+    pub(super) fn reopen_main(&mut self) {
+        self.deeds += 1;
+        self.main_reported = false;
+        self.report_due = false;
+    }
+
     /// One bounded piece of the scheduler's work. *In an attempt.*
     pub fn system_step(
         &mut self,

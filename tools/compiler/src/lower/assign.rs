@@ -134,6 +134,7 @@ impl<'s> Lowering<'_, 's, '_> {
         let (Found::Local { constant, .. } | Found::Global(Global { constant, .. })) = found;
         if let Found::Global(global) = found
             && global.file != self.body.file
+            && self.known.is_none()
         {
             let message = format!("`{name}` is another file's: only that assigns to it");
             let help = "write a function there that does, and call it";

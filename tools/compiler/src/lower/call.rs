@@ -34,6 +34,9 @@ impl<'s> Lowering<'_, 's, '_> {
                 if *name == "hashOf" && self.body.is_library() {
                     return self.hash_of(arguments, span);
                 }
+                if *name == "inspect" && self.body.is_library() {
+                    return self.inspect(arguments);
+                }
                 let internal = library::internal(name).filter(|_| self.body.is_library());
                 if let Some(entry) = library::function(name).or(internal) {
                     return self.library_call(entry, None, arguments, span);

@@ -10,19 +10,21 @@ use super::expression::{integer, literal_type};
 use super::resolve::Bindings;
 use super::scope::Entity;
 use super::{Callee, Global, Lowering, Work, index};
-use crate::ast::{Class, Enum, ExpressionKind, FileNames, Function, TypeKind, Variable};
+use crate::ast::{Class, Enum, ExpressionKind, FileParts, Function, TypeKind, Variable};
 use crate::types::Type;
 
 /// An enum.
 #[derive(Debug)]
 pub(super) struct EnumInfo<'s> {
     pub(super) name: &'s str,
+    /// The number of its file.
+    pub(super) file: u16,
     pub(super) members: BTreeMap<&'s str, i32>,
 }
 
 impl<'p, 's> Lowering<'p, 's, '_> {
     /// Declares what stands in the files; whether all that they import is there.
-    pub(super) fn declare(&mut self, names: &[FileNames<'s>]) -> bool {
+    pub(super) fn declare(&mut self, parts: &[FileParts<'s>]) -> bool {
         let program = self.program;
         for (place, class) in program.classes.iter().enumerate() {
             self.define(class.file, class.name, Entity::Class(place));
@@ -36,7 +38,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         for (place, function) in program.functions.iter().enumerate() {
             self.define(function.file, function.name, Entity::Function(place));
         }
-        if !self.import_all(names) {
+        if !self.import_all(parts) {
             return false;
         }
         self.find_overridden();
@@ -77,7 +79,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
             }
             next = next.wrapping_add(1);
         }
-        self.enums.push(EnumInfo { name: declared.name.text, members });
+        self.enums.push(EnumInfo { name: declared.name.text, file: declared.file, members });
     }
 
     /// Which methods classes further down have again, by the names alone: all classes of a program are known.
@@ -130,6 +132,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
             is_static: true,
             constructs: None,
         };
+        self.name_function(callee.index, function.name.text, function.file, &key.1);
         self.work.push(work);
         self.functions.insert(key, callee.clone());
         Some(callee)
@@ -171,6 +174,13 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         kind: Type,
         name: alloc::string::String,
     ) -> Global {
+        if self.known.is_some() {
+            let global = self.session_variable(&name, kind, variable.constant);
+            if !self.is_foreign(global) {
+                self.initial.push((global, variable));
+            }
+            return global;
+        }
         let place = index(self.module.statics.len());
         self.module.statics.push(Field { name, value: kind.stored() });
         let (constant, file) = (variable.constant, self.body.file);

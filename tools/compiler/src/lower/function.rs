@@ -249,6 +249,9 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     pub(super) fn load_global(&mut self, global: Global) -> Value {
+        if self.is_foreign(global) {
+            return self.load_foreign(global);
+        }
         let target = self.target(global.kind, None);
         let reference = global.kind.is_reference();
         let opcode = if reference { Opcode::StaticLoadRef } else { Opcode::StaticLoadRaw };
@@ -278,6 +281,9 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     pub(super) fn store_global(&mut self, global: Global, register: u16) {
+        if self.is_foreign(global) {
+            return self.store_foreign(global, register);
+        }
         let opcode = if global.kind.is_reference() {
             Opcode::StaticStoreRef
         } else {

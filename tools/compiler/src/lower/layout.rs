@@ -35,7 +35,7 @@ pub(super) struct ClassInfo<'s> {
     pub(super) fields: BTreeMap<&'s str, FieldInfo>,
     pub(super) methods: BTreeMap<(Role, &'s str), MethodInfo>,
     slots: u16,
-    depth: usize,
+    pub(super) depth: usize,
     pub(super) table: Vec<MethodBody>,
 }
 
@@ -255,11 +255,17 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         }
         if let Some(above) = &above {
             self.check_override(above, &parameters, result, modifiers, name);
+            self.refuse_library_override(above, name);
         }
-        let overridden = self.overridden.contains(&(template, role, name.text));
+        // What a later input of a session has below is not known yet; its interfaces are none of the library's.
+        let session = self.known.is_some();
+        let open = session && tree.file != 0;
+        let again = !session && self.overridden.contains(&(template, role, name.text));
+        let overridden = open || again;
+        let asked = self.known.is_none() && self.interface_methods.contains(&key);
         let wanted = modifiers.is_abstract
             || overridden
-            || self.interface_methods.contains(&key)
+            || asked
             || above.as_ref().is_some_and(|above| above.table.is_some());
         let tabled = wanted && !modifiers.is_static && role != Role::Constructor;
         let callee = Callee { index: u32::MAX, parameters, result };
@@ -346,6 +352,7 @@ impl<'p, 's> Lowering<'p, 's, '_> {
         callee: &Callee,
         name: &str,
     ) {
+        self.name_method(callee.index, class, method.role, method.function.name.text);
         let Some(info) = self.classes.get(&class) else { return };
         let constructs = (method.role == Role::Constructor)
             .then(|| self.program.classes.get(info.template))

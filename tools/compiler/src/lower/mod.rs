@@ -5,7 +5,7 @@
 //!
 //! `mod` has the module's tables and its entry, which the system calls; `declare` the names of the files, `scope` what they mean in each; `resolve` types and
 //! classes as they are written; `layout` what stands where in an object; `function` registers and variables; `facts` what is known at a
-//! place; the others walk what their names say.
+//! place; `session` the inputs of a session, `inspect` what it prints of a value; the others walk what their names say.
 
 mod access;
 mod array;
@@ -21,6 +21,7 @@ mod facts;
 mod function;
 mod hoist;
 mod infer;
+mod inspect;
 mod kind;
 mod layout;
 mod library;
@@ -32,6 +33,7 @@ mod object;
 mod operator;
 mod resolve;
 mod scope;
+mod session;
 mod statement;
 mod text;
 
@@ -44,7 +46,7 @@ use revenant_bytecode::{
     Signature, ValueType,
 };
 
-use crate::ast::{FileNames, Function, Name, Program, TypeName, Variable};
+use crate::ast::{FileParts, Function, Name, Program, TypeName, Variable};
 use crate::diagnostic::{Diagnostics, Span};
 use crate::emit::Finished;
 use crate::files::Files;
@@ -52,6 +54,7 @@ use crate::types::Type;
 use function::Body;
 use layout::ClassInfo;
 use resolve::Bindings;
+pub(crate) use session::{Known, Symbols};
 
 /// The static variable that holds the program's console.
 const CONSOLE: u32 = 0;
@@ -120,54 +123,94 @@ struct Lowering<'p, 's, 'd> {
     module: Module,
     work: Vec<Work<'p, 's>>,
     body: Body<'s>,
+    /// In a session, what its inputs have emitted; then what things are called in it, and its variables.
+    known: Option<&'p Known>,
+    symbols: Symbols,
+    foreign: Vec<session::Foreign>,
+    own_variables: Vec<(String, Global)>,
+    /// Classes whose objects are to be shown, and the functions that do.
+    shown: BTreeMap<(ClassReference, bool), u32>,
+    to_show: Vec<(ClassReference, bool, u32)>,
 }
 
 /// Makes the module; it is of use only if nothing was reported.
 pub(crate) fn lower<'p, 's>(
     program: &'p Program<'s>,
-    names: &[FileNames<'s>],
+    parts: &[FileParts<'s>],
     files: &'p Files,
     diagnostics: &mut Diagnostics,
 ) -> Module {
-    let ends = files.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-    let starts = ends.map(|(at, _)| u32::try_from(at).unwrap_or(u32::MAX).saturating_add(1));
-    let mut lowering = Lowering {
-        program,
-        diagnostics,
-        lines: core::iter::once(0).chain(starts).collect(),
-        files,
-        scopes: files.list.iter().map(|_| scope::Scope::default()).collect(),
-        functions: BTreeMap::new(),
-        class_instances: BTreeMap::new(),
-        classes: BTreeMap::new(),
-        overridden: Default::default(),
-        interface_methods: Default::default(),
-        enums: Vec::new(),
-        elements: Vec::new(),
-        array_classes: BTreeMap::new(),
-        function_types: Vec::new(),
-        wrappers: BTreeMap::new(),
-        initial: Vec::new(),
-        strings: BTreeMap::new(),
-        signatures: BTreeMap::new(),
-        module: Module { version: 1, ..Module::default() },
-        work: Vec::new(),
-        body: Body::default(),
-    };
-    lowering.module.statics.push(Field {
-        name: String::from("console"),
-        value: ValueType::nullable(Builtin::Console),
-    });
-    lowering.module.statics.push(Field {
-        name: String::from("environment"),
-        value: ValueType::nullable(Builtin::Environment),
-    });
-    if lowering.declare(names) {
+    let mut lowering = Lowering::new(program, files, diagnostics);
+    if lowering.declare(parts) {
         lowering.walk_functions();
         lowering.entry();
         lowering.walk_functions();
     }
     lowering.module
+}
+
+/// The same for the last input of a session, as if no other had been emitted: with what everything in it is called.
+pub(crate) fn lower_input<'p, 's>(
+    program: &'p Program<'s>,
+    parts: &[FileParts<'s>],
+    files: &'p Files,
+    known: &'p Known,
+    diagnostics: &mut Diagnostics,
+) -> (Module, Symbols) {
+    let mut lowering = Lowering::new(program, files, diagnostics);
+    lowering.known = Some(known);
+    lowering.declare(parts);
+    lowering.inputs(parts);
+    lowering.walk_functions();
+    // Other inputs see the whole of what this one only mentions.
+    while lowering.lay_out_rest() {
+        lowering.walk_functions();
+    }
+    (lowering.module, lowering.symbols)
+}
+
+impl<'p, 's, 'd> Lowering<'p, 's, 'd> {
+    fn new(program: &'p Program<'s>, files: &'p Files, diagnostics: &'d mut Diagnostics) -> Self {
+        let ends = files.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let starts = ends.map(|(at, _)| u32::try_from(at).unwrap_or(u32::MAX).saturating_add(1));
+        let capability =
+            |name, class| Field { name: String::from(name), value: ValueType::nullable(class) };
+        let console = capability("console", Builtin::Console);
+        let environment = capability("environment", Builtin::Environment);
+        Self {
+            program,
+            diagnostics,
+            lines: core::iter::once(0).chain(starts).collect(),
+            files,
+            scopes: files.list.iter().map(|_| scope::Scope::default()).collect(),
+            functions: BTreeMap::new(),
+            class_instances: BTreeMap::new(),
+            classes: BTreeMap::new(),
+            overridden: Default::default(),
+            interface_methods: Default::default(),
+            enums: Vec::new(),
+            elements: Vec::new(),
+            array_classes: BTreeMap::new(),
+            function_types: Vec::new(),
+            wrappers: BTreeMap::new(),
+            initial: Vec::new(),
+            strings: BTreeMap::new(),
+            signatures: BTreeMap::new(),
+            module: Module {
+                version: 1,
+                statics: Vec::from([console, environment]),
+                ..Module::default()
+            },
+            work: Vec::new(),
+            body: Body::default(),
+            known: None,
+            symbols: Symbols::default(),
+            foreign: Vec::new(),
+            own_variables: Vec::new(),
+            shown: BTreeMap::new(),
+            to_show: Vec::new(),
+        }
+    }
 }
 
 /// An index of a list that the module format limits far below 2^32.
@@ -177,8 +220,16 @@ fn index(length: usize) -> u32 {
 
 impl<'p, 's> Lowering<'p, 's, '_> {
     fn walk_functions(&mut self) {
-        while let Some(work) = self.work.pop() {
-            self.function(&work);
+        loop {
+            if let Some(work) = self.work.pop() {
+                if !self.is_emitted(&work) {
+                    self.function(&work);
+                }
+            } else if let Some((class, exactly, place)) = self.to_show.pop() {
+                self.showing_function(class, exactly, place);
+            } else {
+                return;
+            }
         }
     }
 
@@ -357,6 +408,14 @@ impl<'p, 's> Lowering<'p, 's, '_> {
     fn entry(&mut self) {
         let place = self.reserve_function();
         self.body = Body { file: self.files.main, ..Body::default() };
+        let window = self.begin_entry();
+        let results = self.call_main(window);
+        self.body.reserve(window, 0, u16::from(!results.is_empty()));
+        self.finish_entry(place, results);
+    }
+
+    /// Notes the console, and computes variables. Where calls have their windows then.
+    fn begin_entry(&mut self) -> function::Tops {
         let environment = self.body.allocate(Type::TEXT);
         self.body.emitter.emit_wide(Opcode::StaticStoreRef, environment, ENVIRONMENT);
         let window = self.body.tops;
@@ -372,8 +431,10 @@ impl<'p, 's> Lowering<'p, 's, '_> {
             self.initialize(global, variable);
         }
         self.body.file = self.files.main;
-        let results = self.call_main(window);
-        self.body.reserve(window, 0, u16::from(!results.is_empty()));
+        window
+    }
+
+    fn finish_entry(&mut self, place: u32, results: Vec<ValueType>) {
         let environment = Vec::from([ValueType::object(Builtin::Environment)]);
         self.finish(place, "start", environment, results, Span::default());
         let item = ExportItem::Function(place);

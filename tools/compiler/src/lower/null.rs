@@ -254,7 +254,7 @@ impl<'s> Lowering<'_, 's, '_> {
 
     /// Whether a value of the first type is one of the second as it stands.
     pub(super) fn fits(&self, from: Type, to: Type) -> bool {
-        if from == to {
+        if from == to || from.is_reference() && to == Type::ANYTHING {
             return true;
         }
         match (from, to) {

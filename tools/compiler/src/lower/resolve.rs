@@ -59,6 +59,9 @@ impl<'s> Lowering<'_, 's, '_> {
         if let Some(number) = self.enum_number(text) {
             return Type::Enum(number);
         }
+        if text == "Anything" && self.body.is_library() {
+            return Type::ANYTHING;
+        }
         if text == "RawArray" && self.body.is_library() {
             let element = arguments.first().map_or(Type::Mistake, |name| self.declared(name));
             return self.raw_array(element);
@@ -134,6 +137,7 @@ impl<'s> Lowering<'_, 's, '_> {
         info.is_interface = class.is_interface;
         info.is_abstract = class.is_abstract;
         let reference = self.reserve_class(&info.name);
+        self.name_class(reference, class.name.text, class.file, &key.1);
         self.class_instances.insert(key, reference);
         self.classes.insert(reference, info);
         let outer = self.body.enter(bindings, class.file);
@@ -305,6 +309,7 @@ impl<'s> Lowering<'_, 's, '_> {
         {
             *class = element;
         }
+        self.name_array(made, element);
         self.array_classes.insert(element, made);
         made
     }

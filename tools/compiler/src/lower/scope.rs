@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 
 use super::{Global, Lowering};
-use crate::ast::{FileNames, Import, Name};
+use crate::ast::{FileParts, Import, Name};
 use crate::diagnostic::Span;
 use crate::types::Type;
 
@@ -63,7 +63,12 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     fn meaning(&self, file: u16, name: &str) -> Option<(Meaning<'s>, Span)> {
-        self.scopes.get(usize::from(file))?.names.get(name).copied()
+        let own = |file: u16| self.scopes.get(usize::from(file))?.names.get(name).copied();
+        if self.known.is_none() || file == 0 {
+            return own(file);
+        }
+        // An input of a session sees what those before it have declared, the newest first.
+        (1..=file).rev().find_map(own)
     }
 
     /// What the file itself declares under the name.
@@ -127,7 +132,8 @@ impl<'s> Lowering<'_, 's, '_> {
 
     fn bind(&mut self, file: u16, name: Name<'s>, meaning: Meaning<'s>) -> bool {
         let text = name.text;
-        let first = self.meaning(file, text).map(|(_, span)| span);
+        let scope = self.scopes.get(usize::from(file));
+        let first = scope.and_then(|scope| scope.names.get(text)).map(|(_, span)| *span);
         let known = super::library::is_known(text) || Type::named(text).is_some();
         let library = file != 0 && self.own(0, text).is_some();
         if first.is_some() || known || library {
@@ -145,13 +151,13 @@ impl<'s> Lowering<'_, 's, '_> {
     }
 
     /// What the files import and export, once all but variables is declared; whether everything was there.
-    pub(super) fn import_all(&mut self, names: &[FileNames<'s>]) -> bool {
-        for (scope, (_, exports)) in self.scopes.iter_mut().zip(names) {
-            scope.exports = exports.iter().map(|name| name.text).collect();
+    pub(super) fn import_all(&mut self, parts: &[FileParts<'s>]) -> bool {
+        for (scope, part) in self.scopes.iter_mut().zip(parts) {
+            scope.exports = part.exports.iter().map(|name| name.text).collect();
         }
         let mut found = true;
-        for ((imports, _), file) in names.iter().zip(0..) {
-            for import in imports {
+        for (part, file) in parts.iter().zip(0..) {
+            for import in &part.imports {
                 found &= self.import(file, import);
             }
         }

@@ -7,6 +7,7 @@
 mod class;
 mod expression;
 mod module;
+mod session;
 mod statement;
 mod text;
 mod type_name;
@@ -57,6 +58,7 @@ const RESERVED: [&str; 30] = [
 const RESERVED_MORE: [&str; 7] = ["try", "typeof", "var", "void", "while", "with", "yield"];
 
 pub(crate) use module::imported;
+pub(crate) use session::is_open;
 
 /// Reads the file that begins at `start` and ends with the text. Files are numbered; 0 is the library.
 pub(crate) fn parse<'s>(
@@ -69,6 +71,17 @@ pub(crate) fn parse<'s>(
     let spaces = module::spaces(source, &tokens);
     let mut parser = Parser { spaces, ..Parser::new(source, tokens, file, diagnostics) };
     parser.program()
+}
+
+/// Reads an input of a session, which begins at `start` and ends with the text.
+pub(crate) fn parse_input<'s>(
+    source: &'s str,
+    start: usize,
+    file: u16,
+    diagnostics: &mut Diagnostics,
+) -> Program<'s> {
+    let tokens = tokens(source, start, diagnostics);
+    Parser::new(source, tokens, file, diagnostics).input()
 }
 
 pub(crate) struct Parser<'s, 'd> {
