@@ -545,6 +545,16 @@ function Session_map<K, V>(map: Map<K, V>, to: Session_output): void {
     to.leave(" }");
 }
 
+function Session_deque<T>(deque: Deque<T>, to: Session_output): void {
+    if (deque.size === 0) to.put("Deque {}");
+    if (deque.size === 0 || !to.enter(deque, "Deque", " { ", " }")) return;
+    for (let shown = 0; shown < deque.size; shown++) {
+        if (!to.more(shown, deque.size)) break;
+        inspect(deque.at(shown), to);
+    }
+    to.leave(" }");
+}
+
 function Session_set<T>(set: Set<T>, to: Session_output): void {
     if (set.size === 0) to.put("Set {}");
     if (set.size === 0 || !to.enter(set, "Set", " { ", " }")) return;

@@ -165,6 +165,8 @@ impl<'s> Lowering<'_, 's, '_> {
             self.show_by("Session_elements", Vec::from([value.kind]), value, to);
         } else if self.is_library_class("Map", template) {
             self.show_by("Session_map", arguments, value, to);
+        } else if self.is_library_class("Deque", template) {
+            self.show_by("Session_deque", arguments, value, to);
         } else if self.is_library_class("Set", template) {
             self.show_by("Session_set", arguments, value, to);
         } else {
