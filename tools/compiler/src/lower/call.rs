@@ -405,7 +405,14 @@ impl<'s> Lowering<'_, 's, '_> {
         if let Some(callee) = self.library_callee(object, member, arguments, kind) {
             let all: Vec<&Expression<'s>> = core::iter::once(object).chain(arguments).collect();
             return match callee {
-                Some(callee) => self.call_function(&callee, &all, span),
+                Some(callee) => {
+                    // The object is not among what people count.
+                    let taken = callee.parameters.len().saturating_sub(1);
+                    match self.check_count(taken, arguments.len(), span) {
+                        true => self.call_function(&callee, &all, span),
+                        false => Value { kind: callee.result, ..Value::MISTAKE },
+                    }
+                }
                 None => Value::MISTAKE,
             };
         }
