@@ -64,7 +64,11 @@ pub(crate) fn resume_programs(world: &mut dyn Environment) -> Result<Vm, String>
     loop {
         attention::take();
         match enter_slice(|| Vm::resume(world)) {
-            SliceEnd::Finished(result) => return result.map_err(|error| format!("{error}")),
+            SliceEnd::Finished(Ok(mut programs)) => {
+                programs.watch_faults(space::faults());
+                return Ok(programs);
+            }
+            SliceEnd::Finished(Err(error)) => return Err(format!("{error}")),
             SliceEnd::FaultEnded { .. } => {
                 if let Some((page, reason)) = space::with(|space| space.take_impossible()) {
                     insist_on(page, false, reason);

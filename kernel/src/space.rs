@@ -14,6 +14,7 @@ use crate::report::State;
 use crate::{detail, last_words, log};
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering};
 use revenant_collector::{Mark, MarkBudget};
 use revenant_hal::{Disk, Epoch, Event, FrameIndex, FrameMemory, Mmu, Nanoseconds, PageIndex};
 use revenant_machine::attempt::{self, Declaration, FaultOutcome};
@@ -194,9 +195,21 @@ pub(crate) fn with<R>(work: impl FnOnce(&mut ObjectSpace) -> R) -> R {
     })
 }
 
+/// Page faults served since the start, for whoever wants to know whether there was one meanwhile.
+static FAULTS: AtomicU64 = AtomicU64::new(0);
+
+/// See [`FAULTS`].
+pub(crate) fn faults() -> &'static AtomicU64 {
+    &FAULTS
+}
+
 /// Called by the trap, on top of a slice.
 fn on_fault(page: PageIndex, write: bool) -> FaultOutcome {
-    with(|space| space.fault(page, write))
+    let outcome = with(|space| space.fault(page, write));
+    if matches!(outcome, FaultOutcome::Served) {
+        FAULTS.fetch_add(1, Ordering::Relaxed);
+    }
+    outcome
 }
 
 impl ObjectSpace {

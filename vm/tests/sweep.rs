@@ -5,15 +5,16 @@ mod sweep_hand;
 mod sweep_oracle;
 mod world;
 
+use core::sync::atomic::{AtomicU64, Ordering};
 use revenant_bytecode::Builtin;
-use revenant_hal::ObjectAddress;
+use revenant_hal::{Epoch, ObjectAddress};
 use revenant_vm::counting::{self, class_at, grace};
 use revenant_vm::memory::layout::system::counting as words;
 use revenant_vm::memory::layout::{object, thread};
 use revenant_vm::memory::{AddressExt, Attempts};
-use revenant_vm::sweep::{self, Outcome, Statistics, Sweep};
+use revenant_vm::sweep::{self, Marks, Outcome, Statistics, Sweep, Verdicts};
 use sweep_hand::{NULL, circle, flip, long_garbage, new_array, set_element, sweep, word};
-use sweep_oracle::Tracer;
+use sweep_oracle::{Tracer, Verdict};
 use world::{NODE, World};
 
 #[test]
@@ -263,8 +264,9 @@ fn marks_that_cannot_be_read_leave_everything_as_it_is() {
     let mut verdict = flip(&world, 1).forgets();
     let number = u32::try_from((pair[0].0 & ((1 << 44) - 1)) / 65_536).unwrap();
     verdict.failed = Some(number);
+    let running = Sweep::new();
     for _ in 0..20 {
-        match Sweep::new().slice(world.space, &verdict).outcome {
+        match running.slice(world.space, &verdict).outcome {
             Outcome::NotYet(block) => verdict.bring(block),
             Outcome::Failed(block) => {
                 assert_eq!((block, world.nodes()), (number, 2));
@@ -289,9 +291,9 @@ fn what_is_lost_is_passed_over() {
     let payload = ObjectAddress(pairs[100][0].0 & !4_095);
     Attempts::lose(metadata.0);
     Attempts::lose(payload.0);
-    let mut done = false;
+    let (running, mut done) = (Sweep::new(), false);
     for _ in 0..100_000 {
-        match Attempts::run(u64::MAX, || Sweep::new().slice(world.space, &verdict).outcome) {
+        match Attempts::run(u64::MAX, || running.slice(world.space, &verdict).outcome) {
             Some(Outcome::Done) => {
                 done = true;
                 break;
@@ -309,4 +311,55 @@ fn what_is_lost_is_passed_over() {
     let is_there = |index: usize| left.contains(&pairs[index][0].0);
     assert!(is_there(1_500) && is_there(100) && !is_there(1_999) && !is_there(0));
     assert!(sweep::is_unfinished(world.space));
+}
+
+static FAULTS: AtomicU64 = AtomicU64::new(0);
+
+/// Verdicts of which each costs a page fault.
+struct Faulting(Verdict);
+
+impl Verdicts for Faulting {
+    fn name(&self) -> [u64; 4] {
+        self.0.name()
+    }
+    fn epoch(&self) -> Epoch {
+        self.0.epoch()
+    }
+    fn follows_weak(&self) -> bool {
+        self.0.follows_weak()
+    }
+    fn marks(&self, number: u32) -> Marks<'_> {
+        FAULTS.fetch_add(1, Ordering::Relaxed);
+        self.0.marks(number)
+    }
+}
+
+/// A slice that met a page fault ends before it changes anything, so that nobody waits for both; but not for ever.
+#[test]
+fn slices_end_at_a_page_fault_and_the_sweep_ends_all_the_same() {
+    let world = World::new();
+    let _ = circle(&world);
+    world.settle();
+    let mut slices = Vec::new();
+    for faulting in [false, true] {
+        let _ = circle(&world);
+        world.settle();
+        let verdict = Faulting(flip(&world, 1 + u64::from(faulting)));
+        let mut sweep = Sweep::new();
+        if faulting {
+            sweep.watch(&FAULTS);
+        }
+        let (mut count, mut freed) = (0, 0);
+        loop {
+            let slice = sweep.slice(world.space, &verdict);
+            (count, freed) = (count + 1, freed + slice.freed().len());
+            match slice.outcome {
+                Outcome::More => assert!(count < 1_000, "it never ends"),
+                outcome => break assert_eq!(outcome, Outcome::Done),
+            }
+        }
+        assert_eq!((freed, world.nodes()), (if faulting { 2 } else { 4 }, 0));
+        slices.push(count);
+    }
+    assert!(slices[1] > slices[0] + 20, "{slices:?}");
 }

@@ -27,9 +27,9 @@ fn dropped(planted: Planted) -> (World, Vec<ObjectAddress>) {
     drop(filler);
     world.settle();
     let verdict = flip(&world, 1);
-    let mut freed = 0;
+    let (running, mut freed) = (Sweep::new(), 0);
     while freed < 20 {
-        freed += Sweep::new().slice(world.space, &verdict).freed().len();
+        freed += running.slice(world.space, &verdict).freed().len();
     }
     let keeper = new_array(&world, 60);
     world.set_root(0, keeper);

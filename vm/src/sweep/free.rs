@@ -68,6 +68,7 @@ impl Work<'_> {
             || is_for_counting(space, subject, found)
             || is_of_the_scheduler(space, subject);
         space.end_step();
+        self.notes.go_on_unless_faulted()?;
         let references = match references {
             Ok(References::Never) | Err(_) => return self.pass_over(),
             Ok(_) if left => return self.pass_over(),
@@ -78,11 +79,13 @@ impl Work<'_> {
             Ok(references) => references,
         };
         let freed = describe(space, subject, found);
+        self.notes.go_on_unless_faulted()?;
         let simple = birth & (object::FLAG_WEAK | object::FLAG_LARGE) == 0
             && !matches!(references, References::Weak)
             && references.slots() <= 64
             && Table::held().find(space, subject.0).is_none();
         space.end_step();
+        self.notes.go_on_unless_faulted()?;
         if simple && self.free_quickly(subject, references, behind)? {
             self.notes.free(freed);
             return Ok(());
@@ -126,8 +129,16 @@ impl Work<'_> {
             space.end_step();
             return Ok(false);
         };
+        self.notes.go_on_unless_faulted()?;
+        counting::touch_count_down(space, &[]);
+        self.notes.go_on_unless_faulted()?;
+        for target in targets.all() {
+            counting::touch_count_down(space, core::slice::from_ref(target));
+            self.notes.go_on_unless_faulted()?;
+        }
         counting::touch_count_down(space, targets.all());
         space.touch_write(COUNTING);
+        self.notes.go_on_unless_faulted()?;
         space.begin_changes();
         small::release_quickly(space, subject, free);
         for target in targets.all() {

@@ -45,6 +45,7 @@ mod statistics;
 mod walk;
 
 use core::cell::Cell;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use revenant_hal::Epoch;
 
@@ -62,6 +63,9 @@ pub const LOOKS: u32 = 4;
 pub const ROWS: u32 = 16;
 /// Entries of the block table that a slice reads at most.
 pub const ENTRIES: u32 = 16;
+
+/// Slices in a row that end because a page was split or brought for them; the next one goes on whatever comes.
+const EARLY_ENDS: u32 = 64;
 
 /// Words of the marks of a block: a bit for each of its 4,096 granules.
 pub const MARK_WORDS: usize = 64;
@@ -150,6 +154,10 @@ struct Notes {
     weak_cleared: Cell<u32>,
     passed_over: Cell<u32>,
     stacks: Cell<u32>,
+    /// Page faults served for anybody so far; when the slice began; and how many slices in a row have ended for that.
+    faults: Option<&'static AtomicU64>,
+    faults_before: Cell<u64>,
+    early_ends: Cell<u32>,
 }
 
 impl Notes {
@@ -160,7 +168,29 @@ impl Notes {
             weak_cleared: Cell::new(0),
             passed_over: Cell::new(0),
             stacks: Cell::new(0),
+            faults: None,
+            faults_before: Cell::new(0),
+            early_ends: Cell::new(0),
         }
+    }
+
+    fn faults(&self) -> u64 {
+        self.faults.map_or(0, |faults| faults.load(Ordering::Relaxed))
+    }
+
+    fn begin(&self) {
+        self.faults_before.set(self.faults());
+    }
+
+    /// Ends the slice if a page was split or brought for it: that costs about as much as all else. What was asked about so far is asked again by
+    /// the next one, which finds the page there. Nothing has changed since the last step.
+    fn go_on_unless_faulted(&self) -> Result<(), walk::Stop> {
+        let early = self.early_ends.get();
+        if self.faults() == self.faults_before.get() || early >= EARLY_ENDS {
+            return Ok(());
+        }
+        self.early_ends.set(early + 1);
+        Err(walk::Stop::Enough)
     }
 
     /// Objects that can still be noted.
@@ -169,6 +199,7 @@ impl Notes {
     }
 
     fn free(&self, freed: Freed) {
+        self.early_ends.set(0);
         if let Some(place) = self.freed.get(self.count.get()) {
             place.set(freed);
             self.count.set(self.count.get() + 1);
@@ -239,10 +270,16 @@ impl Sweep {
         self.planted = planted;
     }
 
+    /// Slices end early when this number changes meanwhile: page faults served so far.
+    pub fn watch(&mut self, faults: &'static AtomicU64) {
+        self.notes.faults = Some(faults);
+    }
+
     /// The next slice of the sweep that these verdicts ask for. All threads are at safepoints. Begins a sweep if none of this name is
     /// under way, and drops one of another. Tells also what slices have done that were abandoned since the last that was not.
     pub fn slice(&self, space: Space, verdicts: &dyn Verdicts) -> Slice {
         space.end_step();
+        self.notes.begin();
         if !verdicts.follows_weak() && Table::weak().was_used(space) {
             return self.notes.tell(Outcome::Refused);
         }

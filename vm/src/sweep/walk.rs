@@ -213,6 +213,7 @@ impl<'a> Work<'a> {
                     continue;
                 }
                 cursor::move_to(space, u64::from(number.0), granule);
+                self.notes.go_on_unless_faulted()?;
                 spend(&mut budget.looks)?;
                 self.look(base.plus(granule * GRANULE), weakly, granule + 1, budget)?;
             }
@@ -265,6 +266,7 @@ impl<'a> Work<'a> {
         let found = metadata::load(self.space, subject);
         let birth = self.space.load::<u64>(subject.plus(object::BIRTH_AND_FLAGS));
         self.space.end_step();
+        self.notes.go_on_unless_faulted()?;
         let epoch = word(self.space, counting::SWEEP_EPOCH);
         let born = birth & object::BIRTH_MASK;
         let was_there = match self.planted {

@@ -3,7 +3,7 @@
 //!
 //! Neighbours: `sweep` does it; `failure` passes over what can never be read.
 
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use crate::counting::doubt::{self, Collected, Tallies, Wish};
 use crate::sweep::{self, Outcome, Slice, Verdicts};
@@ -54,6 +54,11 @@ impl Vm {
     pub fn set_collected(&mut self, collected: Collected) {
         self.worker.space.end_step();
         doubt::set_collected(self.worker.space, collected);
+    }
+
+    /// Slices of the sweep end early when this number changes meanwhile: page faults served so far.
+    pub fn watch_faults(&mut self, faults: &'static AtomicU64) {
+        self.sweep.watch(faults);
     }
 
     /// The next slice of the sweep that these verdicts ask for: it begins one if none is under way, and drops one that another mark

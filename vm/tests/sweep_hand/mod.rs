@@ -28,9 +28,9 @@ pub(crate) fn flip(world: &World, epoch: u64) -> Verdict {
 
 /// A sweep to its end.
 pub(crate) fn sweep(world: &World, verdict: &Verdict) -> Statistics {
-    let mut statistics = Statistics::default();
-    for _ in 0..100_000 {
-        let slice = Sweep::new().slice(world.space, verdict);
+    let (sweep, mut statistics) = (Sweep::new(), Statistics::default());
+    for _ in 0..200_000 {
+        let slice = sweep.slice(world.space, verdict);
         statistics.add(&slice);
         match slice.outcome {
             Outcome::Done => return statistics,

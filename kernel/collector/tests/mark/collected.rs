@@ -20,9 +20,9 @@ fn collect(world: &World, seed: u64) -> usize {
     let epoch = rig.commit(&pages(world));
     rig.pin(Some(epoch));
     let (mut verdict, _) = rig.mark(TIGHT);
-    let mut freed = 0;
+    let (running, mut freed) = (Sweep::new(), 0);
     loop {
-        let slice = Sweep::new().slice(world.space, &verdict);
+        let slice = running.slice(world.space, &verdict);
         freed += slice.freed().len();
         match slice.outcome {
             Outcome::More => {}
