@@ -1,7 +1,7 @@
 # The front door. `make` alone prints this help; each target says what it does before it does it.
 # Logic stands in scripts/ (shell) and tests/ (Rust); here are only names.
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor check test long fuzz demo run bench bench-linux sim gdb image clean
+.PHONY: help setup doctor check test long fuzz demo run repl bench bench-linux sim gdb image clean
 SEED ?= 1
 MEMORY ?= 256M
 PROGRAM ?= samples/demo.ts
@@ -31,6 +31,9 @@ demo: setup ## boot, run real programs, cut the power, resume; several times; sh
 
 run: setup ## the same machine for a person: a console on this terminal (PROGRAM=samples/notes.rasm DISK=build/run.img)
 	@scripts/run.sh "$(DISK)" "$(MEMORY)" "$(PROGRAM)"
+
+repl: ## a session in the language of programs on this machine, without persistence: expressions, functions, classes (LANGUAGE.md)
+	@scripts/host-cargo run --quiet --release -p revenant-tools -- repl
 
 bench: setup ## measure: host and QEMU, one table with the bars, and lines `metric NAME VALUE UNIT`
 	@scripts/bench.sh

@@ -65,7 +65,7 @@ pub(crate) fn resume_programs(world: &mut dyn Environment) -> Result<Vm, String>
         attention::take();
         match enter_slice(|| Vm::resume(world)) {
             SliceEnd::Finished(Ok(mut programs)) => {
-                programs.watch_faults(space::faults());
+                programs.watch_faults(space::served_faults());
                 return Ok(programs);
             }
             SliceEnd::Finished(Err(error)) => return Err(format!("{error}")),

@@ -5,19 +5,20 @@
 //! policy stands here: faults are the pager's, I/O is the store's, this file hands completions and events around.
 
 mod collecting;
+mod faults;
 mod past;
 
 pub(crate) use collecting::Rewrite;
+pub(crate) use faults::served as served_faults;
 
 use crate::collection::Collector;
 use crate::report::State;
 use crate::{detail, last_words, log};
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::{AtomicU64, Ordering};
 use revenant_collector::{Mark, MarkBudget};
 use revenant_hal::{Disk, Epoch, Event, FrameIndex, FrameMemory, Mmu, Nanoseconds, PageIndex};
-use revenant_machine::attempt::{self, Declaration, FaultOutcome};
+use revenant_machine::attempt::{self, Declaration};
 use revenant_machine::attention;
 use revenant_machine::cell::ExclusiveCell;
 use revenant_machine::clock;
@@ -27,7 +28,7 @@ use revenant_pager::load_control::Changes;
 use revenant_pager::past::PastPages;
 use revenant_pager::replacement::{Claim, Group};
 use revenant_pager::{
-    FlipRefused, FlipReport, Impossible, Memory, Pager, PagerOptions, Prefetch, Statistics, Wake,
+    FlipRefused, FlipReport, Impossible, Memory, Pager, PagerOptions, Statistics, Wake,
     WiredProgress, WiredRange,
 };
 use revenant_store::{
@@ -35,9 +36,6 @@ use revenant_store::{
     Opening, Refusal, Space, SpaceState, StepOutcome, Store, StoreEvent, StoreId,
 };
 
-/// Faults served after which whoever runs gives way: a slice is measured in instructions of the program, and one that faults
-/// at every store takes a hundred times as long as another.
-const FAULTS_A_SLICE: u32 = 128;
 /// Ticks after which translations are dropped. A flip has to drop them all, and an emulator keeps as many as pages were
 /// touched since the last time. With programs stopped, that took it 0.4 ms after 192 MiB; dropped every 16 ms it took 0.17 ms,
 /// every 8 ms 0.1 ms, and 0.05 ms is what remains with nothing to drop.
@@ -184,7 +182,7 @@ pub(crate) fn install_beside<T>(
         early,
     };
     SPACE.with(|cell| *cell = Some(space));
-    attempt::open_object_space(on_fault, declare)
+    attempt::open_object_space(faults::on_fault, declare)
 }
 
 /// Opens the cell. Object space is not accessed meanwhile: the fault handler would find the cell held.
@@ -195,53 +193,7 @@ pub(crate) fn with<R>(work: impl FnOnce(&mut ObjectSpace) -> R) -> R {
     })
 }
 
-/// Page faults served since the start, for whoever wants to know whether there was one meanwhile.
-static FAULTS: AtomicU64 = AtomicU64::new(0);
-
-/// See [`FAULTS`].
-pub(crate) fn faults() -> &'static AtomicU64 {
-    &FAULTS
-}
-
-/// Called by the trap, on top of a slice.
-fn on_fault(page: PageIndex, write: bool) -> FaultOutcome {
-    let outcome = with(|space| space.fault(page, write));
-    if matches!(outcome, FaultOutcome::Served) {
-        FAULTS.fetch_add(1, Ordering::Relaxed);
-    }
-    outcome
-}
-
 impl ObjectSpace {
-    /// Serves a fault, or says that the attempt has to end.
-    pub(crate) fn fault(&mut self, page: PageIndex, write: bool) -> FaultOutcome {
-        let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
-        match self.pager.fault(page, write, &mut memory, &mut self.store) {
-            revenant_pager::FaultOutcome::Served(_) => {
-                self.served = self.served.wrapping_add(1);
-                if self.served.is_multiple_of(FAULTS_A_SLICE) {
-                    attention::raise();
-                }
-                FaultOutcome::Served
-            }
-            revenant_pager::FaultOutcome::Wait(_) => FaultOutcome::Wait,
-            revenant_pager::FaultOutcome::Impossible(reason) => {
-                self.impossible = Some((page, reason));
-                FaultOutcome::Wait
-            }
-        }
-    }
-
-    /// Brings pages in that will be needed soon, as far as there is room.
-    pub(crate) fn prefetch(&mut self, pages: &[PageIndex]) {
-        let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
-        for page in pages {
-            if self.pager.prefetch(*page, &mut memory, &mut self.store) == Prefetch::NoRoom {
-                return;
-            }
-        }
-    }
-
     /// Makes pages of free memory zeros; how many, from the first on. Not between accesses to them.
     pub(crate) fn discard(&mut self, pages: Range<PageIndex>) -> u64 {
         let mut memory = Memory { mmu: &mut self.tables, frames: &mut self.frames };
